@@ -1,0 +1,380 @@
+"""The nouns that flow between the phases. Read this first.
+
+Frozen values only: no behaviour beyond describing themselves, no input or output.
+Flow: ``Profile`` → ``Plan`` → ``Bundle`` → folder on disk → running stack → ``Report``.
+Sizes are bytes, times are seconds, ports are TCP port numbers unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a value was written: the file as the operator knows it, 1-based line and column."""
+
+    file: str
+    line: int
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class Secret:
+    """A value that must not be seen: prints as ``***``, is given only by :meth:`reveal`."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        if not value:
+            raise ValueError("an empty secret protects nothing")
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself; call it only where it is written to a 0600 file or sent."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """A Compose interpolation: resolved from the stack's ``.env`` when Compose reads the file.
+
+    With ``required`` Compose refuses to start without a value and says that sentence;
+    else ``default`` is used.
+    """
+
+    name: str
+    default: str | None = None
+    required: str | None = None
+
+
+Text = str | Variable
+
+
+# ── the model file ────────────────────────────────────────────────────────────────────────────
+
+
+SourceKind = Literal["hf", "file", "https", "wheel"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a model file comes from, parsed from its written form.
+
+    ``hf:ORG/REPO[@REV]:FILE`` · ``file:PATH`` · ``https://…`` · ``wheel:PACKAGE==VERSION:PATH``
+    """
+
+    kind: SourceKind
+    text: str
+    repo: str = ""  # hf: ORG/REPO; wheel: PACKAGE
+    revision: str = ""  # hf: branch, tag or commit; wheel: VERSION
+    path: str = ""  # hf, wheel: path inside; file: path on this machine; https: the URL
+
+    @property
+    def filename(self) -> str:
+        """The last part of the path, as the engine sees it."""
+        return self.path.split("?", 1)[0].rstrip("/").rsplit("/", 1)[-1]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsSpec:
+    """What to fetch and how to know that it is whole. Unknown size or checksum is ``None``."""
+
+    source: Source
+    sha256: str | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """A model file on this host, checked."""
+
+    path: Path
+    size_bytes: int
+    how: Literal["cached", "downloaded", "local"]
+
+
+# ── the plan ──────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image a service runs, and the recipe that builds a drop-in replacement from packages."""
+
+    service: str
+    reference: str  # registry reference, always tagged
+    recipe: str | None  # folder under compose/images, None: cannot be built
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """A published port: ``address:host_port`` on the host leads to ``container_port``."""
+
+    address: str
+    host_port: int
+    container_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A volume (by name) or a host path (by variable) inside a container."""
+
+    kind: Literal["volume", "bind"]
+    source: Text
+    target: str
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Healthcheck:
+    """Docker's own check, run inside the container; the argv form, never a shell."""
+
+    test: tuple[str, ...]
+    interval_s: int
+    timeout_s: int
+    retries: int
+    start_period_s: int
+    start_interval_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tmpfs:
+    """A writable place in memory, bounded."""
+
+    target: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One container of the stack. Everything the template needs, decided."""
+
+    name: str
+    image: Image
+    command: tuple[str, ...] = ()
+    environment: tuple[tuple[str, Text], ...] = ()
+    ports: tuple[Port, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    tmpfs: tuple[Tmpfs, ...] = ()
+    memory_bytes: int
+    healthcheck: Healthcheck
+    stop_grace_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """How long each part may take before ``up`` gives up, in seconds."""
+
+    engine_s: int
+    frontend_s: int
+    proof_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirements:
+    """What the host must have; judged by preflight, never part of the rendered stack."""
+
+    memory_bytes: int
+    disk_bytes: int
+    architectures: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that will run, decided from the profile alone: no host fact is in it."""
+
+    profile: str
+    engine: str
+    model: str  # human name
+    served_name: str  # the name clients ask for
+    weights: WeightsSpec
+    services: tuple[Service, ...]
+    volumes: tuple[str, ...]
+    deadlines: Deadlines
+    requirements: Requirements
+    max_tokens: int
+    reasoning: bool
+
+    def service(self, name: str) -> Service:
+        """The service of this name; ``KeyError`` when there is none."""
+        for service in self.services:
+            if service.name == name:
+                return service
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleFile:
+    """One rendered file: its name inside the stack folder, its text, its mode."""
+
+    name: str
+    text: str
+    mode: int = 0o644
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """The rendered stack in memory. ``digest`` is the sha256 over names and texts."""
+
+    files: tuple[BundleFile, ...]
+    digest: str
+
+    def text(self, name: str) -> str:
+        """The text of one file; ``KeyError`` when the bundle has none of this name."""
+        for file in self.files:
+            if file.name == name:
+                return file.text
+        raise KeyError(name)
+
+
+# ── the host ──────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """One card as its own tool reports it."""
+
+    name: str
+    memory_bytes: int | None
+    driver: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DockerFacts:
+    """What is known of Docker here. ``problem`` is a code of ``errors.CODES`` or ``None``."""
+
+    client: str | None = None  # path of the docker client
+    server_version: str | None = None
+    compose_version: str | None = None
+    root_dir: Path | None = None  # where images go, when it is on this machine
+    problem: str | None = None
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """This machine, looked at once. ``None`` means unknown, never a guess."""
+
+    architecture: str  # amd64, arm64, or what uname says
+    cores: int
+    memory_total_bytes: int | None
+    memory_available_bytes: int | None
+    disk_free_bytes: int | None  # where models go
+    docker: DockerFacts
+    gpus: tuple[Gpu, ...] = ()
+    container_toolkit: bool | None = None
+    busy_ports: Mapping[int, str] = field(default_factory=dict)  # port → who holds it
+    reachable: Mapping[str, bool] = field(default_factory=dict)  # source text → answers now
+
+
+# ── commands and what comes of them ───────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One subprocess to run. ``label`` is what the operator sees; ``env`` is added to ours."""
+
+    argv: tuple[str, ...]
+    label: str
+    timeout_s: float
+    cwd: Path | None = None
+    env: tuple[tuple[str, str], ...] = ()
+    stdin: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """What a subprocess left behind. ``output`` is stdout and stderr in order of arrival."""
+
+    command: Command
+    exit_code: int
+    stdout: str
+    output: str
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether it exited 0."""
+        return self.exit_code == 0
+
+    def tail(self, lines: int = 20) -> tuple[str, ...]:
+        """The last non-empty lines of the output."""
+        return tuple(line for line in self.output.splitlines() if line.strip())[-lines:]
+
+
+Status = Literal["ok", "degraded", "failed"]
+CheckStatus = Literal["ok", "warning", "failed", "skipped"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """One named thing that was looked at. ``code`` is set when it failed."""
+
+    name: str
+    status: CheckStatus
+    summary: str
+    hint: str = ""
+    code: str | None = None
+    where: str | None = None
+    details: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerState:
+    """One container of the stack as Docker sees it now."""
+
+    service: str
+    id: str
+    status: str  # created, running, restarting, exited, dead, paused
+    health: str | None  # starting, healthy, unhealthy; None without a healthcheck
+    exit_code: int
+    oom_killed: bool
+    restarts: int
+    config_hash: str | None
+    image: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseResult:
+    """One phase of a recipe, done."""
+
+    name: str
+    seconds: float
+    summary: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back through the UI."""
+
+    text: str
+    reasoning: str
+    seconds: float
+
+
+class Progress(Protocol):
+    """Something that likes to hear how far a long step has come."""
+
+    def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
+        """Say what is happening; ``done``/``total`` in bytes or steps when known."""

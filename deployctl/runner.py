@@ -1,0 +1,132 @@
+"""The only place that starts a subprocess.
+
+Every command has a label and a timeout, streams its output line by line, is logged, and dies with
+its whole process group when it times out or the operator presses Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import IO, Protocol
+
+from deployctl.model import Command, CommandResult
+
+#: What a shell reports for a command that does not exist, and for one that timed out.
+NOT_FOUND, TIMED_OUT = 127, 124
+
+#: How long a process group may take to obey SIGTERM before SIGKILL, seconds.
+_GRACE_S = 5.0
+
+
+class Runner(Protocol):
+    """Runs commands; the tests have a fake that keeps the same contract."""
+
+    def run(
+        self, command: Command, *, on_line: Callable[[str], None] | None = None
+    ) -> CommandResult:
+        """Run to the end. Never raises for a failing, missing or slow program: see exit_code."""
+
+
+class SubprocessRunner:
+    """Runs real programs. ``log`` receives one line per command and per output line."""
+
+    def __init__(self, log: Callable[[str], None] = lambda _line: None) -> None:
+        self._log = log
+
+    def run(
+        self, command: Command, *, on_line: Callable[[str], None] | None = None
+    ) -> CommandResult:
+        """Run ``command`` in a process group of its own; see :class:`Runner`."""
+        started = time.monotonic()
+        self._log(f"$ {' '.join(command.argv)}  # {command.label}")
+        try:
+            process = subprocess.Popen(
+                command.argv,
+                cwd=command.cwd,
+                env={**os.environ, **dict(command.env)},
+                stdin=subprocess.PIPE if command.stdin is not None else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as problem:
+            text = f"{command.argv[0]}: {problem.strerror or problem}"
+            self._log(text)
+            return CommandResult(
+                command=command, exit_code=NOT_FOUND, stdout="", output=text, seconds=0.0
+            )
+        stdout: list[str] = []
+        output: list[str] = []
+        try:
+            if command.stdin is not None and process.stdin is not None:
+                process.stdin.write(command.stdin.encode())
+                process.stdin.close()
+            for is_stdout, line in _lines(process, started + command.timeout_s):
+                output.append(line)
+                if is_stdout:
+                    stdout.append(line)
+                self._log(line)
+                if on_line is not None:
+                    on_line(line)
+            code = process.wait(max(0.1, started + command.timeout_s - time.monotonic()))
+        except (TimeoutError, subprocess.TimeoutExpired):
+            _end_group(process)
+            code = TIMED_OUT
+            output.append(f"{command.label}: no end after {command.timeout_s:.0f} s, stopped")
+        except BaseException:
+            _end_group(process)
+            raise
+        finally:
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
+        seconds = time.monotonic() - started
+        self._log(f"= {code} after {seconds:.2f} s")
+        return CommandResult(
+            command=command,
+            exit_code=code,
+            stdout="\n".join(stdout),
+            output="\n".join(output),
+            seconds=seconds,
+        )
+
+
+def _lines(process: subprocess.Popen[bytes], deadline: float) -> Iterator[tuple[bool, str]]:
+    """Yield (is stdout, line) from both pipes as they arrive; ``TimeoutError`` past ``deadline``."""
+    assert process.stdout is not None and process.stderr is not None
+    rest: dict[IO[bytes], bytes] = {process.stdout: b"", process.stderr: b""}
+    with selectors.DefaultSelector() as selector:
+        for pipe in rest:
+            selector.register(pipe, selectors.EVENT_READ)
+        while selector.get_map():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            for key, _ in selector.select(left):
+                pipe = key.fileobj  # type: ignore[assignment]  # what we registered
+                chunk = os.read(pipe.fileno(), 65536)
+                if not chunk:
+                    selector.unregister(pipe)
+                *whole, rest[pipe] = (rest[pipe] + chunk).replace(b"\r", b"\n").split(b"\n")
+                if not chunk and rest[pipe]:
+                    whole.append(rest.pop(pipe))
+                for line in whole:
+                    yield pipe is process.stdout, line.decode("utf-8", "replace")
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM to the process group, SIGKILL to what is left of it."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(_GRACE_S)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+        return
