@@ -30,15 +30,27 @@ CODES: dict[str, tuple[ExitCode, str]] = {
     "usage": (ExitCode.USAGE, "The command line is wrong."),
     # profiles
     "profile-unknown": (ExitCode.PROFILE, "No profile has this name."),
-    "profile-syntax": (ExitCode.PROFILE, "The file is not the plain YAML that profiles are made of."),
+    "profile-syntax": (
+        ExitCode.PROFILE,
+        "The file is not the plain YAML that profiles are made of.",
+    ),
     "profile-invalid": (ExitCode.PROFILE, "A value in the profile is missing, unknown or wrong."),
-    "profile-cycle": (ExitCode.PROFILE, "`extends:` leads back to the profile itself, or too deep."),
+    "profile-cycle": (
+        ExitCode.PROFILE,
+        "`extends:` leads back to the profile itself, or too deep.",
+    ),
     "source-invalid": (ExitCode.PROFILE, "A model source is not one of the known forms."),
     # preflight
     "docker-missing": (ExitCode.PREFLIGHT, "No Docker client or Compose plugin on this machine."),
-    "docker-unreachable": (ExitCode.PREFLIGHT, "Docker is installed, but its daemon does not answer."),
+    "docker-unreachable": (
+        ExitCode.PREFLIGHT,
+        "Docker is installed, but its daemon does not answer.",
+    ),
     "docker-denied": (ExitCode.PREFLIGHT, "This user may not talk to the Docker daemon."),
-    "docker-too-old": (ExitCode.PREFLIGHT, "Docker Engine or Compose is older than the stack needs."),
+    "docker-too-old": (
+        ExitCode.PREFLIGHT,
+        "Docker Engine or Compose is older than the stack needs.",
+    ),
     "setup-unsupported": (ExitCode.PREFLIGHT, "This system cannot be set up automatically."),
     "setup-denied": (ExitCode.PREFLIGHT, "Setting up Docker needs rights this user does not have."),
     "setup-declined": (ExitCode.PREFLIGHT, "The operator said no to the set-up."),
@@ -46,29 +58,50 @@ CODES: dict[str, tuple[ExitCode, str]] = {
     "memory-short": (ExitCode.PREFLIGHT, "The machine has less memory than the plan needs."),
     "disk-short": (ExitCode.PREFLIGHT, "The disk has less room than images and weights need."),
     "gpu-missing": (ExitCode.PREFLIGHT, "The profile needs a GPU that is not there."),
-    "arch-unsupported": (ExitCode.PREFLIGHT, "The profile does not run on this processor architecture."),
+    "arch-unsupported": (
+        ExitCode.PREFLIGHT,
+        "The profile does not run on this processor architecture.",
+    ),
     # applying
     "setup-failed": (ExitCode.APPLY, "A step of the Docker set-up failed."),
     "image-pull-failed": (ExitCode.APPLY, "An image could not be pulled from its registry."),
     "image-build-failed": (ExitCode.APPLY, "An image could not be built from packages."),
-    "image-missing": (ExitCode.APPLY, "An image is not here and the chosen source cannot supply it."),
+    "image-missing": (
+        ExitCode.APPLY,
+        "An image is not here and the chosen source cannot supply it.",
+    ),
     "weights-unreachable": (ExitCode.APPLY, "The place the model file comes from does not answer."),
     "weights-not-found": (ExitCode.APPLY, "The model file does not exist at its source."),
-    "weights-denied": (ExitCode.APPLY, "The source refuses the model file: gated, or the token is wrong."),
-    "weights-corrupt": (ExitCode.APPLY, "The model file is truncated, is not a model, or has a wrong checksum."),
+    "weights-denied": (
+        ExitCode.APPLY,
+        "The source refuses the model file: gated, or the token is wrong.",
+    ),
+    "weights-corrupt": (
+        ExitCode.APPLY,
+        "The model file is truncated, is not a model, or has a wrong checksum.",
+    ),
     "weights-no-space": (ExitCode.APPLY, "The disk has no room for the model file."),
     "weights-busy": (ExitCode.APPLY, "Another process is downloading the same model file."),
     "compose-failed": (ExitCode.APPLY, "`docker compose` refused or failed."),
-    "render-invalid": (ExitCode.APPLY, "The rendered stack, with the operator's override, is not valid."),
+    "render-invalid": (
+        ExitCode.APPLY,
+        "The rendered stack, with the operator's override, is not valid.",
+    ),
     "stack-locked": (ExitCode.APPLY, "Another deployctl is working on this stack."),
     "stack-unknown": (ExitCode.APPLY, "No stack of this name has been brought up."),
     "workspace-unwritable": (ExitCode.APPLY, "The state folder cannot be written."),
     # readiness
     "engine-exited": (ExitCode.NOT_READY, "The engine's container stopped or keeps restarting."),
     "engine-not-ready": (ExitCode.NOT_READY, "The engine did not answer before its deadline."),
-    "frontend-exited": (ExitCode.NOT_READY, "The frontend's container stopped or keeps restarting."),
+    "frontend-exited": (
+        ExitCode.NOT_READY,
+        "The frontend's container stopped or keeps restarting.",
+    ),
     "frontend-not-ready": (ExitCode.NOT_READY, "The frontend did not answer before its deadline."),
-    "proof-failed": (ExitCode.NOT_READY, "Everything started, but no answer came back through the UI."),
+    "proof-failed": (
+        ExitCode.NOT_READY,
+        "Everything started, but no answer came back through the UI.",
+    ),
     "stack-not-running": (ExitCode.NOT_READY, "The stack is not running, or only partly."),
     # everything else
     "interrupted": (ExitCode.INTERRUPTED, "The operator pressed Ctrl-C."),
@@ -92,7 +125,9 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.code not in CODES:
-            raise ValueError(f"undocumented error code {self.code!r}: add it to deployctl/errors.py")
+            raise ValueError(
+                f"undocumented error code {self.code!r}: add it to deployctl/errors.py"
+            )
         if not self.hint:
             raise ValueError(f"{self.code}: an error without a hint helps nobody")
 
@@ -122,7 +157,11 @@ class DeployctlError(Exception):
         """Make one error of several faults (at least one)."""
         first = faults[0]
         error = cls(
-            first.message, code=first.code, hint=first.hint, where=first.where, details=first.details
+            first.message,
+            code=first.code,
+            hint=first.hint,
+            where=first.where,
+            details=first.details,
         )
         error.faults = faults
         return error

@@ -265,6 +265,8 @@ class DockerFacts:
     client: str | None = None  # path of the docker client
     server_version: str | None = None
     compose_version: str | None = None
+    buildx_version: str | None = None  # needed for image builds only
+    running_containers: int | None = None  # of everybody, not only ours
     root_dir: Path | None = None  # where images go, when it is on this machine
     problem: str | None = None
     evidence: tuple[str, ...] = ()

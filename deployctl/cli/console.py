@@ -1,0 +1,149 @@
+"""The only place that prints. stdout is data, stderr is talk.
+
+Three ways of talking: a live view on a terminal, plain lines elsewhere (CI), silence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TextIO
+
+from deployctl.talk import PhaseTalk, Talk
+
+if TYPE_CHECKING:
+    from deployctl.cli.live import LiveTalk
+
+#: In plain output a phase that works on speaks at most this often, seconds.
+_PLAIN_EVERY_S = 5.0
+
+_NAME_WIDTH = 15
+
+
+def out(text: str) -> None:
+    """Print data, to stdout."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def err(text: str) -> None:
+    """Print talk, to stderr."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def duration(seconds: float) -> str:
+    """Write seconds for people: ``0.3 s``, ``42 s``, ``4 min 05 s``."""
+    if seconds < 10:  # noqa: PLR2004  # where a decimal stops saying anything
+        return f"{seconds:.1f} s"
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s"
+
+
+def amount(done: int | None, total: int | None) -> str:
+    """Write progress for people: percent of bytes above a megabyte, else ``3/9``."""
+    if done is None:
+        return ""
+    if not total:
+        return f"{done / 1e6:.0f} MB" if done > 1_000_000 else str(done)  # noqa: PLR2004
+    if total < 1_000_000:  # noqa: PLR2004  # steps, not bytes
+        return f"{done}/{total}"
+    return f"{done / 1e6:.0f} of {total / 1e6:.0f} MB, {100 * done / total:.0f} %"
+
+
+class Silence:
+    """Says nothing; warnings are said even so."""
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[PhaseTalk]:  # noqa: ARG002  # the protocol's name
+        """See :class:`deployctl.talk.Talk`."""
+        yield _Quiet()
+
+    def say(self, text: str) -> None:
+        """See :class:`deployctl.talk.Talk`."""
+
+    def warn(self, text: str) -> None:
+        """See :class:`deployctl.talk.Talk`."""
+        err(f"warning: {text}")
+
+
+class _Quiet:
+    def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
+        pass
+
+    def finish(self, summary: str) -> None:
+        pass
+
+
+class Lines:
+    """Plain lines, for logs: when a phase starts to take long, how far it is, when it ends."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def _line(self, text: str) -> None:
+        with self._lock:
+            self._stream.write(text + "\n")
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[PhaseTalk]:
+        """See :class:`deployctl.talk.Talk`."""
+        talk = _Line(name, self._line)
+        try:
+            yield talk
+        except BaseException:
+            self._line(f"✗ {name:<{_NAME_WIDTH}} {duration(talk.elapsed()):>10}  failed")
+            raise
+        self._line(f"✓ {name:<{_NAME_WIDTH}} {duration(talk.elapsed()):>10}  {talk.summary}")
+
+    def say(self, text: str) -> None:
+        """See :class:`deployctl.talk.Talk`."""
+        self._line(text)
+
+    def warn(self, text: str) -> None:
+        """See :class:`deployctl.talk.Talk`."""
+        first, *rest = text.splitlines()
+        self._line("\n".join([f"! {first}", *(f"  {line}" for line in rest)]))
+
+
+class _Line:
+    def __init__(self, name: str, write: Any) -> None:  # noqa: ANN401  # a bound method
+        self._name = name
+        self._write = write
+        self._started = self._spoke = time.monotonic()
+        self.summary = ""
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self._started
+
+    def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
+        now = time.monotonic()
+        if now - self._spoke < _PLAIN_EVERY_S:
+            return
+        self._spoke = now
+        far = amount(done, total)
+        said = f"{text} ({far})" if far else text
+        self._write(f"… {self._name:<{_NAME_WIDTH}} {duration(self.elapsed()):>10}  {said}")
+
+    def finish(self, summary: str) -> None:
+        self.summary = summary
+
+
+def talk_for(
+    *, quiet: bool, json: bool, environment: Mapping[str, str], stream: TextIO
+) -> Talk | LiveTalk:
+    """Choose how to talk: silence, plain lines, or a live view on a capable terminal."""
+    if quiet or json:
+        return Silence()
+    if not stream.isatty() or environment.get("TERM") == "dumb" or environment.get("CI"):
+        return Lines(stream)
+    from deployctl.cli.live import LiveTalk  # Rich is slow to import: only where it is seen
+
+    return LiveTalk(stream, colour=not environment.get("NO_COLOR"))

@@ -1,0 +1,104 @@
+"""The live view on a terminal: one line per running phase, done phases stay above."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from typing import TextIO
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from deployctl.cli.console import amount, duration
+from deployctl.talk import PhaseTalk
+
+_NAME_WIDTH = 15
+
+
+class _Running:
+    """One phase under way, as it is drawn."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.started = time.monotonic()
+        self.text = ""
+        self.summary = ""
+        self.spinner = Spinner("dots", style="cyan")
+
+    def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
+        far = amount(done, total)
+        self.text = f"{far}  {text}" if far else text
+
+    def finish(self, summary: str) -> None:
+        self.summary = summary
+
+    @property
+    def elapsed(self) -> str:
+        return duration(time.monotonic() - self.started)
+
+
+class LiveTalk:
+    """Talks through Rich's live display; safe to use from several threads."""
+
+    def __init__(self, stream: TextIO, *, colour: bool) -> None:
+        self._console = Console(file=stream, no_color=not colour, highlight=False)
+        self._running: list[_Running] = []
+        self._lock = threading.Lock()
+        self._live = Live(self, console=self._console, transient=True, refresh_per_second=10)
+
+    def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> RenderResult:
+        """Draw the phases under way."""
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=1)
+        grid.add_column(width=_NAME_WIDTH, no_wrap=True)
+        grid.add_column(width=12, justify="right", no_wrap=True)
+        grid.add_column(no_wrap=True, overflow="ellipsis")
+        for phase in tuple(self._running):
+            grid.add_row(
+                phase.spinner, phase.name, phase.elapsed, Text(phase.text, style="dim")
+            )
+        yield grid
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[PhaseTalk]:
+        """See :class:`deployctl.talk.Talk`."""
+        running = _Running(name)
+        self._enter(running)
+        mark, style = "✗", "red"
+        try:
+            yield running
+            mark, style = "✓", "green"
+        finally:
+            self._leave(running)
+            summary = running.summary if mark == "✓" else "failed"
+            line = Text.assemble((mark, style), f" {name:<{_NAME_WIDTH}} {running.elapsed:>12}  ")
+            line.append(summary, style="dim" if mark == "✓" else style)
+            self._console.print(line, soft_wrap=True)
+
+    def _enter(self, running: _Running) -> None:
+        with self._lock:
+            self._running.append(running)
+            if len(self._running) == 1:
+                self._live.start()
+
+    def _leave(self, running: _Running) -> None:
+        with self._lock:
+            self._running.remove(running)
+            if not self._running:
+                self._live.stop()
+
+    def say(self, text: str) -> None:
+        """See :class:`deployctl.talk.Talk`."""
+        self._console.print(Text(text), soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """See :class:`deployctl.talk.Talk`."""
+        first, *rest = text.splitlines()
+        self._console.print(Text(f"! {first}", style="bold yellow"), soft_wrap=True)
+        for line in rest:
+            self._console.print(Text(f"  {line}"), soft_wrap=True)

@@ -1,0 +1,108 @@
+"""The composition root: builds the World of real ports for one command."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deployctl.cli import console
+from deployctl.cli.envelope import envelope
+from deployctl.cli.options import Output
+from deployctl.deploy.world import World
+from deployctl.errors import DeployctlError, ExitCode
+from deployctl.model import HostFacts, Status
+from deployctl.talk import Talk
+
+#: What Compose accepts as a project name.
+_STACK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One command being run: how it talks, and how it hands out its result."""
+
+    command: str
+    output: Output
+    quiet: bool
+    environment: Mapping[str, str]
+
+    @classmethod
+    def open(cls, command: str, output: Output, *, quiet: bool = False) -> Session:
+        """Open a session over this process's environment."""
+        return cls(command=command, output=output, quiet=quiet, environment=os.environ)
+
+    def talk(self) -> Talk:
+        """How this command talks."""
+        return console.talk_for(
+            quiet=self.quiet,
+            json=self.output is Output.JSON,
+            environment=self.environment,
+            stream=sys.stderr,
+        )
+
+    def emit(
+        self, data: object, text: str, *, status: Status = "ok", exit_code: ExitCode = ExitCode.OK
+    ) -> int:
+        """Hand out the result on stdout; returns the exit code."""
+        if self.output is Output.JSON:
+            console.out(
+                envelope(command=self.command, status=status, exit_code=exit_code, data=data)
+            )
+        else:
+            console.out(text)
+        return int(exit_code)
+
+    def world(self, stack: str) -> World:
+        """Build the real ports. Heavy modules are imported here, by the commands that need them."""
+        from deployctl import workspace
+        from deployctl.catalog import Catalog
+        from deployctl.clock import SystemClock
+        from deployctl.dockerd import DockerDaemon
+        from deployctl.host import gather_host
+        from deployctl.images import ImageStore
+        from deployctl.profiles.resolve import resolve
+        from deployctl.readiness import RequestsHttp
+        from deployctl.runner import SubprocessRunner
+        from deployctl.weights import WeightsStore
+
+        check_stack_name(stack)
+        home = workspace.home_folder(self.environment)
+        space = workspace.Workspace(home, stack)
+        log = workspace.Log(space.log_file)
+        runner = SubprocessRunner(log)
+        catalog = Catalog(self.environment)
+        models = home / "models"
+
+        def facts(ports: tuple[int, ...]) -> HostFacts:
+            return gather_host(
+                runner, models_dir=models, ports=ports, environment=self.environment
+            )
+
+        return World(
+            home=home,
+            catalog=catalog,
+            runner=runner,
+            docker=DockerDaemon(),
+            http=RequestsHttp(),
+            images=ImageStore(runner=runner, catalog=catalog, environment=self.environment),
+            weights=WeightsStore(models, environment=self.environment, runner=runner),
+            facts=facts,
+            resolve=lambda name, sets: resolve(name, read=catalog.read_profile, sets=sets),
+            clock=SystemClock(),
+            talk=self.talk(),
+            doing=self.command,
+        )
+
+
+def check_stack_name(stack: str) -> None:
+    """Refuse a name that Compose would refuse; ``usage``."""
+    if not _STACK_NAME.fullmatch(stack):
+        raise DeployctlError(
+            f"{stack!r} is not a stack name: lower-case letters, digits, - and _, "
+            "starting with a letter or digit, at most 63.",
+            code="usage",
+            hint="deployctl status --stack deployctl",
+        )

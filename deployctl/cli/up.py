@@ -1,0 +1,80 @@
+"""``deployctl up``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deployctl.cli.options import (
+    DEFAULT_STACK_NAME,
+    DebugOption,
+    ImageModeOption,
+    Output,
+    OutputOption,
+    QuietOption,
+    StackOption,
+)
+
+if TYPE_CHECKING:
+    from deployctl.deploy.world import UpReport
+
+
+def up(  # noqa: PLR0913  # one parameter per option
+    profile: Annotated[
+        str,
+        typer.Option(
+            "--profile",
+            "-p",
+            metavar="NAME|FILE",
+            envvar="DEPLOYCTL_PROFILE",
+            help="Which machine this is; auto picks the best shipped profile it can run now.",
+        ),
+    ] = "auto",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one profile value; repeatable."),
+    ] = None,
+    images: Annotated[
+        ImageModeOption,
+        typer.Option("--images", help="Where images may come from: auto is local, pull, build."),
+    ] = ImageModeOption.AUTO,
+    stack: StackOption = DEFAULT_STACK_NAME,
+    output: OutputOption = Output.TEXT,
+    quiet: QuietOption = False,  # noqa: FBT002  # Typer's way of declaring a flag
+    debug: DebugOption = False,  # noqa: FBT002, ARG001  # read by the error boundary
+) -> int:
+    """Bring the stack up until it has answered through its chat window."""
+    from deployctl.cli.session import Session
+    from deployctl.deploy.up import up as recipe
+    from deployctl.deploy.world import UpRequest
+
+    session = Session.open("up", output, quiet=quiet)
+    world = session.world(stack)
+    request = UpRequest(
+        stack=stack, profile=profile, sets=tuple(set_ or ()), images=images.value
+    )
+    report = recipe(world, request)
+    return session.emit(report, text(report))
+
+
+def text(report: UpReport) -> str:
+    """Write the report for people."""
+    from deployctl.cli.console import duration
+
+    first = report.answer.text.splitlines()[0]
+    suffix = "" if report.stack == DEFAULT_STACK_NAME else f" --stack {report.stack}"
+    lines = [
+        "",
+        f"Ready after {duration(report.seconds)}: {report.model} has answered.",
+        "",
+        f"  Chat window   {report.webui_url}",
+        f"  Sign in with  {report.credentials_file}",
+        f"  OpenAI API    {report.engine_url}",
+        f"  It said       {first}",
+        "",
+        f"Next: deployctl status{suffix} · deployctl logs -f{suffix} · deployctl down{suffix}",
+    ]
+    if report.limits:
+        lines[2:2] = ["", f"Not the default model. To get it: {report.limits[-1]}"]
+    return "\n".join(lines)

@@ -1,0 +1,76 @@
+"""What the recipes share about a stack on disk and on Docker: project, endpoints, compose runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from deployctl.commands import Project
+from deployctl.deploy.world import World
+from deployctl.errors import DeployctlError
+from deployctl.model import Command, CommandResult, ContainerState
+from deployctl.readiness import Endpoints
+from deployctl.runner import NOT_FOUND
+from deployctl.workspace import ADMIN_EMAIL, Manifest, Workspace
+
+LOOPBACK = "127.0.0.1"
+
+
+def project(space: Workspace, variables: tuple[tuple[str, str], ...] = ()) -> Project:
+    """The stack's Compose project; without ``variables`` Compose reads the folder's ``.env``."""
+    return Project(
+        name=space.stack,
+        folder=space.folder,
+        variables=variables,
+        override=space.override is not None,
+    )
+
+
+def endpoints(space: Workspace, served_name: str, webui_port: int, engine_port: int) -> Endpoints:
+    """Where the stack is reached, and with what."""
+    secrets = space.secrets()
+    return Endpoints(
+        webui=f"http://{LOOPBACK}:{webui_port}",
+        engine=f"http://{LOOPBACK}:{engine_port}",
+        served_name=served_name,
+        engine_key=secrets.engine_key,
+        admin_email=ADMIN_EMAIL,
+        admin_password=secrets.admin_password,
+    )
+
+
+def compose(
+    world: World,
+    command: Command,
+    *,
+    code: str,
+    hint: str,
+    on_line: Callable[[str], None] | None = None,
+) -> CommandResult:
+    """Run one ``docker compose`` command; raises ``code`` with its last lines when it fails."""
+    result = world.runner.run(command, on_line=on_line)
+    if result.ok:
+        return result
+    if result.exit_code == NOT_FOUND:
+        raise DeployctlError(
+            "The docker client is not installed.", code="docker-missing", hint="deployctl setup"
+        )
+    raise DeployctlError(
+        f"`docker compose` failed to {command.label}.",
+        code=code,
+        hint=hint,
+        details=result.tail(20),
+    )
+
+
+def config_hashes(output: str) -> dict[str, str]:
+    """Read ``service hash`` lines of ``docker compose config --hash``."""
+    pairs = (line.split() for line in output.splitlines())
+    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}  # noqa: PLR2004
+
+
+def as_applied(manifest: Manifest, states: tuple[ContainerState, ...]) -> bool:
+    """Whether every container runs, and is the one that was last applied."""
+    running: Mapping[str, str | None] = {
+        state.service: state.config_hash for state in states if state.status == "running"
+    }
+    return running == manifest.hashes

@@ -1,0 +1,344 @@
+"""The recipe of ``up``. Order only; decisions are elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from deployctl import planner
+from deployctl.deploy import stack
+from deployctl.deploy.world import AUTO, ImageMode, ResolvedImage, UpReport, UpRequest, World
+from deployctl.errors import DeployctlError, Fault
+from deployctl.model import Answer, Bundle, ContainerState, PhaseResult, Plan, Weights
+from deployctl.readiness import Probe, probe_engine, probe_frontend, prove, trouble, wait
+from deployctl.render import image_variable, render
+from deployctl.workspace import ADMIN_EMAIL, Manifest, Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deployctl.profiles.resolve import Profile
+    from deployctl.talk import PhaseTalk
+
+
+@dataclass(slots=True)
+class _Run:
+    """One ``up`` under way: the ports, and the phases so far."""
+
+    world: World
+    started: float
+    phases: list[PhaseResult] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[_Summary]:
+        started = self.world.clock.now()
+        with self.world.talk.phase(name) as talk:
+            summary = _Summary(talk)
+            yield summary
+            talk.finish(summary.text)
+        seconds = self.world.clock.now() - started
+        self.phases.append(PhaseResult(name=name, seconds=seconds, summary=summary.text))
+
+
+@dataclass(slots=True)
+class _Summary:
+    progress: PhaseTalk
+    text: str = ""
+
+
+# ── up ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def up(world: World, request: UpRequest) -> UpReport:
+    """Bring the stack to where it has answered. Converges from whatever is there."""
+    run = _Run(world=world, started=world.clock.now())
+    space = Workspace(world.home, request.stack)
+    with run.phase("preflight") as phase:
+        profile, choice = _profile(world, request)
+        plan = planner.build_plan(profile)
+        bundle = render(plan, world.catalog.templates_dir)
+        phase.text = _preflight(world, request.stack, plan)
+    with space.lock(world.doing):
+        images, weights = _obtain(run, plan, request.images)
+        variables = _variables(space, plan, images, weights)
+        changed, before = _start(run, space, plan, bundle, variables, images, choice is not None)
+        answer = _prove(run, space, plan, before)
+        _remember_proof(space)
+    at = stack.endpoints(space, plan.served_name, *_host_ports(plan))
+    return UpReport(
+        stack=request.stack,
+        profile=plan.profile,
+        chosen_because=choice.reason if choice else None,
+        limits=(*choice.given_up, choice.hint) if choice and choice.hint else (),
+        model=plan.model,
+        served_name=plan.served_name,
+        webui_url=at.webui,
+        engine_url=f"{at.engine}/v1",
+        credentials_file=space.credentials_file,
+        changed=changed,
+        images=images,
+        weights=weights,
+        answer=answer,
+        phases=tuple(run.phases),
+        seconds=world.clock.now() - run.started,
+    )
+
+
+def _profile(world: World, request: UpRequest) -> tuple[Profile, planner.Choice | None]:
+    """Resolve the profile; for ``auto`` look at the host and the sources first."""
+    if request.profile != AUTO:
+        return world.resolve(request.profile, request.sets), None
+    profiles = [world.resolve(name, request.sets) for name in world.catalog.profile_names()]
+    offered = [p for p in profiles if p.spec.auto is not None]
+    candidates = []
+    for profile in offered:
+        plan = planner.build_plan(profile)
+        here = world.weights.locate(plan.weights) is not None
+        rank = profile.spec.auto.rank if profile.spec.auto else 0
+        candidates.append(planner.Candidate(rank=rank, plan=plan, weights_here=here))
+    facts = world.facts(())
+    facts = replace(facts, reachable=_reachable(world, candidates))
+    choice = planner.choose(tuple(candidates), facts)
+    world.talk.say(f"profile auto: {choice.reason}")
+    if choice.hint:
+        world.talk.warn("\n".join((*choice.given_up, f"To get it: {choice.hint}")))
+    return next(p for p in offered if p.name == choice.profile), choice
+
+
+def _reachable(world: World, candidates: list[planner.Candidate]) -> Mapping[str, bool]:
+    """Ask the sources of all files that are not here, at the same time."""
+    sources = {c.plan.weights.source for c in candidates if not c.weights_here}
+    with ThreadPoolExecutor(max_workers=max(1, len(sources))) as pool:
+        answers = pool.map(lambda s: (s.text, world.weights.reachable(s, timeout_s=5)), sources)
+        return dict(answers)
+
+
+def _host_ports(plan: Plan) -> tuple[int, int]:
+    webui, engine = (plan.service(name).ports[0].host_port for name in ("webui", "engine"))
+    return webui, engine
+
+
+def _preflight(world: World, name: str, plan: Plan) -> str:
+    """Judge the plan by the host; raises every failed check at once."""
+    facts = world.facts(_host_ports(plan))
+    states: tuple[ContainerState, ...] = ()
+    if facts.docker.problem is None:
+        states = world.docker.containers(name)
+    running = any(state.status == "running" for state in states)
+    if running:
+        own = _own_ports(world, name)
+        busy = {port: who for port, who in facts.busy_ports.items() if port not in own}
+        facts = replace(facts, busy_ports=busy)
+    checks = planner.preflight(plan, facts, running=running)
+    for check in checks:
+        if check.status == "warning":
+            world.talk.warn(f"{check.summary}. {check.hint}")
+    faults = tuple(
+        Fault(
+            code=check.code or "bug",
+            message=check.summary,
+            hint=check.hint,
+            where=check.where,
+            details=check.details,
+        )
+        for check in checks
+        if check.status == "failed"
+    )
+    if faults:
+        raise DeployctlError.of(faults)
+    return " · ".join(check.summary for check in checks)
+
+
+def _own_ports(world: World, name: str) -> frozenset[int]:
+    manifest = Workspace(world.home, name).manifest()
+    return frozenset((manifest.webui_port, manifest.engine_port)) if manifest else frozenset()
+
+
+def _obtain(
+    run: _Run, plan: Plan, mode: ImageMode
+) -> tuple[tuple[ResolvedImage, ...], Weights]:
+    """Get images and weights, at the same time: one is bound by the processor, one by the line."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        weights = pool.submit(_weights, run, plan)
+        images = _images(run, plan, mode)
+        return images, weights.result()
+
+
+def _images(run: _Run, plan: Plan, mode: ImageMode) -> tuple[ResolvedImage, ...]:
+    wanted = tuple(service.image for service in plan.services)
+    with run.phase("images") as phase:
+        images = run.world.images.obtain(wanted, mode=mode, progress=phase.progress)
+        phase.text = " · ".join(f"{i.service}: {i.reference} ({i.source})" for i in images)
+    return images
+
+
+def _weights(run: _Run, plan: Plan) -> Weights:
+    with run.phase("weights") as phase:
+        weights = run.world.weights.fetch(plan.weights, progress=phase.progress)
+        phase.text = f"{weights.path.name}, {weights.size_bytes / 1e6:.0f} MB ({weights.how})"
+    return weights
+
+
+def _variables(
+    space: Workspace, plan: Plan, images: tuple[ResolvedImage, ...], weights: Weights
+) -> tuple[tuple[str, str], ...]:
+    """Everything the rendered files leave open: images, the model file, the secrets."""
+    secrets = space.secrets()
+    by_service = {image.service: image.reference for image in images}
+    return (
+        *((image_variable(s).name, by_service[s.name]) for s in plan.services),
+        ("DEPLOYCTL_MODEL", str(weights.path)),
+        ("DEPLOYCTL_ENGINE_KEY", secrets.engine_key.reveal()),
+        ("DEPLOYCTL_WEBUI_SECRET", secrets.webui_secret.reveal()),
+        ("DEPLOYCTL_ADMIN_EMAIL", ADMIN_EMAIL),
+        ("DEPLOYCTL_ADMIN_PASSWORD", secrets.admin_password.reveal()),
+    )
+
+
+def _start(
+    run: _Run,
+    space: Workspace,
+    plan: Plan,
+    bundle: Bundle,
+    variables: tuple[tuple[str, str], ...],
+    images: tuple[ResolvedImage, ...],
+    automatic: bool,  # noqa: FBT001  # recorded, not a switch
+) -> tuple[bool, Mapping[str, int]]:
+    """Write the files and start what is not as they say. Returns (changed, restarts before)."""
+    world = run.world
+    with run.phase("start") as phase:
+        fingerprint = space.fingerprint(bundle, variables)
+        states = world.docker.containers(space.stack)
+        before = {state.id: state.restarts for state in states}
+        kept = space.manifest()
+        if kept and kept.fingerprint == fingerprint and stack.as_applied(kept, states):
+            phase.text = "nothing to do"
+            return False, before
+        space.write(bundle, variables)
+        webui, engine = _host_ports(plan)
+        space.write_credentials(_credentials(space, plan, webui, engine))
+        project = stack.project(space, variables)
+        stack.compose(world, project.check(), code="render-invalid", hint=_override_hint(space))
+        hashes = stack.config_hashes(stack.compose(world, project.hashes(), code="render-invalid", hint="").stdout)
+        manifest = Manifest(
+            profile=plan.profile,
+            automatic=automatic,
+            model=plan.model,
+            served_name=plan.served_name,
+            fingerprint=fingerprint,
+            webui_port=webui,
+            engine_port=engine,
+            images={image.service: image.reference for image in images},
+            image_sources={image.service: image.source for image in images},
+            hashes=hashes,
+            proved=False,
+        )
+        space.save_manifest(manifest)
+        stack.compose(
+            world,
+            project.up(),
+            code="compose-failed",
+            hint=f"deployctl status --stack {space.stack}",
+            on_line=lambda line: phase.progress(line.strip()),
+        )
+        phase.text = f"{len(plan.services)} containers in {space.folder}"
+        return True, before
+
+
+def _credentials(space: Workspace, plan: Plan, webui: int, engine: int) -> str:
+    """The sheet the operator signs in with."""
+    secrets = space.secrets()
+    return (
+        f"# How to reach stack {space.stack}. Readable by you alone; keep it so.\n"
+        f"chat window:    http://{stack.LOOPBACK}:{webui}\n"
+        f"email:          {ADMIN_EMAIL}\n"
+        f"password:       {secrets.admin_password.reveal()}\n\n"
+        f"OpenAI API:     http://{stack.LOOPBACK}:{engine}/v1\n"
+        f"API key:        {secrets.engine_key.reveal()}\n"
+        f"model:          {plan.served_name}\n"
+    )
+
+
+def _override_hint(space: Workspace) -> str:
+    if space.override is not None:
+        return f"look at {space.override}, then: deployctl up"
+    return "deployctl up --debug"
+
+
+def _prove(run: _Run, space: Workspace, plan: Plan, before: Mapping[str, int]) -> Answer:
+    """Wait for engine and frontend, then ask a question through the UI."""
+    world = run.world
+    at = stack.endpoints(space, plan.served_name, *_host_ports(plan))
+    look = _watch(world, space.stack, before)
+    waits: tuple[tuple[str, str, Callable[[], Probe], int], ...] = (
+        ("engine ready", "engine", lambda: probe_engine(world.http, at), plan.deadlines.engine_s),
+        (
+            "frontend ready",
+            "webui",
+            lambda: probe_frontend(world.http, at),
+            plan.deadlines.frontend_s,
+        ),
+    )
+    for name, service, probe, deadline_s in waits:
+        with run.phase(name) as phase:
+            last = wait(
+                probe, look, clock=world.clock, deadline_s=deadline_s, on_change=phase.progress
+            )
+            if not last.ok:
+                raise _not_ready(world, space.stack, service, last, deadline_s)
+            phase.text = last.seen
+    with run.phase("proof") as phase:
+        answer = prove(
+            world.http,
+            at,
+            clock=world.clock,
+            deadline_s=plan.deadlines.proof_s,
+            reasoning=plan.reasoning,
+        )
+        phase.text = f"answered through the UI in {answer.seconds:.1f} s"
+    return answer
+
+
+_ROLE = {"engine": "engine", "webui": "frontend"}
+
+
+def _watch(world: World, name: str, before: Mapping[str, int]) -> Callable[[], None]:
+    """Make the look that ends a pointless wait: a container that died or keeps restarting."""
+
+    def look() -> None:
+        for state in world.docker.containers(name):
+            fresh = replace(state, restarts=state.restarts - before.get(state.id, 0))
+            if what := trouble(fresh):
+                role = _ROLE.get(state.service, "engine")
+                raise DeployctlError(
+                    f"The {role}'s container {what}.",
+                    code=f"{role}-exited",
+                    where=state.service,
+                    hint=f"deployctl logs {state.service} --stack {name}",
+                    details=world.docker.log_tail(state.id, 20),
+                )
+
+    return look
+
+
+def _not_ready(
+    world: World, name: str, service: str, last: Probe, deadline_s: int
+) -> DeployctlError:
+    states = [state for state in world.docker.containers(name) if state.service == service]
+    role = _ROLE[service]
+    return DeployctlError(
+        f"The {role} was not ready within {deadline_s} s; last seen: {last.seen}.",
+        code=f"{role}-not-ready",
+        where=service,
+        hint=f"deployctl logs {service} --stack {name}",
+        details=world.docker.log_tail(states[0].id, 20) if states else (),
+    )
+
+
+def _remember_proof(space: Workspace) -> None:
+    manifest = space.manifest()
+    if manifest is not None and not manifest.proved:
+        space.save_manifest(replace(manifest, proved=True))

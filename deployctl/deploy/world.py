@@ -1,0 +1,144 @@
+"""The World of ports: all that the recipes touch outside this process, and what they pass around."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from deployctl.model import (
+    Answer,
+    CheckResult,
+    ContainerState,
+    HostFacts,
+    Image,
+    PhaseResult,
+    Progress,
+    Source,
+    Status,
+    Weights,
+    WeightsSpec,
+)
+
+if TYPE_CHECKING:
+    from deployctl.catalog import Catalog
+    from deployctl.dockerd import Docker
+    from deployctl.profiles.resolve import Profile
+    from deployctl.readiness import Clock, Http
+    from deployctl.runner import Runner
+    from deployctl.talk import Talk
+
+ImageMode = Literal["auto", "local", "pull", "build"]
+
+#: The profile name that means: choose for me.
+AUTO = "auto"
+
+#: The stack's name unless the operator gives one; independent of the profile, so chats stay.
+DEFAULT_STACK = "deployctl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedImage:
+    """An image that is here: which service runs it, under what name, where it came from."""
+
+    service: str
+    reference: str
+    source: Literal["local", "pull", "build"]
+
+
+class Images(Protocol):
+    """Gets images onto this machine; see ``images.py``."""
+
+    def obtain(
+        self, images: tuple[Image, ...], *, mode: ImageMode, progress: Progress
+    ) -> tuple[ResolvedImage, ...]:
+        """Make every image available, side by side where work is needed."""
+
+
+class WeightsPort(Protocol):
+    """Gets model files onto this machine; see ``weights.py``."""
+
+    def locate(self, spec: WeightsSpec) -> Weights | None:
+        """The file if it is here and whole."""
+
+    def fetch(self, spec: WeightsSpec, *, progress: Progress) -> Weights:
+        """Download and check the file, or find it."""
+
+    def reachable(self, source: Source, *, timeout_s: float) -> bool:
+        """Whether the source answers now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The ports through which the recipes touch anything outside this process."""
+
+    home: Path
+    catalog: Catalog
+    runner: Runner
+    docker: Docker
+    http: Http
+    images: Images
+    weights: WeightsPort
+    facts: Callable[[tuple[int, ...]], HostFacts]
+    resolve: Callable[[str, tuple[str, ...]], Profile]
+    clock: Clock
+    talk: Talk
+    doing: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpRequest:
+    """What the operator asked of ``up``."""
+
+    stack: str
+    profile: str
+    sets: tuple[str, ...] = ()
+    images: ImageMode = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpReport:
+    """What ``up`` achieved. It exists only when the stack has answered."""
+
+    stack: str
+    profile: str
+    chosen_because: str | None
+    model: str
+    served_name: str
+    webui_url: str
+    engine_url: str
+    credentials_file: Path
+    changed: bool
+    images: tuple[ResolvedImage, ...]
+    weights: Weights
+    answer: Answer
+    phases: tuple[PhaseResult, ...]
+    seconds: float
+    limits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusReport:
+    """How a stack is now. ``ok`` only when every check is."""
+
+    stack: str
+    status: Status
+    profile: str | None
+    model: str | None
+    served_name: str | None
+    webui_url: str | None
+    engine_url: str | None
+    credentials_file: Path | None
+    containers: tuple[ContainerState, ...]
+    checks: tuple[CheckResult, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownReport:
+    """What ``down`` removed, and what it kept."""
+
+    stack: str
+    removed: tuple[str, ...]
+    kept_volumes: tuple[str, ...]
+    seconds: float

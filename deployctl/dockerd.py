@@ -1,0 +1,131 @@
+"""The only place that looks at Docker through its SDK: state, images, volumes, last log lines.
+
+Looks, never changes: changing is done by ``docker compose`` (see ``commands.py``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import docker  # noqa: TID251  # the one module that may
+from docker.context import ContextAPI  # noqa: TID251
+from docker.errors import DockerException, ImageNotFound, NotFound  # noqa: TID251
+
+from deployctl.errors import DeployctlError
+from deployctl.model import ContainerState
+
+_PROJECT = "com.docker.compose.project"
+_SERVICE = "com.docker.compose.service"
+_HASH = "com.docker.compose.config-hash"
+_ONE_OFF = "com.docker.compose.oneoff"
+
+
+class Docker(Protocol):
+    """What we ask of the daemon; the tests have a fake that keeps the same contract."""
+
+    def containers(self, stack: str) -> tuple[ContainerState, ...]:
+        """Every container of the stack, running or not, sorted by service."""
+
+    def log_tail(self, container_id: str, lines: int) -> tuple[str, ...]:
+        """The last lines a container wrote; empty when it is gone."""
+
+    def image_id(self, reference: str) -> str | None:
+        """The id of a local image; ``None`` when it is not here."""
+
+    def volumes(self, stack: str) -> tuple[str, ...]:
+        """The names of the stack's volumes."""
+
+
+class DockerDaemon:
+    """The real daemon, at the address the ``docker`` client would use (host, context or socket)."""
+
+    def __init__(self, timeout_s: float = 30.0) -> None:
+        self._timeout_s = timeout_s
+        self._client: Any = None
+
+    def _api(self) -> Any:  # noqa: ANN401  # the SDK is untyped here
+        if self._client is None:
+            with _translated():
+                self._client = _connect(self._timeout_s)
+        return self._client
+
+    def containers(self, stack: str) -> tuple[ContainerState, ...]:
+        """See :class:`Docker`."""
+        found = []
+        with _translated():
+            api = self._api()
+            listed = api.containers(all=True, filters={"label": f"{_PROJECT}={stack}"})
+            for row in listed:
+                if row["Labels"].get(_ONE_OFF) == "True":
+                    continue
+                with contextlib.suppress(NotFound):  # removed between the list and the look
+                    found.append(_state(api.inspect_container(row["Id"])))
+        return tuple(sorted(found, key=lambda state: state.service))
+
+    def log_tail(self, container_id: str, lines: int) -> tuple[str, ...]:
+        """See :class:`Docker`."""
+        try:
+            with _translated():
+                raw: bytes = self._api().logs(container_id, tail=lines)
+        except NotFound:
+            return ()
+        return tuple(raw.decode("utf-8", "replace").splitlines())
+
+    def image_id(self, reference: str) -> str | None:
+        """See :class:`Docker`."""
+        try:
+            with _translated():
+                return str(self._api().inspect_image(reference)["Id"])
+        except ImageNotFound:
+            return None
+
+    def volumes(self, stack: str) -> tuple[str, ...]:
+        """See :class:`Docker`."""
+        with _translated():
+            listed = self._api().volumes(filters={"label": f"{_PROJECT}={stack}"})
+        return tuple(sorted(row["Name"] for row in listed["Volumes"] or ()))
+
+
+def _connect(timeout_s: float) -> Any:  # noqa: ANN401
+    """Find the daemon as the client does: DOCKER_HOST, else the current context, else the socket."""
+    from os import environ  # noqa: PLC0415  # edge: the SDK's own from_env reads it as well
+
+    if environ.get("DOCKER_HOST"):
+        return docker.from_env(timeout=int(timeout_s)).api
+    context = ContextAPI.get_current_context()
+    host = context.Host if context is not None else None
+    return docker.APIClient(base_url=host, version="auto", timeout=int(timeout_s))
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Turn "the daemon does not answer" into the operator's error; let NotFound through."""
+    try:
+        yield
+    except (NotFound, ImageNotFound):
+        raise
+    except (DockerException, OSError) as problem:
+        raise DeployctlError(
+            "The Docker daemon does not answer.",
+            code="docker-unreachable",
+            hint="deployctl setup",
+            details=(str(problem),),
+        ) from problem
+
+
+def _state(data: dict[str, Any]) -> ContainerState:
+    state, labels = data["State"], data["Config"]["Labels"]
+    return ContainerState(
+        service=labels.get(_SERVICE, ""),
+        id=data["Id"],
+        status=state["Status"],
+        health=(state.get("Health") or {}).get("Status"),
+        exit_code=state["ExitCode"],
+        oom_killed=state["OOMKilled"],
+        restarts=data["RestartCount"],
+        config_hash=labels.get(_HASH),
+        image=data["Config"]["Image"],
+        error=state.get("Error", ""),
+    )

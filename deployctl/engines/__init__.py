@@ -1,0 +1,31 @@
+"""Engines: what turns a profile into one service that speaks the OpenAI API.
+
+Pure. One file per engine; the registry below is the only list of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from deployctl.engines import llama_cpp
+from deployctl.model import Service
+
+if TYPE_CHECKING:
+    from deployctl.profiles.schema import ProfileSpec
+
+
+class Engine(Protocol):
+    """What every engine module offers."""
+
+    KIND: str
+
+    def service(self, spec: ProfileSpec, weights_name: str) -> Service:
+        """The engine's service. ``weights_name`` is the model file's name below ``MODELS``."""
+
+
+_ENGINES: dict[str, Engine] = {engine.KIND: engine for engine in (llama_cpp,)}
+
+
+def engine(kind: str) -> Engine:
+    """Return the engine of this kind; ``KeyError`` for one that the schema should have refused."""
+    return _ENGINES[kind]

@@ -1,0 +1,305 @@
+"""Looks at this machine once: processor, memory, disk, ports, cards, Docker.
+
+Runs read-only commands through the runner and reads ``/proc`` and ``/sys`` under a given root;
+changes nothing. What cannot be found out is ``None``, never a guess.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deployctl.model import Command, CommandResult, DockerFacts, Gpu, HostFacts
+from deployctl.ports import busy_ports
+from deployctl.runner import TIMED_OUT, Runner
+from deployctl.versions import MIN_COMPOSE, MIN_ENGINE, too_old, written
+
+#: A daemon that says nothing for so long is as good as dead, seconds.
+_DOCKER_TIMEOUT_S = 10.0
+
+#: nvidia-smi takes seconds on a card without persistence mode.
+_NVIDIA_TIMEOUT_S = 20.0
+
+_MIB = 1024 * 1024
+
+_ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+#: PCI vendor 10de is NVIDIA; classes 0300 and 0302 are display and 3D controllers.
+_NVIDIA_VENDOR, _DISPLAY_CLASSES = "0x10de", ("0x0300", "0x0302")
+
+#: Where NVIDIA's driver puts its tool inside WSL, outside of PATH.
+_WSL_NVIDIA_SMI = "usr/lib/wsl/lib/nvidia-smi"
+
+
+def gather_docker(runner: Runner, environment: Mapping[str, str]) -> DockerFacts:
+    """What is known of Docker, from one ``docker info`` (about 50 ms on a warm machine)."""
+    return _look_at_docker(runner, environment)[0]
+
+
+def gather_host(
+    runner: Runner,
+    *,
+    models_dir: Path,
+    ports: tuple[int, ...],
+    environment: Mapping[str, str],
+    root: Path = Path("/"),
+    own_project: str | None = None,
+) -> HostFacts:
+    """Look at the machine. ``models_dir`` need not exist yet; ``ports`` are those the plan needs.
+
+    Ports held by containers of the Compose project ``own_project`` do not count as busy.
+    ``reachable`` is left empty: only the caller knows which sources matter.
+    """
+    docker, info = _look_at_docker(runner, environment)
+    gpus = gather_gpus(runner, environment, root)
+    total, available = memory(root, docker_total=_number(info.get("MemTotal")))
+    return HostFacts(
+        architecture=architecture(platform.machine()),
+        cores=os.cpu_count() or 1,
+        memory_total_bytes=total,
+        memory_available_bytes=available,
+        disk_free_bytes=disk_free(models_dir),
+        docker=docker,
+        gpus=gpus,
+        container_toolkit=container_toolkit(info, environment, root) if gpus else None,
+        busy_ports=busy_ports(
+            runner,
+            root=root,
+            ports=ports,
+            docker=docker.client if docker.server_version else None,
+            own_project=own_project,
+        ),
+    )
+
+
+# ── Docker ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _look_at_docker(
+    runner: Runner, environment: Mapping[str, str]
+) -> tuple[DockerFacts, dict[str, Any]]:
+    """The facts, and the whole of ``docker info`` for those who need more of it."""
+    client = shutil.which("docker", path=environment.get("PATH", os.defpath))
+    if client is None:
+        evidence = ("There is no `docker` program on the PATH.",)
+        return DockerFacts(problem="docker-missing", evidence=evidence), {}
+    result = runner.run(
+        Command(
+            argv=(client, "info", "--format", "{{json .}}"),
+            label="docker info",
+            timeout_s=_DOCKER_TIMEOUT_S,
+        )
+    )
+    info = _parsed(result.stdout)
+    return docker_facts(client, result, info, environment), info
+
+
+def docker_facts(
+    client: str, result: CommandResult, info: Mapping[str, Any], environment: Mapping[str, str]
+) -> DockerFacts:
+    """Judge what ``docker info`` left behind. ``info`` is its JSON, empty when it gave none."""
+    plugins = {
+        plugin.get("Name"): plugin.get("Version") or None
+        for plugin in (info.get("ClientInfo") or {}).get("Plugins") or ()
+        if not plugin.get("Err")
+    }
+    server = info.get("ServerVersion") or None
+    problem, evidence = _problem(result, info, plugins)
+    return DockerFacts(
+        client=client,
+        server_version=server,
+        compose_version=plugins.get("compose"),
+        buildx_version=plugins.get("buildx"),
+        running_containers=_number(info.get("ContainersRunning")) if server else None,
+        root_dir=_root_dir(info, environment),
+        problem=problem,
+        evidence=evidence,
+    )
+
+
+def _problem(
+    result: CommandResult, info: Mapping[str, Any], plugins: Mapping[str, str | None]
+) -> tuple[str | None, tuple[str, ...]]:
+    """The first thing that is wrong, as an error code, and the lines that show it."""
+    if info and "ClientInfo" not in info:  # Podman's `docker` answers with its own JSON
+        return "docker-missing", ("The `docker` program here is not Docker's (Podman's, perhaps).",)
+    said = _complaints(result, info)
+    if info and "compose" not in plugins:
+        return "docker-missing", ("The Docker client finds no `compose` plugin.", *said)
+    server = info.get("ServerVersion") or None
+    text = "\n".join(said).lower()
+    if not server and "permission denied" in text:
+        return "docker-denied", said
+    if not server and "client version" in text and ("too new" in text or "too old" in text):
+        return "docker-too-old", said
+    if not server:
+        return "docker-unreachable", said
+    if too_old(server, MIN_ENGINE):
+        return "docker-too-old", (
+            f"Docker Engine {server}; needed: {written(MIN_ENGINE)} or newer",
+        )
+    if too_old(plugins["compose"], MIN_COMPOSE):
+        line = f"Docker Compose {plugins['compose']}; needed: {written(MIN_COMPOSE)} or newer"
+        return "docker-too-old", (line,)
+    return None, ()
+
+
+def _complaints(result: CommandResult, info: Mapping[str, Any]) -> tuple[str, ...]:
+    """What Docker said is wrong: newer clients on stderr, older ones inside the JSON.
+
+    Its warning about an unreadable ``config.json`` also says "permission denied", and is not it.
+    """
+    lines = [line.strip() for line in result.output.splitlines()]
+    if result.exit_code == TIMED_OUT:
+        lines.append(f"`docker info` did not answer within {_DOCKER_TIMEOUT_S:.0f} s.")
+    said = [line for line in lines if line and not line.startswith(("{", "WARNING:"))]
+    return tuple(dict.fromkeys([*said, *(info.get("ServerErrors") or ())]))
+
+
+def _root_dir(info: Mapping[str, Any], environment: Mapping[str, str]) -> Path | None:
+    """Where images go, unless the daemon lives on another machine."""
+    remote = environment.get("DOCKER_HOST", "").startswith(("tcp://", "ssh://", "http"))
+    folder = Path(info.get("DockerRootDir") or "/nonexistent")
+    try:
+        return folder if not remote and folder.is_dir() else None
+    except PermissionError:  # inside a folder of root's: it is there, more we need not know
+        return folder
+
+
+# ── memory, disk, processor ───────────────────────────────────────────────────────────────────
+
+
+def architecture(machine: str) -> str:
+    """``amd64`` or ``arm64`` as images call it; else what uname says."""
+    return _ARCHITECTURES.get(machine.lower(), machine)
+
+
+def memory(root: Path, *, docker_total: int | None = None) -> tuple[int | None, int | None]:
+    """Total and available bytes that containers may use.
+
+    The limit at the root of the cgroup tree counts: it is there when this whole machine is itself
+    a container. A limit on our own process does not, since the daemon's containers live elsewhere
+    in the tree. ``docker_total`` is what the daemon has: less, when it runs in a virtual machine.
+    """
+    total = available = None
+    for line in _read(root / "proc/meminfo").splitlines():
+        key, _, rest = line.partition(":")
+        if key == "MemTotal":
+            total = int(rest.split()[0]) * 1024
+        elif key == "MemAvailable":
+            available = int(rest.split()[0]) * 1024
+    for limit_file, used_file in (
+        ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current"),
+        (
+            "sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "sys/fs/cgroup/memory/memory.usage_in_bytes",
+        ),
+    ):
+        limit, used = _number(_read(root / limit_file)), _number(_read(root / used_file))
+        if limit is not None and total is not None and limit < total:
+            total = limit
+            if available is not None and used is not None:
+                available = max(0, min(available, limit - used))
+    if docker_total and (total is None or docker_total < total):
+        total = docker_total
+        available = min(available, total) if available is not None else None
+    return total, available
+
+
+def disk_free(folder: Path) -> int | None:
+    """Bytes a normal user may still write where ``folder`` is or will be."""
+    for place in (folder, *folder.absolute().parents):
+        try:
+            status = os.statvfs(place)
+        except OSError:
+            continue
+        return status.f_bavail * status.f_frsize
+    return None
+
+
+# ── cards ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def gather_gpus(runner: Runner, environment: Mapping[str, str], root: Path) -> tuple[Gpu, ...]:
+    """NVIDIA cards: as their driver reports them, else (no driver) as the PCI bus does."""
+    path = environment.get("PATH", os.defpath)
+    wsl = root / _WSL_NVIDIA_SMI
+    tool = shutil.which("nvidia-smi", path=path) or (str(wsl) if wsl.exists() else None)
+    if tool is not None:
+        query = "--query-gpu=name,memory.total,driver_version"
+        result = runner.run(
+            Command(
+                argv=(tool, query, "--format=csv,noheader,nounits"),
+                label="nvidia-smi",
+                timeout_s=_NVIDIA_TIMEOUT_S,
+            )
+        )
+        cards = parse_nvidia_smi(result.stdout) if result.ok else ()
+        if cards:
+            return cards
+    count = sum(
+        _read(device / "vendor").strip() == _NVIDIA_VENDOR
+        and _read(device / "class").startswith(_DISPLAY_CLASSES)
+        for device in (root / "sys/bus/pci/devices").glob("*")
+    )
+    return (Gpu(name="NVIDIA card", memory_bytes=None, driver=None),) * count
+
+
+def parse_nvidia_smi(text: str) -> tuple[Gpu, ...]:
+    """Cards from the CSV of nvidia-smi: name, MiB, driver. ``[N/A]`` memory is unknown."""
+    cards = []
+    for line in text.splitlines():
+        name, *rest = (part.strip() for part in line.split(","))
+        if len(rest) == 2:
+            mib = _number(rest[0])
+            size = None if mib is None else mib * _MIB
+            cards.append(Gpu(name=name, memory_bytes=size, driver=rest[1] or None))
+    return tuple(cards)
+
+
+def container_toolkit(info: Mapping[str, Any], environment: Mapping[str, str], root: Path) -> bool:
+    """Whether Docker can hand an NVIDIA card to a container.
+
+    Any of: the runtime ``nvidia`` is registered; the daemon looks for CDI specifications and finds
+    one of NVIDIA's; NVIDIA's hook is installed (dockerd looks for it on its PATH when it starts).
+    """
+    if "nvidia" in (info.get("Runtimes") or {}):
+        return True
+    for folder in info.get("CDISpecDirs") or ():
+        for spec in (root / folder.lstrip("/")).glob("*"):
+            if "nvidia.com/gpu" in _read(spec):
+                return True
+    hook = "nvidia-container-runtime-hook"
+    return shutil.which(hook, path=environment.get("PATH", os.defpath)) is not None
+
+
+# ── small readers ─────────────────────────────────────────────────────────────────────────────
+
+
+def _read(path: Path) -> str:
+    """The text of a file, or nothing when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _number(value: object) -> int | None:
+    """A non-negative integer out of text or JSON; ``None`` for anything else (``max``)."""
+    text = str(value).strip() if value is not None else ""
+    return int(text) if text.isdigit() else None
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """The JSON object in ``text``; empty when there is none."""
+    start = text.find("{")
+    try:
+        value = json.loads(text[start:]) if start >= 0 else {}
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

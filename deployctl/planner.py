@@ -1,0 +1,255 @@
+"""Profile → Plan, and the judgement of a plan by facts. Pure.
+
+The plan never sees the host: the same profile gives the same plan everywhere. Facts only judge a
+plan (:func:`preflight`) or choose between plans (:func:`choose`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deployctl.engines import engine as engine_of
+from deployctl.engines import llama_cpp
+from deployctl.errors import DeployctlError
+from deployctl.model import (
+    CheckResult,
+    Deadlines,
+    HostFacts,
+    Plan,
+    Requirements,
+    WeightsSpec,
+)
+from deployctl.services import webui
+from deployctl.sources import parse_source
+
+if TYPE_CHECKING:
+    from deployctl.profiles.resolve import Profile
+
+
+def build_plan(profile: Profile) -> Plan:
+    """Decide everything that will run. Raises ``profile-invalid`` with the value's file:line."""
+    spec = profile.spec
+    _refuse_owned_flags(profile)
+    source = parse_source(spec.model.source)
+    weights = WeightsSpec(source=source, sha256=spec.model.sha256, size_bytes=spec.model.size)
+    return Plan(
+        profile=profile.name,
+        engine=spec.engine.kind,
+        model=spec.model.name,
+        served_name=spec.model.served_name,
+        weights=weights,
+        services=(
+            engine_of(spec.engine.kind).service(spec, source.filename),
+            webui.service(spec),
+        ),
+        volumes=(webui.VOLUME,),
+        deadlines=Deadlines(
+            engine_s=spec.deadlines.engine,
+            frontend_s=spec.deadlines.frontend,
+            proof_s=spec.deadlines.proof,
+        ),
+        requirements=Requirements(
+            memory_bytes=spec.requires.memory,
+            disk_bytes=spec.requires.disk,
+            architectures=spec.requires.architectures,
+        ),
+        max_tokens=spec.model.max_tokens,
+        reasoning=spec.model.reasoning,
+    )
+
+
+def _refuse_owned_flags(profile: Profile) -> None:
+    for index, word in enumerate(profile.spec.engine.extra_args):
+        flag = word.split("=", 1)[0]
+        if flag in llama_cpp.OWNED_FLAGS:
+            path = f"engine.extra_args.{index}"
+            origin = profile.origins.get(path) or profile.origins.get("engine.extra_args")
+            raise DeployctlError(
+                f"engine.extra_args names {flag}, which follows from other values of the profile.",
+                code="profile-invalid",
+                where=str(origin) if origin else profile.name,
+                hint="remove it there and set model.context, concurrency or model.sampling instead",
+            )
+
+
+# ── judgement ─────────────────────────────────────────────────────────────────────────────────
+
+
+def preflight(plan: Plan, facts: HostFacts, *, running: bool) -> tuple[CheckResult, ...]:
+    """Hold a plan against the host. ``running``: the stack itself is up and uses what it uses."""
+    return (
+        _docker(facts),
+        _architecture(plan, facts),
+        _memory(plan, facts, running=running),
+        *_ports(plan, facts),
+    )
+
+
+_DOCKER_PROBLEMS = {
+    "docker-missing": "Docker, or its Compose plugin, is not installed.",
+    "docker-unreachable": "Docker is installed, but its daemon does not answer.",
+    "docker-denied": "This user may not talk to the Docker daemon.",
+    "docker-too-old": "Docker is too old for the stack.",
+}
+
+
+def _docker(facts: HostFacts) -> CheckResult:
+    docker = facts.docker
+    if docker.problem is not None:
+        return CheckResult(
+            name="docker",
+            status="failed",
+            summary=_DOCKER_PROBLEMS[docker.problem],
+            code=docker.problem,
+            hint="sudo usermod -aG docker $USER  # then sign in again"
+            if docker.problem == "docker-denied"
+            else "deployctl setup",
+            details=docker.evidence,
+        )
+    summary = f"Docker {docker.server_version}, Compose {docker.compose_version}"
+    return CheckResult(name="docker", status="ok", summary=summary)
+
+
+def _architecture(plan: Plan, facts: HostFacts) -> CheckResult:
+    allowed = plan.requirements.architectures
+    if facts.architecture in allowed:
+        return CheckResult(name="architecture", status="ok", summary=facts.architecture)
+    return CheckResult(
+        name="architecture",
+        status="failed",
+        summary=f"Profile {plan.profile} runs on {', '.join(allowed)}; "
+        f"this machine is {facts.architecture}.",
+        code="arch-unsupported",
+        hint="deployctl up --profile auto",
+    )
+
+
+def _memory(plan: Plan, facts: HostFacts, *, running: bool) -> CheckResult:
+    need, total = plan.requirements.memory_bytes, facts.memory_total_bytes
+    free = facts.memory_available_bytes
+    if total is not None and total < need:
+        return CheckResult(
+            name="memory",
+            status="failed",
+            summary=f"Profile {plan.profile} needs {gib(need)} of memory; "
+            f"this machine has {gib(total)}.",
+            code="memory-short",
+            hint="deployctl up --profile smoke",
+        )
+    if free is not None and free < need and not running:
+        return CheckResult(
+            name="memory",
+            status="warning",
+            summary=f"{gib(free)} of memory are free, the stack may use {gib(need)}: "
+            "it will swap or be killed when it does",
+            hint="close what else uses memory, or: deployctl up --profile smoke",
+        )
+    seen = "free memory unknown" if free is None else f"{gib(free)} of memory free"
+    return CheckResult(name="memory", status="ok", summary=seen)
+
+
+def _ports(plan: Plan, facts: HostFacts) -> tuple[CheckResult, ...]:
+    checks = []
+    for service in plan.services:
+        for port in service.ports:
+            number = port.host_port
+            holder = facts.busy_ports.get(number)
+            if holder is None:
+                checks.append(CheckResult(name="port", status="ok", summary=f"port {number} free"))
+                continue
+            key = f"ports.{service.name}"
+            checks.append(
+                CheckResult(
+                    name="port",
+                    status="failed",
+                    summary=f"Port {number} ({service.name}) is held by {holder}.",
+                    code="port-taken",
+                    where=service.name,
+                    hint=f"deployctl up --profile {plan.profile} --set {key}={number + 1}",
+                )
+            )
+    return tuple(checks)
+
+
+def gib(size_bytes: int) -> str:
+    """Bytes as GiB with one decimal, for sentences."""
+    return f"{size_bytes / 1024**3:.1f} GiB"
+
+
+# ── choice ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A profile that may be chosen automatically; the higher rank is the better one."""
+
+    rank: int
+    plan: Plan
+    weights_here: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The profile ``auto`` picked, why in one sentence, and what was given up for it, if any."""
+
+    profile: str
+    reason: str
+    given_up: tuple[str, ...] = ()
+    hint: str = ""
+
+
+def choose(candidates: tuple[Candidate, ...], facts: HostFacts) -> Choice:
+    """Pick the best profile that this machine can run now; ``memory-short`` when none can be."""
+    given_up: list[str] = []
+    unreachable: Plan | None = None
+    for candidate in sorted(candidates, key=lambda c: -c.rank):
+        plan = candidate.plan
+        obstacle = _obstacle(candidate, facts)
+        if obstacle is None:
+            return Choice(
+                profile=plan.profile,
+                reason=_reason(plan, facts, first=not given_up),
+                given_up=tuple(given_up),
+                hint=_later(unreachable) if unreachable else "",
+            )
+        given_up.append(f"{plan.profile}: {obstacle}")
+        if unreachable is None and _fits(plan, facts):
+            unreachable = plan
+    raise DeployctlError(
+        "No shipped profile can run on this machine.",
+        code="memory-short",
+        details=tuple(given_up),
+        hint="deployctl up --profile smoke  # says in full what is missing",
+    )
+
+
+def _fits(plan: Plan, facts: HostFacts) -> bool:
+    checks = (_architecture(plan, facts), _memory(plan, facts, running=False))
+    return all(check.status != "failed" for check in checks)
+
+
+def _obstacle(candidate: Candidate, facts: HostFacts) -> str | None:
+    plan = candidate.plan
+    for check in (_architecture(plan, facts), _memory(plan, facts, running=False)):
+        if check.status == "failed":
+            return check.summary
+    source = plan.weights.source
+    if candidate.weights_here or facts.reachable.get(source.text, True):
+        return None
+    return f"{plan.model} is not here and its source does not answer ({source})"
+
+
+def _reason(plan: Plan, facts: HostFacts, *, first: bool) -> str:
+    cores = f"{facts.cores} cores"
+    memory = "" if facts.memory_total_bytes is None else f", {gib(facts.memory_total_bytes)} memory"
+    which = "the best shipped profile" if first else "the best one left"
+    return f"{plan.profile} ({plan.model}): {which} for {cores}{memory}."
+
+
+def _later(plan: Plan) -> str:
+    name = plan.weights.source.filename
+    return (
+        f"deployctl up --profile {plan.profile}  # once the hub answers, or with "
+        f"--set model.source=file:/path/to/{name}"
+    )

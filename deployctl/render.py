@@ -1,0 +1,121 @@
+"""Plan + templates → Bundle: the files of a stack, in memory.
+
+Decides nothing: every value comes from the plan, every shape from ``templates/``, all quoting from
+``yamlsafe``. After rendering, the text is parsed again and compared with the plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deployctl import yamlsafe
+from deployctl.model import Bundle, BundleFile, Mount, Plan, Service, Text, Variable
+
+#: uid:gid of every container: no such user on the host, so nothing on the host is its own.
+CONTAINER_USER = "10001:10001"
+
+#: Packets of a container do not survive the first hop: with the masquerade switched off this makes
+#: "no egress" fail at once instead of after a minute of SYN retries. Replies to the host's own
+#: port proxy and between the containers cross no hop.
+SYSCTLS = (("net.ipv4.ip_default_ttl", "1"),)
+
+#: Names outside the stack resolve nowhere: Docker's resolver is sent to the container's own,
+#: closed port 53, never to the host's resolver.
+DNS = ("127.0.0.1",)
+
+_PIDS_LIMIT = 512
+
+
+def render(plan: Plan, templates: Path) -> Bundle:
+    """Render ``plan`` with the templates of a folder.
+
+    Raises ``ValueError`` when the text does not say what the plan says (a bug of ours).
+    """
+    environment = yamlsafe.environment(templates)
+    text = environment.get_template("compose.yaml.j2").render(
+        services=[_service(service) for service in plan.services],
+        volumes=plan.volumes,
+        user=CONTAINER_USER,
+        sysctls=SYSCTLS,
+        dns=DNS,
+        pids_limit=_PIDS_LIMIT,
+    )
+    _compare(plan, text)
+    files = (BundleFile(name="compose.yaml", text=text),)
+    return Bundle(files=files, digest=_digest(files))
+
+
+def image_variable(service: Service) -> Variable:
+    """The variable that carries the image a service really runs; its default is the registry's."""
+    return Variable(
+        name=f"DEPLOYCTL_IMAGE_{service.name.upper().replace('-', '_')}",
+        default=service.image.reference,
+    )
+
+
+def _service(service: Service) -> dict[str, Any]:
+    check = service.healthcheck
+    return {
+        "name": service.name,
+        "image": image_variable(service),
+        "command": service.command,
+        "environment": service.environment,
+        "ports": [f"{p.address}:{p.host_port}:{p.container_port}" for p in service.ports],
+        "mounts": [_mount(mount) for mount in service.mounts],
+        "tmpfs": [f"{t.target}:size={t.size_bytes},mode=1777" for t in service.tmpfs],
+        "memory_bytes": service.memory_bytes,
+        "stop_grace": f"{service.stop_grace_s}s",
+        "healthcheck": {
+            "test": ("CMD", *check.test),
+            "interval": f"{check.interval_s}s",
+            "timeout": f"{check.timeout_s}s",
+            "retries": check.retries,
+            "start_period": f"{check.start_period_s}s",
+            "start_interval": f"{check.start_interval_s}s",
+        },
+    }
+
+
+def _mount(mount: Mount) -> dict[str, Any]:
+    return {
+        "type": mount.kind,
+        "source": mount.source,
+        "target": mount.target,
+        "read_only": mount.read_only,
+    }
+
+
+def _digest(files: tuple[BundleFile, ...]) -> str:
+    whole = hashlib.sha256()
+    for file in files:
+        whole.update(f"{file.name}\0{file.mode:o}\0{file.text}\0".encode())
+    return whole.hexdigest()
+
+
+def _compare(plan: Plan, text: str) -> None:
+    """Read the rendered text back and hold it against the plan."""
+    read = yaml.safe_load(text)
+    names = tuple(read["services"])
+    if names != tuple(service.name for service in plan.services):
+        raise ValueError(f"rendered services {names} are not the plan's")
+    for service in plan.services:
+        seen = read["services"][service.name]
+        command = tuple(_undollar(word) for word in seen.get("command", ()))
+        environment = {name: _plain(value) for name, value in service.environment}
+        rendered = {_undollar(k): _undollar(v) for k, v in seen["environment"].items()}
+        if command != service.command or rendered != environment:
+            raise ValueError(f"rendered {service.name} does not say what the plan says")
+
+
+def _plain(value: Text) -> str:
+    if isinstance(value, Variable):
+        return str(yaml.safe_load(str(yamlsafe.node(value)))).replace("$$", "$")
+    return value
+
+
+def _undollar(text: str) -> str:
+    return text.replace("$$", "$")

@@ -1,0 +1,1 @@
+"""Services beside the engine: the frontend, and one file per add-on. Pure."""

@@ -1,0 +1,32 @@
+"""How a recipe tells the operator what it is doing, without knowing screens. Pure protocols.
+
+``cli/console.py`` has the real ones (live view, plain lines, silence); tests have a fake.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+
+class PhaseTalk(Protocol):
+    """One phase while it runs. Calling it says how far it has come; see ``model.Progress``."""
+
+    def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
+        """Say what is happening now; ``done``/``total`` in bytes or steps when known."""
+
+    def finish(self, summary: str) -> None:
+        """Say in a few words what came of it; shown when the phase ends."""
+
+
+class Talk(Protocol):
+    """Everything a recipe can say while it works. Goes to stderr: stdout is for data."""
+
+    def phase(self, name: str) -> AbstractContextManager[PhaseTalk]:
+        """Open a phase; phases may overlap, from several threads."""
+
+    def say(self, text: str) -> None:
+        """Say one thing worth knowing."""
+
+    def warn(self, text: str) -> None:
+        """Say one thing the operator should act on, loudly."""
