@@ -25,7 +25,7 @@ class Project:
         files = ["--file", str(self.folder / "compose.yaml")]
         if self.override:
             files += ["--file", str(self.folder / "compose.override.yaml")]
-        argv = ("docker", "compose", "--project-name", self.name)
+        argv: tuple[str, ...] = ("docker", "compose", "--project-name", self.name)
         argv += ("--project-directory", str(self.folder), *files, *words)
         return Command(
             argv=argv,

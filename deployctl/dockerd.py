@@ -9,9 +9,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-import docker  # noqa: TID251  # the one module that may
-from docker.context import ContextAPI  # noqa: TID251
-from docker.errors import DockerException, ImageNotFound, NotFound  # noqa: TID251
+import docker
+from docker.context import ContextAPI
+from docker.errors import DockerException, ImageNotFound, NotFound
 
 from deployctl.errors import DeployctlError
 from deployctl.model import ContainerState
@@ -89,8 +89,8 @@ class DockerDaemon:
 
 
 def _connect(timeout_s: float) -> Any:  # noqa: ANN401
-    """Find the daemon as the client does: DOCKER_HOST, else the current context, else the socket."""
-    from os import environ  # noqa: PLC0415  # edge: the SDK's own from_env reads it as well
+    """Find the daemon as the client does: DOCKER_HOST, then the current context, the socket."""
+    from os import environ  # edge: the SDK's own from_env reads it as well
 
     if environ.get("DOCKER_HOST"):
         return docker.from_env(timeout=int(timeout_s)).api

@@ -82,6 +82,7 @@ CODES: dict[str, tuple[ExitCode, str]] = {
     ),
     "weights-no-space": (ExitCode.APPLY, "The disk has no room for the model file."),
     "weights-busy": (ExitCode.APPLY, "Another process is downloading the same model file."),
+    "pip-missing": (ExitCode.APPLY, "The Python that runs deployctl has no pip."),
     "compose-failed": (ExitCode.APPLY, "`docker compose` refused or failed."),
     "render-invalid": (
         ExitCode.APPLY,

@@ -20,14 +20,42 @@ _STRING, _ARRAY, _UINT32 = 8, 9, 4
 
 #: Tensor type number → (values per block, bytes per block). A type that is not here (they are
 #: added every few months) counts as one byte per tensor: then only its offset is checked.
+# fmt: off  # a table, to be read in rows
 _BLOCKS = {
-    **{0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34)},
-    **{9: (32, 36), 10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176)},
-    **{14: (256, 210), 15: (256, 292), 16: (256, 66), 17: (256, 74), 18: (256, 98)},
-    **{19: (256, 50), 20: (32, 18), 21: (256, 110), 22: (256, 82), 23: (256, 136), 24: (1, 1)},
-    **{25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2)},
-    **{34: (256, 54), 35: (256, 66), 39: (32, 17)},
+    0: (1, 4),
+    1: (1, 2),
+    2: (32, 18),
+    3: (32, 20),
+    6: (32, 22),
+    7: (32, 24),
+    8: (32, 34),
+    9: (32, 36),
+    10: (256, 84),
+    11: (256, 110),
+    12: (256, 144),
+    13: (256, 176),
+    14: (256, 210),
+    15: (256, 292),
+    16: (256, 66),
+    17: (256, 74),
+    18: (256, 98),
+    19: (256, 50),
+    20: (32, 18),
+    21: (256, 110),
+    22: (256, 82),
+    23: (256, 136),
+    24: (1, 1),
+    25: (1, 2),
+    26: (1, 4),
+    27: (1, 8),
+    28: (1, 8),
+    29: (256, 56),
+    30: (1, 2),
+    34: (256, 54),
+    35: (256, 66),
+    39: (32, 17),
 }
+# fmt: on
 
 _DEFAULT_ALIGNMENT = 32
 _MOST_DIMENSIONS = 8
@@ -41,7 +69,7 @@ def problem_with(stream: BinaryIO, size_bytes: int) -> str | None:
     """
     try:
         needed = _Header(stream, size_bytes).bytes_needed()
-    except _NotGguf as problem:
+    except _NotGgufError as problem:
         return str(problem)
     if needed > size_bytes:
         return (
@@ -51,7 +79,7 @@ def problem_with(stream: BinaryIO, size_bytes: int) -> str | None:
     return None
 
 
-class _NotGguf(Exception):
+class _NotGgufError(Exception):
     """The header cannot be read; the text completes a sentence that begins with the file."""
 
 
@@ -66,13 +94,15 @@ class _Header:
     def bytes_needed(self) -> int:
         """The smallest size the file must have to hold every tensor it names."""
         if not self._size:
-            raise _NotGguf("is empty")
+            raise _NotGgufError("is empty")
         magic = self._take(min(4, self._left))
         if magic != MAGIC:
-            raise _NotGguf(f"is not a GGUF model: it begins with {magic!r} instead of {MAGIC!r}")
+            raise _NotGgufError(
+                f"is not a GGUF model: it begins with {magic!r} instead of {MAGIC!r}"
+            )
         version = self._number("<I")
         if version not in (2, 3):
-            raise _NotGguf(f"is a GGUF file of version {version}; the engine reads 2 and 3")
+            raise _NotGgufError(f"is a GGUF file of version {version}; the engine reads 2 and 3")
         tensors, pairs = self._number("<Q"), self._number("<Q")
         alignment = self._read_pairs(pairs)
         ends = [self._tensor_end() for _ in self._each(tensors, at_least=24)]
@@ -104,15 +134,15 @@ class _Header:
                 for _ in self._each(count, at_least=8):
                     self._string()
             else:
-                raise _NotGguf("is damaged: its header holds a list of an unknown type")
+                raise _NotGgufError("is damaged: its header holds a list of an unknown type")
         else:
-            raise _NotGguf("is damaged: its header holds a value of an unknown type")
+            raise _NotGgufError("is damaged: its header holds a value of an unknown type")
 
     def _tensor_end(self) -> int:
         self._string()
         dimensions = self._number("<I")
         if dimensions > _MOST_DIMENSIONS:
-            raise _NotGguf(f"is damaged: its header names a tensor of {dimensions} dimensions")
+            raise _NotGgufError(f"is damaged: its header names a tensor of {dimensions} dimensions")
         values = 1
         for _ in range(dimensions):
             values *= self._number("<Q")
@@ -125,7 +155,7 @@ class _Header:
     def _each(self, count: int, *, at_least: int) -> range:
         """``range(count)``, unless that many things of that size cannot be in the file."""
         if count * at_least > self._left:
-            raise _NotGguf("is cut off or damaged: it ends inside its own header")
+            raise _NotGgufError("is cut off or damaged: it ends inside its own header")
         return range(count)
 
     def _string(self) -> bytes:
@@ -137,9 +167,9 @@ class _Header:
 
     def _take(self, count: int) -> bytes:
         if count > self._left:
-            raise _NotGguf("is cut off or damaged: it ends inside its own header")
+            raise _NotGgufError("is cut off or damaged: it ends inside its own header")
         taken = self._stream.read(count)
         if len(taken) != count:
-            raise _NotGguf("is cut off: it is shorter than its size says")
+            raise _NotGgufError("is cut off: it is shorter than its size says")
         self._left -= count
         return taken

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import requests  # noqa: TID251  # the one module that speaks HTTP to a stack
+import requests
 
 from deployctl.errors import DeployctlError
 from deployctl.model import Answer, ContainerState, Secret
@@ -211,9 +211,7 @@ def sign_in(http: Http, at: Endpoints) -> Secret:
     return Secret(token)
 
 
-def prove(
-    http: Http, at: Endpoints, *, clock: Clock, deadline_s: float, reasoning: bool
-) -> Answer:
+def prove(http: Http, at: Endpoints, *, clock: Clock, deadline_s: float, reasoning: bool) -> Answer:
     """Sign in, list the models, ask through the frontend's own chat API, read the answer.
 
     Raises ``proof-failed`` with what was seen. Returns as soon as the answer's first line is there.

@@ -97,8 +97,9 @@ class SubprocessRunner:
 
 
 def _lines(process: subprocess.Popen[bytes], deadline: float) -> Iterator[tuple[bool, str]]:
-    """Yield (is stdout, line) from both pipes as they arrive; ``TimeoutError`` past ``deadline``."""
-    assert process.stdout is not None and process.stderr is not None
+    """Yield (is stdout, line) from both pipes as they come; ``TimeoutError`` past ``deadline``."""
+    assert process.stdout is not None
+    assert process.stderr is not None
     rest: dict[IO[bytes], bytes] = {process.stdout: b"", process.stderr: b""}
     with selectors.DefaultSelector() as selector:
         for pipe in rest:

@@ -1,4 +1,4 @@
-"""The written forms of a model source, parsed. Pure: looks at text only, never at a disk or a network.
+"""The written forms of a model source, parsed. Pure: looks at text only.
 
 Four forms: ``hf:ORG/REPO[@REV]:FILE``, ``file:/PATH``, ``https://…`` and
 ``wheel:PACKAGE==VERSION:PATH``. Everything else is refused with the form that was probably meant,
@@ -66,9 +66,9 @@ def parse_source(text: str) -> Source:
         return _file(text, rest)
     if kind in ("https", "http"):
         return _url(text)
-    if kind == "wheel":
-        return _wheel(text, rest)
-    _refuse_scheme(text, kind, rest)
+    if kind != "wheel":
+        _refuse_scheme(text, kind, rest)
+    return _wheel(text, rest)
 
 
 def _hf(text: str, rest: str) -> Source:
@@ -206,7 +206,7 @@ def _is_loopback(host: str) -> bool:
 def _as_hf(rest: str) -> str:
     """The hub form nearest to ``ORG/REPO…``, with capitals where something is missing."""
     parts = [part for part in re.split(r"[/:]", rest) if part]
-    org, repo, *path = [*parts, *("ORG", "REPO")[len(parts) :]]
+    org, repo, *path = parts + ["ORG", "REPO"][len(parts) :]
     return f"hf:{org}/{repo}:{'/'.join(path) or 'FILE.gguf'}"
 
 

@@ -15,7 +15,6 @@ import os
 import secrets
 import shutil
 import string
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -148,7 +147,7 @@ class Workspace:
                 code="workspace-unwritable",
                 where=str(path),
                 details=(str(problem),),
-                hint=f"deployctl down --volumes --stack {self.stack}  # starts afresh, without the chats",
+                hint=f"deployctl down --volumes --stack {self.stack}  # removes the chats too",
             ) from problem
 
     def write(self, bundle: Bundle, variables: tuple[tuple[str, str], ...]) -> None:
@@ -220,11 +219,6 @@ def _write(path: Path, text: str, mode: int) -> None:
         raise
 
 
-def open_log(path: Path, masked: tuple[Secret, ...]) -> Log:
-    """Open a command log that never shows a secret."""
-    return Log(path, masked)
-
-
 class Log:
     """Appends lines to the stack's log file, 0600, masking secrets. Never fails a command."""
 
@@ -233,6 +227,7 @@ class Log:
         self.masked = masked
 
     def __call__(self, line: str) -> None:
+        """Append one line."""
         for secret in self.masked:
             line = line.replace(secret.reveal(), "***")
         try:
@@ -241,8 +236,3 @@ class Log:
             return  # the folder is not there yet, or not ours: the command itself will say so
         with os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(line + "\n")
-
-
-def running_command() -> str:
-    """Return the command line of this process, for the lock and the log."""
-    return " ".join(["deployctl", *sys.argv[1:]])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 from deployctl.cli import down, logs, setup, status, up
@@ -23,7 +21,7 @@ app = typer.Typer(
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(  # noqa: FBT001  # Typer's way of declaring a flag
+    version: bool = typer.Option(
         False, "--version", help="Print the version and leave.", is_eager=True
     ),
 ) -> None:
@@ -40,4 +38,4 @@ for _command in (setup, up, status, logs, down):
 
 def run(arguments: list[str]) -> int:
     """Run one command line; returns its exit code. Nothing escapes but a bug under ``--debug``."""
-    return guarded(lambda: app(args=arguments, standalone_mode=False), arguments, sys.stdout)
+    return guarded(lambda: app(args=arguments, standalone_mode=False), arguments)

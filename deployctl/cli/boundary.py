@@ -1,10 +1,9 @@
-"""The one error boundary: whatever ends a command becomes words, or an envelope, and an exit code."""
+"""The one error boundary: what ends a command becomes words or an envelope, and an exit code."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from typing import TextIO
 
 import typer
 
@@ -14,7 +13,7 @@ from deployctl.errors import DeployctlError, ExitCode, Fault
 from deployctl.workspace import home_folder
 
 
-def guarded(body: Callable[[], object], arguments: list[str], stdout: TextIO) -> int:
+def guarded(body: Callable[[], object], arguments: list[str]) -> int:
     """Run ``body``; returns the exit code of design: 0 to 6, or 130."""
     debug = "--debug" in arguments
     try:
@@ -30,9 +29,9 @@ def guarded(body: Callable[[], object], arguments: list[str], stdout: TextIO) ->
     except typer.TyperException as wrong:
         return _report((_usage(wrong, arguments),), ExitCode.USAGE, arguments)
     except BrokenPipeError:
-        stdout = open_null()
+        _drop_stdout()
         return int(ExitCode.OK)
-    except Exception as bug:  # noqa: BLE001  # the boundary: nothing may pass it
+    except Exception as bug:  # the boundary: nothing may pass it
         if debug:
             raise
         return _report((_bug(bug),), ExitCode.BUG, arguments)
@@ -46,13 +45,12 @@ _INTERRUPTED = Fault(
 )
 
 
-def open_null() -> TextIO:
+def _drop_stdout() -> None:
     """Point stdout at nothing: its reader went away, and Python would complain at exit."""
     import os
     import sys
 
-    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # kept until exit
-    return sys.stdout
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage(wrong: Exception, arguments: list[str]) -> Fault:

@@ -37,9 +37,9 @@ def err(text: str) -> None:
 
 def duration(seconds: float) -> str:
     """Write seconds for people: ``0.3 s``, ``42 s``, ``4 min 05 s``."""
-    if seconds < 10:  # noqa: PLR2004  # where a decimal stops saying anything
+    if seconds < 10:  # where a decimal stops saying anything
         return f"{seconds:.1f} s"
-    if seconds < 60:  # noqa: PLR2004
+    if seconds < 60:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s"
@@ -50,8 +50,8 @@ def amount(done: int | None, total: int | None) -> str:
     if done is None:
         return ""
     if not total:
-        return f"{done / 1e6:.0f} MB" if done > 1_000_000 else str(done)  # noqa: PLR2004
-    if total < 1_000_000:  # noqa: PLR2004  # steps, not bytes
+        return f"{done / 1e6:.0f} MB" if done > 1_000_000 else str(done)
+    if total < 1_000_000:  # steps, not bytes
         return f"{done}/{total}"
     return f"{done / 1e6:.0f} of {total / 1e6:.0f} MB, {100 * done / total:.0f} %"
 

@@ -20,11 +20,11 @@ def down(
     volumes: Annotated[
         bool,
         typer.Option("--volumes", help="Remove the chats and the generated credentials too."),
-    ] = False,  # noqa: FBT002  # Typer's way of declaring a flag
+    ] = False,
     stack: StackOption = DEFAULT_STACK_NAME,
     output: OutputOption = Output.TEXT,
-    quiet: QuietOption = False,  # noqa: FBT002
-    debug: DebugOption = False,  # noqa: FBT002, ARG001  # read by the error boundary
+    quiet: QuietOption = False,
+    debug: DebugOption = False,  # noqa: ARG001  # read by the error boundary
 ) -> int:
     """Stop and remove the stack. The chats stay, unless --volumes is given."""
     from deployctl.cli.session import Session

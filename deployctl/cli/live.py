@@ -59,9 +59,7 @@ class LiveTalk:
         grid.add_column(width=12, justify="right", no_wrap=True)
         grid.add_column(no_wrap=True, overflow="ellipsis")
         for phase in tuple(self._running):
-            grid.add_row(
-                phase.spinner, phase.name, phase.elapsed, Text(phase.text, style="dim")
-            )
+            grid.add_row(phase.spinner, phase.name, phase.elapsed, Text(phase.text, style="dim"))
         yield grid
 
     @contextlib.contextmanager

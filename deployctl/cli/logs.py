@@ -15,12 +15,12 @@ def logs(
     ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on printing until Ctrl-C.")
-    ] = False,  # noqa: FBT002  # Typer's way of declaring a flag
+    ] = False,
     tail: Annotated[
         str, typer.Option("--tail", metavar="N|all", help="How many lines from the end.")
     ] = "100",
     stack: StackOption = DEFAULT_STACK_NAME,
-    debug: DebugOption = False,  # noqa: FBT002, ARG001  # read by the error boundary
+    debug: DebugOption = False,  # noqa: ARG001  # read by the error boundary
 ) -> int:
     """Print what the containers wrote."""
     from deployctl.cli import console

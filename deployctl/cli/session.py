@@ -76,9 +76,13 @@ class Session:
         catalog = Catalog(self.environment)
         models = home / "models"
 
-        def facts(ports: tuple[int, ...]) -> HostFacts:
+        def facts(ports: tuple[int, ...], *, own_project: str | None) -> HostFacts:
             return gather_host(
-                runner, models_dir=models, ports=ports, environment=self.environment
+                runner,
+                models_dir=models,
+                ports=ports,
+                environment=self.environment,
+                own_project=own_project,
             )
 
         return World(

@@ -12,13 +12,13 @@ from deployctl.cli.options import DebugOption, Output, OutputOption, QuietOption
 def setup(
     check: Annotated[
         bool, typer.Option("--check", help="Only look; exit 4 when something is missing.")
-    ] = False,  # noqa: FBT002  # Typer's way of declaring a flag
+    ] = False,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Do not ask before changing this machine.")
-    ] = False,  # noqa: FBT002
+    ] = False,
     output: OutputOption = Output.TEXT,
-    quiet: QuietOption = False,  # noqa: FBT002
-    debug: DebugOption = False,  # noqa: FBT002, ARG001  # read by the error boundary
+    quiet: QuietOption = False,
+    debug: DebugOption = False,  # noqa: ARG001  # read by the error boundary
 ) -> int:
     """Give this machine a working Docker; one that works already is never touched."""
     from deployctl.cli import console, setting_up

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def status(
     stack: StackOption = DEFAULT_STACK_NAME,
     output: OutputOption = Output.TEXT,
-    debug: DebugOption = False,  # noqa: FBT002, ARG001  # read by the error boundary
+    debug: DebugOption = False,  # noqa: ARG001  # read by the error boundary
 ) -> int:
     """Say how the stack is now; exit 6 when it is not well."""
     from deployctl.cli.session import Session

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deployctl.deploy.world import UpReport
 
 
-def up(  # noqa: PLR0913  # one parameter per option
+def up(  # one parameter per option
     profile: Annotated[
         str,
         typer.Option(
@@ -41,8 +41,8 @@ def up(  # noqa: PLR0913  # one parameter per option
     ] = ImageModeOption.AUTO,
     stack: StackOption = DEFAULT_STACK_NAME,
     output: OutputOption = Output.TEXT,
-    quiet: QuietOption = False,  # noqa: FBT002  # Typer's way of declaring a flag
-    debug: DebugOption = False,  # noqa: FBT002, ARG001  # read by the error boundary
+    quiet: QuietOption = False,
+    debug: DebugOption = False,  # noqa: ARG001  # read by the error boundary
 ) -> int:
     """Bring the stack up until it has answered through its chat window."""
     from deployctl.cli.session import Session
@@ -51,9 +51,7 @@ def up(  # noqa: PLR0913  # one parameter per option
 
     session = Session.open("up", output, quiet=quiet)
     world = session.world(stack)
-    request = UpRequest(
-        stack=stack, profile=profile, sets=tuple(set_ or ()), images=images.value
-    )
+    request = UpRequest(stack=stack, profile=profile, sets=tuple(set_ or ()), images=images.value)
     report = recipe(world, request)
     return session.emit(report, text(report))
 

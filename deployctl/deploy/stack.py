@@ -65,7 +65,7 @@ def compose(
 def config_hashes(output: str) -> dict[str, str]:
     """Read ``service hash`` lines of ``docker compose config --hash``."""
     pairs = (line.split() for line in output.splitlines())
-    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}  # noqa: PLR2004
+    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
 
 def as_applied(manifest: Manifest, states: tuple[ContainerState, ...]) -> bool:

@@ -92,9 +92,7 @@ def _container(state: ContainerState, name: str) -> CheckResult:
 
 def _probes(world: World, space: Workspace, manifest: Manifest) -> tuple[CheckResult, ...]:
     """Ask engine and frontend from outside, at the same time."""
-    at = stack.endpoints(
-        space, manifest.served_name, manifest.webui_port, manifest.engine_port
-    )
+    at = stack.endpoints(space, manifest.served_name, manifest.webui_port, manifest.engine_port)
     with ThreadPoolExecutor(max_workers=2) as pool:
         engine = pool.submit(probe_engine, world.http, at)
         frontend = pool.submit(probe_frontend, world.http, at)

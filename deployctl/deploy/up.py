@@ -12,7 +12,7 @@ from deployctl import planner
 from deployctl.deploy import stack
 from deployctl.deploy.world import AUTO, ImageMode, ResolvedImage, UpReport, UpRequest, World
 from deployctl.errors import DeployctlError, Fault
-from deployctl.model import Answer, Bundle, ContainerState, PhaseResult, Plan, Weights
+from deployctl.model import Answer, Bundle, PhaseResult, Plan, Weights
 from deployctl.readiness import Probe, probe_engine, probe_frontend, prove, trouble, wait
 from deployctl.render import image_variable, render
 from deployctl.workspace import ADMIN_EMAIL, Manifest, Workspace
@@ -99,7 +99,7 @@ def _profile(world: World, request: UpRequest) -> tuple[Profile, planner.Choice 
         here = world.weights.locate(plan.weights) is not None
         rank = profile.spec.auto.rank if profile.spec.auto else 0
         candidates.append(planner.Candidate(rank=rank, plan=plan, weights_here=here))
-    facts = world.facts(())
+    facts = world.facts((), own_project=None)
     facts = replace(facts, reachable=_reachable(world, candidates))
     choice = planner.choose(tuple(candidates), facts)
     world.talk.say(f"profile auto: {choice.reason}")
@@ -123,15 +123,9 @@ def _host_ports(plan: Plan) -> tuple[int, int]:
 
 def _preflight(world: World, name: str, plan: Plan) -> str:
     """Judge the plan by the host; raises every failed check at once."""
-    facts = world.facts(_host_ports(plan))
-    states: tuple[ContainerState, ...] = ()
-    if facts.docker.problem is None:
-        states = world.docker.containers(name)
+    facts = world.facts(_host_ports(plan), own_project=name)
+    states = () if facts.docker.problem else world.docker.containers(name)
     running = any(state.status == "running" for state in states)
-    if running:
-        own = _own_ports(world, name)
-        busy = {port: who for port, who in facts.busy_ports.items() if port not in own}
-        facts = replace(facts, busy_ports=busy)
     checks = planner.preflight(plan, facts, running=running)
     for check in checks:
         if check.status == "warning":
@@ -152,14 +146,7 @@ def _preflight(world: World, name: str, plan: Plan) -> str:
     return " · ".join(check.summary for check in checks)
 
 
-def _own_ports(world: World, name: str) -> frozenset[int]:
-    manifest = Workspace(world.home, name).manifest()
-    return frozenset((manifest.webui_port, manifest.engine_port)) if manifest else frozenset()
-
-
-def _obtain(
-    run: _Run, plan: Plan, mode: ImageMode
-) -> tuple[tuple[ResolvedImage, ...], Weights]:
+def _obtain(run: _Run, plan: Plan, mode: ImageMode) -> tuple[tuple[ResolvedImage, ...], Weights]:
     """Get images and weights, at the same time: one is bound by the processor, one by the line."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         weights = pool.submit(_weights, run, plan)
@@ -222,7 +209,9 @@ def _start(
         space.write_credentials(_credentials(space, plan, webui, engine))
         project = stack.project(space, variables)
         stack.compose(world, project.check(), code="render-invalid", hint=_override_hint(space))
-        hashes = stack.config_hashes(stack.compose(world, project.hashes(), code="render-invalid", hint="").stdout)
+        hashes = stack.config_hashes(
+            stack.compose(world, project.hashes(), code="render-invalid", hint="").stdout
+        )
         manifest = Manifest(
             profile=plan.profile,
             automatic=automatic,

@@ -1,4 +1,4 @@
-"""The World of ports: all that the recipes touch outside this process, and what they pass around."""
+"""The World of ports: all that the recipes touch outside this process, and what they hand on."""
 
 from __future__ import annotations
 
@@ -69,6 +69,13 @@ class WeightsPort(Protocol):
         """Whether the source answers now."""
 
 
+class FactsPort(Protocol):
+    """Looks at this machine; see ``host.py``."""
+
+    def __call__(self, ports: tuple[int, ...], *, own_project: str | None) -> HostFacts:
+        """The facts now; ports held by the stack ``own_project`` itself do not count as busy."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """The ports through which the recipes touch anything outside this process."""
@@ -80,7 +87,7 @@ class World:
     http: Http
     images: Images
     weights: WeightsPort
-    facts: Callable[[tuple[int, ...]], HostFacts]
+    facts: FactsPort
     resolve: Callable[[str, tuple[str, ...]], Profile]
     clock: Clock
     talk: Talk

@@ -11,17 +11,18 @@ and the tags of everything, and deep nesting cannot exhaust the stack.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, NoReturn
 
 import yaml
 
 from deployctl.errors import Fault
 from deployctl.model import Origin
-from deployctl.profiles import scalars
-from deployctl.profiles.excerpt import excerpt, quoted
+from deployctl.profiles import excerpt, scalars, syntax
+from deployctl.profiles.document import Document, Node
+from deployctl.profiles.excerpt import quoted
 
 #: Shipped profiles have about 4 KB; what is much larger is not a profile.
 MAX_BYTES = 64 * 1024
@@ -29,111 +30,81 @@ MAX_BYTES = 64 * 1024
 #: Profiles need four levels.
 MAX_DEPTH = 12
 
-Path: TypeAlias = tuple[str | int, ...]
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's where PyYAML has it
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One value: what it is, where it and its key are written, whether it was refused."""
-
-    value: scalars.Scalar | Mapping[str, Node] | tuple[Node, ...]
-    origin: Origin
-    key: Origin | None = None
-    refused: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
-    """A file as read. ``root`` is ``None`` when nothing could be made of it; see ``faults``."""
-
-    file: str
-    lines: tuple[str, ...]
-    root: Node | None
-    faults: tuple[Fault, ...] = ()
-
-
-class _Unreadable(Exception):
-    """Reading cannot go on after the fault just noted."""
-
-
-def load(content: str | bytes, file: str) -> Document:
+def load(content: str | bytes, file: str, *, loader: Any = _LOADER) -> Document:  # noqa: ANN401  # PyYAML's loaders share no public type
     """Read one file. ``file`` is its name as the operator knows it.
 
     Never raises: what is wrong is in ``faults``, in file order.
     """
-    reader = _Reader(file)
+    reader = _Reader(file=file, loader=loader)
+    root = None
     try:
-        root = reader.read(content)
-    except _Unreadable:
-        root = None
-    return Document(file=file, lines=reader.lines, root=root, faults=tuple(reader.faults))
+        reader.lines = reader.decoded(content).replace("\r\n", "\n").split("\n")
+        reader.refuse_characters(reader.lines, first=1)
+        root = reader.document("\n".join(reader.lines))
+    except _UnreadableError:
+        pass
+    return Document(file=file, lines=tuple(reader.lines), root=root, faults=tuple(reader.faults))
 
 
-def load_setting(text: str, at: Origin, path: str) -> tuple[Node, tuple[Fault, ...]]:
-    """Read the value of ``--set path=text``: one scalar, or a ``[…]``, ``{…}`` or quoted value.
+def load_setting(typed: tuple[str, ...], index: int) -> tuple[Node, tuple[Fault, ...]]:
+    """Read the value of ``typed[index]``, which is ``a.b=VALUE`` from the command line.
 
-    A bare text is taken whole, so that ``#`` and ``: `` in paths and addresses mean themselves.
-    ``at`` is where the value begins in what was typed.
+    A value that begins with a bracket or a quote is YAML. Any other is taken whole as one word, so
+    that ``#`` and ``: `` in paths and addresses mean themselves.
     """
-    reader = _Reader(at.file, at=at, setting=path)
+    path, _, value = typed[index].partition("=")
+    reader = _Reader(
+        file=excerpt.SETTINGS, lines=list(typed), setting=path, line=index, column=len(path) + 1
+    )
+    node = Node(None, reader.start, reader.start, refused=True)
     try:
-        node = reader.read_flow(text) if text[:1] in "[{\"'" and text else reader.read_bare(text)
-    except _Unreadable:
-        node = Node(None, at, at, refused=True)
+        if "\n" in value:
+            reader.stop(reader.start, "The value has more than one line.", "use a profile for it")
+        reader.refuse_characters([value], first=index + 1)
+        node = reader.flow(value) if value[:1] in ("[", "{", '"', "'") else reader.bare(value)
+    except _UnreadableError:
+        pass
     return node, tuple(reader.faults)
 
 
-def walk(node: Node, path: Path = ()) -> Iterator[tuple[Path, Node]]:
-    """Every value below ``node`` with its path, in file order, ``node`` itself first."""
-    yield path, node
-    if isinstance(node.value, Mapping):
-        for key, child in node.value.items():
-            yield from walk(child, (*path, key))
-    elif isinstance(node.value, tuple):
-        for index, child in enumerate(node.value):
-            yield from walk(child, (*path, index))
+class _UnreadableError(Exception):
+    """Reading cannot go on after the fault just noted."""
 
 
-def plain(node: Node) -> object:
-    """Only the data: dicts, tuples and scalars."""
-    if isinstance(node.value, Mapping):
-        return {key: plain(child) for key, child in node.value.items()}
-    if isinstance(node.value, tuple):
-        return tuple(plain(child) for child in node.value)
-    return node.value
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Reader:
-    """Turns text into nodes and notes what is wrong on the way."""
+    """Turns one text into nodes and notes what is wrong on the way.
+
+    ``line`` and ``column`` are added to the parser's positions: where the text begins in ``lines``.
+    """
 
     file: str
-    at: Origin | None = None  # set: the text is one value that begins there
-    setting: str = ""
-    lines: tuple[str, ...] = ()
+    lines: list[str] = field(default_factory=list)
+    setting: str | None = None
+    line: int = 0
+    column: int = 0
+    loader: Any = _LOADER
     faults: list[Fault] = field(default_factory=list)
     depth: int = 0
 
-    # ── entry points ──────────────────────────────────────────────────────────────────────────
+    # ── whole texts ───────────────────────────────────────────────────────────────────────────
 
-    def read(self, content: str | bytes) -> Node:
-        text = self._decoded(content).replace("\r\n", "\n")
-        self.lines = tuple(text.split("\n"))
-        self._refuse_characters()
+    def document(self, text: str) -> Node:
         events = self._events(text)
         first = next(events)
-        if isinstance(first, yaml.StreamEndEvent):
-            self.stop(Origin(file=self.file, line=1), "The file is empty.", _EXTEND)
-        assert isinstance(first, yaml.DocumentStartEvent)
+        if not isinstance(first, yaml.DocumentStartEvent):
+            self.stop(self.start, "The file is empty.", syntax.EXTEND)
         if first.version or first.tags:
-            self.fault(self._origin(first), "A profile has no `%` directives.", "delete the line")
-        event = next(events)
-        if not isinstance(event, yaml.MappingStartEvent):
+            self.fault(self.start, "A profile has no `%` directives.", "delete the line")
+        top = next(events)
+        if not isinstance(top, yaml.MappingStartEvent):
             sentence = "A profile is a map of keys and values; this file is something else."
-            self.stop(self._origin(event), sentence, _EXTEND)
-        root = self._map(event, events, key=None)
+            self.stop(self._origin(top), sentence, syntax.EXTEND)
+        self._refuse_decoration(top, self._origin(top))
+        root = self._map(top, events, None)
         next(events)  # the document's end
         after = next(events)
         if isinstance(after, yaml.DocumentStartEvent):
@@ -141,230 +112,196 @@ class _Reader:
             self.fault(self._origin(after), sentence, "move it to a file of its own")
         return root
 
-    def read_flow(self, text: str) -> Node:
-        self.lines = (text,)
-        self._refuse_characters()
+    def flow(self, text: str) -> Node:
         events = self._events(text)
         next(events)
-        node = self._value(next(events), events, key=self.at)
+        node = self._value(next(events), events, self.start)
         next(events)
         if not isinstance(next(events), yaml.StreamEndEvent):
-            self.stop(self._start(), "There is more than one value here.", self._edit())
+            self.stop(self.start, "There is more than one value here.", self._write("VALUE"))
         return node
 
-    def read_bare(self, text: str) -> Node:
-        self.lines = (text,)
-        self._refuse_characters()
-        start = self._start()
+    def bare(self, text: str) -> Node:
         if text != text.strip(" "):
-            self.fault(start, "The value begins or ends with a space.", self._edit(text.strip()))
-        return self._resolved(text.strip(" "), start, key=start)
+            sentence = "The value begins or ends with a space."
+            self.fault(self.start, sentence, self._write(text.strip(" ")))
+        return self._word(text.strip(" "), self.start, self.start)
 
-    # ── text ──────────────────────────────────────────────────────────────────────────────────
-
-    def _decoded(self, content: str | bytes) -> str:
-        top = Origin(file=self.file, line=1)
+    def decoded(self, content: str | bytes) -> str:
         if len(content) > MAX_BYTES:
             sentence = f"The file is larger than {MAX_BYTES // 1024} KiB; no profile is."
-            self.stop(top, sentence, "name a profile, not a model or an archive")
+            self.stop(self.start, sentence, "name a profile, not a model or an archive")
         if isinstance(content, str):
             return content.removeprefix("\ufeff")
         if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-            self.stop(top, "The file is UTF-16 text; a profile is UTF-8.", "save it again as UTF-8")
+            self.stop(self.start, "The file is UTF-16; profiles are UTF-8.", "save it as UTF-8")
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as problem:
-            before = content[: problem.start]
-            line = before.count(b"\n") + 1
-            column = len(before) - before.rfind(b"\n")
-            sentence = f"The byte 0x{content[problem.start]:02x} here is not UTF-8 text."
-            at = Origin(file=self.file, line=line, column=column)
-            self.stop(at, sentence, "save the file again as UTF-8")
+            self.lines = content.decode("utf-8", "replace").split("\n")
+            line = content[: problem.start].count(b"\n") + 1
+            sentence = f"The byte 0x{content[problem.start]:02x} in this line is not UTF-8 text."
+            self.stop(Origin(file=self.file, line=line), sentence, "save the file again as UTF-8")
 
-    def _refuse_characters(self) -> None:
-        for number, line in enumerate(self.lines, start=1):
-            found = _UNWELCOME.search(line)
-            if not found:
+    def refuse_characters(self, lines: list[str], first: int) -> None:
+        for number, line in enumerate(lines, start=first):
+            found = syntax.UNWELCOME.search(line)
+            if found is None:
                 continue
-            at = self._position(number, found.start() + 1)
+            column = found.start() + 1 + self.column
+            at = Origin(file=self.file, line=number, column=column)
             if found[0] == "\t":
-                self.fault(at, "There is a tab here; profiles use spaces only.", _SPACES)
-            else:
-                sentence = f"There is a character here that cannot be seen: U+{ord(found[0]):04X}."
-                self.fault(at, sentence, "delete it, or write it as an escape in double quotes")
+                self.fault(at, "There is a tab here; profiles have none.", "write spaces instead")
+                continue
+            sentence = f"There is an invisible character here, U+{ord(found[0]):04X}."
+            escape = f'"\\u{ord(found[0]):04x}"'
+            self.fault(at, sentence, f"delete it, or write it in double quotes as {escape}")
         if self.faults:
-            raise _Unreadable
+            raise _UnreadableError
 
-    # ── events ────────────────────────────────────────────────────────────────────────────────
+    # ── the parser ────────────────────────────────────────────────────────────────────────────
 
     def _events(self, text: str) -> Iterator[yaml.Event]:
         """The parser's events after the stream's start; a syntax error becomes a fault."""
-        events = yaml.parse(text, Loader=_Loader)
-        next(events)
-        while True:
-            try:
-                event = next(events)
-            except StopIteration:
-                return
-            except yaml.YAMLError as problem:
-                self._syntax(problem)
-            yield event
-
-    def _syntax(self, problem: yaml.YAMLError) -> None:
-        mark = getattr(problem, "problem_mark", None)
-        context = getattr(problem, "context_mark", None)
-        words = f"{getattr(problem, 'context', '')} {getattr(problem, 'problem', '')}"
-        for part, sentence, hint, from_context in _SYNTAX:
-            if part in words:
-                break
+        try:
+            events = yaml.parse(text, Loader=self.loader)
+            next(events)
+            yield from events
+        except yaml.MarkedYAMLError as problem:
+            meaning = syntax.complaint(f"{problem.context} {problem.problem}")
+            mark = problem.problem_mark
+            if meaning.at_start and problem.context_mark is not None:
+                mark = problem.context_mark
+            at = self._at(mark.line, mark.column) if mark else self.start
+        except (yaml.YAMLError, ValueError, OverflowError):  # PyYAML's own parser on "\UFFFFFFFF"
+            meaning, at = syntax.complaint(""), self.start
         else:
-            sentence, hint, from_context = _NOT_YAML, _INDENT, False
-        if from_context and context is not None:
-            mark = context
-        at = self._position(mark.line + 1, mark.column + 1) if mark else self._start()
+            return
         if at.line > len(self.lines):
             at = Origin(file=self.file, line=len(self.lines))
-        self._refuse_template(at)
-        self.stop(at, sentence, hint)
+        self._stop_at_template(at)
+        self.stop(at, meaning.sentence, meaning.hint)
 
-    def _value(
-        self, event: yaml.Event, events: Iterator[yaml.Event], *, key: Origin | None
-    ) -> Node:
+    def _value(self, event: yaml.Event, events: Iterator[yaml.Event], key: Origin) -> Node:
         at = self._origin(event)
         if isinstance(event, yaml.AliasEvent):
-            self.fault(at, f"`*{event.anchor}` is an alias; profiles have none.", _WRITE_OUT)
+            sentence = f"{quoted('*' + str(event.anchor))} is an alias; profiles have none."
+            self.fault(at, sentence, syntax.WRITE_OUT)
             return Node(None, at, key, refused=True)
         self._refuse_decoration(event, at)
         if isinstance(event, yaml.ScalarEvent):
-            if event.style:
-                return self._text(event.value, at, key)
-            return self._resolved(event.value, at, key=key)
+            quoting = bool(event.style)
+            return self._text(event.value, at, key) if quoting else self._word(event.value, at, key)
         if self.depth >= MAX_DEPTH:
             sentence = f"This is nested deeper than {MAX_DEPTH} levels; no profile is."
-            self.stop(at, sentence, "remove the nesting")
+            self.stop(at, sentence, "remove the brackets or the indentation")
         if isinstance(event, yaml.SequenceStartEvent):
             return self._list(event, events, key)
-        assert isinstance(event, yaml.MappingStartEvent)
         return self._map(event, events, key)
 
-    def _list(
-        self, start: yaml.SequenceStartEvent, events: Iterator[yaml.Event], key: Origin | None
-    ) -> Node:
+    def _list(self, start: yaml.Event, events: Iterator[yaml.Event], key: Origin) -> Node:
         self.depth += 1
         items = []
         while not isinstance(event := next(events), yaml.SequenceEndEvent):
-            items.append(self._value(event, events, key=self._origin(event)))
+            items.append(self._value(event, events, self._origin(event)))
         self.depth -= 1
         return Node(tuple(items), self._origin(start), key)
 
-    def _map(
-        self, start: yaml.MappingStartEvent, events: Iterator[yaml.Event], key: Origin | None
-    ) -> Node:
-        if self.depth == 0:
-            self._refuse_decoration(start, self._origin(start))
+    def _map(self, start: yaml.Event, events: Iterator[yaml.Event], key: Origin | None) -> Node:
         self.depth += 1
         entries: dict[str, Node] = {}
         while not isinstance(event := next(events), yaml.MappingEndEvent):
             name, at = self._key(event)
-            child = self._value(next(events), events, key=at)
-            if name not in entries:
-                entries[name] = child
-                continue
-            first = entries[name].key
-            self.fault(
-                at,
-                f"{quoted(name)} is written twice here; the first is on line "
-                f"{first.line if first else at.line}.",
-                "keep one of the two",
-            )
+            first = entries.get(name)
+            if first is not None:
+                line = (first.key or first.origin).line
+                sentence = f"{quoted(name)} is written twice; the first is on line {line}."
+                self.fault(at, sentence, "keep one of the two")
+            value = self._value(next(events), events, at)
+            entries.setdefault(name, value)
         self.depth -= 1
         return Node(entries, self._origin(start), key)
 
     def _key(self, event: yaml.Event) -> tuple[str, Origin]:
         at = self._origin(event)
         if not isinstance(event, yaml.ScalarEvent):
-            self._refuse_template(at)
-            self.stop(at, "A key is a plain word; this one is something else.", _INDENT)
+            self._stop_at_template(at)
+            self.stop(at, "A key is a plain word; this one is not.", syntax.INDENT)
         self._refuse_decoration(event, at)
-        if event.value == "<<" and not event.style:
-            self.fault(at, "`<<` merges another map; profiles have no such keys.", _USE_EXTENDS)
-        self._refuse_in_text(event.value, at)
+        if event.value == "<<":
+            sentence = "`<<` merges another map into this one; profiles have no such key."
+            self.fault(at, sentence, syntax.USE_EXTENDS)
+        self._refused_text(event.value, at)
         return event.value, at
 
     # ── scalars ───────────────────────────────────────────────────────────────────────────────
 
-    def _resolved(self, text: str, at: Origin, *, key: Origin | None) -> Node:
-        """An unquoted scalar: a number, true, false, null or text."""
-        outcome = scalars.resolve(text)
-        if not isinstance(outcome, scalars.Surprise):
-            if isinstance(outcome, str):
-                return self._text(outcome, at, key)
-            return Node(outcome, at, key)
-        if not text and key is not None:
-            at = key  # an empty value has no place of its own
-        hint = " or ".join(self._edit(value) for value in outcome.instead)
-        self.fault(at, outcome.sentence, hint)
-        return Node(text, at, key, refused=True)
+    def _word(self, text: str, at: Origin, key: Origin) -> Node:
+        meaning = scalars.resolve(text)
+        if isinstance(meaning, scalars.Surprise):
+            # An empty value has no place of its own.
+            self.fault(at if text else key, meaning.sentence, self._write(*meaning.instead))
+            return Node(text, at, key, refused=True)
+        if isinstance(meaning, str):
+            return self._text(meaning, at, key)
+        return Node(meaning, at, key)
 
-    def _text(self, text: str, at: Origin, key: Origin | None) -> Node:
-        return Node(text, at, key, refused=self._refuse_in_text(text, at))
+    def _text(self, text: str, at: Origin, key: Origin) -> Node:
+        return Node(text, at, key, refused=self._refused_text(text, at))
 
-    def _refuse_in_text(self, text: str, at: Origin) -> bool:
-        for sign, sentence in _TEMPLATES.items():
+    def _refused_text(self, text: str, at: Origin) -> bool:
+        for sign, sentence in syntax.TEMPLATES.items():
             if sign in text:
-                self.fault(at, sentence, _WRITE_OUT)
+                self.fault(at, sentence, syntax.WRITE_OUT)
                 return True
-        if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
-            sentence = "This text holds a character that cannot be passed on to a program."
-            self.fault(at, sentence, "delete the `\\0` or `\\u` escape")
+        if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text):
+            sentence = "This text holds a character that no program can be given."
+            self.fault(at, sentence, "delete its `\\0` or `\\u` escape")
             return True
         return False
 
-    def _refuse_template(self, at: Origin) -> None:
-        """Unquoted ``{{ x }}`` is YAML for a map inside a map; say what was meant."""
-        line = self.lines[at.line - 1] if at.line <= len(self.lines) else ""
-        for sign in ("{{", "{%"):
-            if sign in line and not line.lstrip().startswith("#"):
-                column = line.index(sign) + 1
-                self.stop(self._position(at.line, column), _TEMPLATES[sign], _WRITE_OUT)
-
     def _refuse_decoration(self, event: yaml.Event, at: Origin) -> None:
         if anchor := getattr(event, "anchor", None):
-            self.fault(at, f"`&{anchor}` is an anchor; profiles have none.", _WRITE_OUT)
+            sentence = f"{quoted('&' + str(anchor))} is an anchor; profiles have none."
+            self.fault(at, sentence, syntax.WRITE_OUT)
         if tag := getattr(event, "tag", None):
-            sentence = f"{quoted(str(tag))} is a YAML tag; profiles have none."
-            self.fault(at, sentence, "delete it; text goes in quotes")
+            written = str(tag).replace("tag:yaml.org,2002:", "!!")
+            sentence = f"{quoted(written)} is a YAML tag; profiles have none."
+            self.fault(at, sentence, "delete it, and put text in quotes")
 
-    # ── positions and faults ──────────────────────────────────────────────────────────────────
+    def _stop_at_template(self, at: Origin) -> None:
+        """Unquoted ``{{ x }}`` is a map as a key of a map to YAML; say what was meant."""
+        line = self.lines[at.line - 1] if at.line <= len(self.lines) else ""
+        for sign in ("{{", "{%"):
+            column = line.find(sign) + 1
+            if column:
+                place = Origin(file=self.file, line=at.line, column=column)
+                self.stop(place, syntax.TEMPLATES[sign], syntax.WRITE_OUT)
 
-    def _start(self) -> Origin:
-        return self.at or Origin(file=self.file, line=1)
+    # ── places and faults ─────────────────────────────────────────────────────────────────────
 
-    def _position(self, line: int, column: int) -> Origin:
-        if self.at is None:
-            return Origin(file=self.file, line=line, column=column)
-        shift = self.at.column - 1 if line == 1 else 0
-        return Origin(file=self.file, line=self.at.line, column=column + shift)
+    @property
+    def start(self) -> Origin:
+        """Where the text begins."""
+        return self._at(0, 0)
+
+    def _at(self, line: int, column: int) -> Origin:
+        return Origin(file=self.file, line=line + self.line + 1, column=column + self.column + 1)
 
     def _origin(self, event: yaml.Event) -> Origin:
         mark = event.start_mark
-        return self._position(mark.line + 1, mark.column + 1)
+        return self._at(mark.line, mark.column) if mark else self.start
 
-    def _edit(self, value: str = "VALUE") -> str:
-        if self.at is not None:
-            return f"--set '{self.setting}={value}'"
-        return f"write `{value}`"
+    def _write(self, *instead: str) -> str:
+        if self.setting is None or self.depth:
+            return "write " + " or ".join(f"`{value}`" for value in instead)
+        return " or ".join(f"--set {shlex.quote(f'{self.setting}={value}')}" for value in instead)
 
     def fault(self, at: Origin, sentence: str, hint: str) -> None:
-        where, shown = str(at), excerpt(at, self.lines)
-        if self.at is not None:
-            where = f"--set {self.setting}"
-            whole = f"{self.setting}={self.lines[0] if self.lines else ''}"
-            shown = excerpt(Origin(file=at.file, line=1, column=at.column), (whole,))
-        self.faults.append(
-            Fault(code="profile-syntax", message=sentence, where=where, details=shown, hint=hint)
-        )
+        """Note what is wrong and go on."""
+        self.faults.append(excerpt.fault(at, self.lines, sentence, hint, code="profile-syntax"))
 
     def stop(self, at: Origin, sentence: str, hint: str) -> NoReturn:
+        """Note what is wrong and give up."""
         self.fault(at, sentence, hint)
-        raise _Unreadable
+        raise _UnreadableError

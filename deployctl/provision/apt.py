@@ -26,6 +26,10 @@ _INSTALL = (
     "Dpkg::Options::=--force-confold",
 )
 
+#: As words of the command, because sudo drops variables. needrestart would restart services of the
+#: operator's after the installation.
+_ENVIRONMENT = ("DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_SUSPEND=1", "LC_ALL=C")
+
 #: deb822 names of the one-line options whose name differs by more than capital letters.
 _FIELDS = {"arch": "Architectures", "lang": "Languages", "target": "Targets"}
 
@@ -62,9 +66,7 @@ def _deb822(text: str) -> Iterable[AptSource]:
                 uris=_words(fields, "uris"),
                 suites=_words(fields, "suites"),
                 components=_words(fields, "components"),
-                options=tuple(
-                    pair for lower, pair in fields.items() if lower not in _PLAIN_FIELDS
-                ),
+                options=tuple(pair for lower, pair in fields.items() if lower not in _PLAIN_FIELDS),
             )
 
 
@@ -83,7 +85,8 @@ def _one_line(text: str) -> Iterable[AptSource]:
             suites=(found[3],),
             components=tuple(found[4].split()),
             options=tuple(
-                (_FIELDS.get(key, key.title()), value.replace(",", " ")) for key, _, value in options
+                (_FIELDS.get(key, key.title()), value.replace(",", " "))
+                for key, _, value in options
             ),
         )
 
@@ -162,7 +165,9 @@ def sources_text(sources: tuple[AptSource, ...]) -> str:
             ("Components", " ".join(source.components)),
             *source.options,
         ]
-        lines = (f"{key}: {value}" if value[:1] != "\n" else f"{key}:{value}" for key, value in fields)
+        lines = (
+            f"{key}: {value}" if value[:1] != "\n" else f"{key}:{value}" for key, value in fields
+        )
         stanzas.append("\n".join(lines) + "\n")
     return "\n".join(stanzas)
 
@@ -227,5 +232,5 @@ def _retries() -> tuple[str, ...]:
 def _apt_get(
     arguments: tuple[str, ...], options: tuple[str, ...], label: str, timeout_s: float
 ) -> Command:
-    argv = ("env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", "apt-get", *options, *arguments)
+    argv = ("env", *_ENVIRONMENT, "apt-get", *options, *arguments)
     return Command(argv=argv, label=label, timeout_s=timeout_s)

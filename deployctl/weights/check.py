@@ -9,7 +9,7 @@ from pathlib import Path
 from deployctl import gguf
 from deployctl.model import Progress
 from deployctl.weights.meter import Meter
-from deployctl.weights.problems import Corrupt
+from deployctl.weights.problems import CorruptError
 from deployctl.weights.words import in_words
 
 _CHUNK_BYTES = 4 << 20
@@ -27,11 +27,11 @@ def verify(
     """Read the file at ``path`` and return its sha256.
 
     ``name`` is the file's real name (``path`` may end in ``.part``): only ``*.gguf`` must be GGUF.
-    Raises ``Corrupt`` when it is not what was asked for, ``OSError`` when it cannot be read.
+    Raises ``CorruptError`` when it is not what was asked for, ``OSError`` when it cannot be read.
     """
     size = path.stat().st_size
     if size_bytes is not None and size != size_bytes:
-        raise Corrupt(
+        raise CorruptError(
             f"{name} has the wrong size",
             evidence=(f"expected: {in_words(size_bytes)}", f"found:    {in_words(size)}"),
         )
@@ -39,10 +39,10 @@ def verify(
         with path.open("rb") as stream:
             problem = gguf.problem_with(stream, size)
         if problem is not None:
-            raise Corrupt(f"{name} {problem}", evidence=_first_line(path))
+            raise CorruptError(f"{name} {problem}", evidence=_first_line(path))
     found = _sha256(path, size, Meter(progress, f"checking {name}", total=size, clock=clock))
     if sha256 is not None and found != sha256.lower():
-        raise Corrupt(
+        raise CorruptError(
             f"{name} has the wrong checksum",
             evidence=(f"expected sha256: {sha256.lower()}", f"found sha256:    {found}"),
         )

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from deployctl.model import Secret, Source
 from deployctl.weights.bounded import bounded
-from deployctl.weights.problems import Denied, Missing, SourceProblem, Unreachable
-from deployctl.weights.transfer import Remote, proxy_evidence
+from deployctl.weights.problems import DeniedError, MissingError, SourceError, UnreachableError
+from deployctl.weights.web import Remote, proxy_evidence
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -42,7 +42,7 @@ def endpoint(environment: Mapping[str, str]) -> str:
 def look(source: Source, *, environment: Mapping[str, str], timeout_s: float) -> HubFile:
     """Ask the hub for the file, once, for at most ``timeout_s`` seconds.
 
-    Raises ``Unreachable``, ``Missing`` or ``Denied``.
+    Raises ``UnreachableError``, ``MissingError`` or ``DeniedError``.
     """
     place = endpoint(environment)
     host = urlsplit(place).netloc.rpartition("@")[2] or place
@@ -50,8 +50,8 @@ def look(source: Source, *, environment: Mapping[str, str], timeout_s: float) ->
         return bounded(
             lambda: _head(source, place, host, environment, timeout_s), seconds=timeout_s
         )
-    except Unreachable as problem:
-        raise Unreachable(
+    except UnreachableError as problem:
+        raise UnreachableError(
             f"The model hub {host} does not answer",
             evidence=(f"{host}: {problem}", *problem.evidence, *proxy_evidence(environment)),
         ) from problem
@@ -75,15 +75,15 @@ def _head(
     except HfHubHTTPError as problem:
         raise _meaning(problem, source, host, has_token=token is not None) from problem
     except OfflineModeIsEnabled as problem:
-        raise Unreachable("offline mode is on (HF_HUB_OFFLINE is set)") from problem
+        raise UnreachableError("offline mode is on (HF_HUB_OFFLINE is set)") from problem
     except Exception as problem:
         # The library passes on whatever its HTTP client raises: httpx in 1.x, httpx2 in 2.x.
         if not isinstance(problem, OSError) and not type(problem).__module__.startswith("httpx"):
             raise
-        raise Unreachable(str(problem) or type(problem).__name__) from problem
+        raise UnreachableError(str(problem) or type(problem).__name__) from problem
     if seen.commit_hash is None or seen.etag is None:
         # What is not a hub names no commit: the sign-in page of a network, a filtering proxy.
-        raise Unreachable("something answered, but not like a model hub (it names no commit)")
+        raise UnreachableError("something answered, but not like a model hub (it names no commit)")
     return HubFile(
         remote=Remote(
             # The commit, not the branch: the branch may move between this and the last byte.
@@ -106,14 +106,14 @@ def _token(environment: Mapping[str, str]) -> Secret | None:
     return Secret(value) if value else None
 
 
-def _meaning(problem: Exception, source: Source, host: str, *, has_token: bool) -> SourceProblem:
+def _meaning(problem: Exception, source: Source, host: str, *, has_token: bool) -> SourceError:
     response = getattr(problem, "response", None)
     status = getattr(response, "status_code", 0)
     said = (f"{host} answered: {_first_line(problem)}",)
     if status in (401, 403):
         # Without a valid token the hub answers 401 for a repository that does not exist, too.
         token = "with HF_TOKEN" if has_token else "without a token"
-        return Denied(
+        return DeniedError(
             f"{host} refuses to give {source.filename} of {source.repo}: "
             "it is gated or private, or there is no such repository",
             evidence=(*said, f"asked {token}"),
@@ -123,8 +123,8 @@ def _meaning(problem: Exception, source: Source, host: str, *, has_token: bool) 
             "RepositoryNotFoundError": f"no repository {source.repo}",
             "RevisionNotFoundError": f"no revision {source.revision} of {source.repo}",
         }.get(type(problem).__name__, f"no file {source.path} in {source.repo}@{source.revision}")
-        return Missing(f"{host} has {what}", evidence=said)
-    return Unreachable(_first_line(problem))
+        return MissingError(f"{host} has {what}", evidence=said)
+    return UnreachableError(_first_line(problem))
 
 
 def _first_line(problem: Exception) -> str:

@@ -13,9 +13,7 @@ _LOOK_AGAIN_S = 0.2
 
 
 @contextmanager
-def only_one(
-    target: Path, *, progress: Progress, sleep: Callable[[float], None]
-) -> Iterator[None]:
+def only_one(target: Path, *, progress: Progress, sleep: Callable[[float], None]) -> Iterator[None]:
     """Hold the lock of ``target`` (``TARGET.lock``) inside the block, waiting for it if need be.
 
     The lock belongs to the open file, so it ends with its process, however that ends. The holder's

@@ -7,7 +7,7 @@ The transfers raise these; ``faults`` turns them into ``DeployctlError``. Import
 from __future__ import annotations
 
 
-class SourceProblem(Exception):
+class SourceError(Exception):
     """A model file could not be had. The text is a whole sentence without advice."""
 
     def __init__(self, text: str, *, evidence: tuple[str, ...] = ()) -> None:
@@ -15,25 +15,37 @@ class SourceProblem(Exception):
         self.evidence = evidence
 
 
-class Unreachable(SourceProblem):
+class UnreachableError(SourceError):
     """The source does not answer, or stopped answering."""
 
 
-class Missing(SourceProblem):
+class MissingError(SourceError):
     """The source answers and does not have the file."""
 
 
-class Denied(SourceProblem):
+class DeniedError(SourceError):
     """The source answers and does not give the file to this caller."""
 
 
-class Corrupt(SourceProblem):
+class CorruptError(SourceError):
     """What came (or what lies there) is not the file that was asked for."""
 
 
-class NoSpace(SourceProblem):
+class NoSpaceError(SourceError):
     """The disk has no room."""
 
 
-class NoPip(SourceProblem):
+class NoPipError(SourceError):
     """The running interpreter has no pip."""
+
+
+class CutError(Exception):
+    """A transfer ended early in a way that a new try may mend.
+
+    ``answered``: the other side had answered before. ``pause_s``: how long it asks to wait.
+    """
+
+    def __init__(self, why: str, *, answered: bool, pause_s: float | None = None) -> None:
+        super().__init__(why)
+        self.answered = answered
+        self.pause_s = pause_s

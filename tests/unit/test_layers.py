@@ -1,0 +1,83 @@
+"""The house's layer rules, held by reading the import statements."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "deployctl"
+
+PURE = [
+    "errors.py",
+    "model.py",
+    "sources.py",
+    "planner.py",
+    "commands.py",
+    "yamlsafe.py",
+    "render.py",
+    "talk.py",
+    "versions.py",
+    "profiles",
+    "engines",
+    "services",
+]
+FORBIDDEN_IN_PURE = {"subprocess", "docker", "requests", "typer", "rich", "time", "os", "socket"}
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def files(names: list[str]) -> list[Path]:
+    return [
+        f
+        for name in names
+        for f in (
+            [PACKAGE / name] if name.endswith(".py") else sorted((PACKAGE / name).rglob("*.py"))
+        )
+    ]
+
+
+@pytest.mark.parametrize("path", files(PURE), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_pure_modules_touch_nothing(path: Path) -> None:
+    assert imports(path) & FORBIDDEN_IN_PURE == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "only_in"),
+    [
+        ("subprocess", {"runner.py"}),
+        ("docker", {"dockerd.py"}),
+        ("typer", {"cli"}),
+        ("rich", {"cli"}),
+    ],
+)
+def test_some_modules_belong_to_one_place(module: str, only_in: set[str]) -> None:
+    users = {
+        path.relative_to(PACKAGE).parts[0]
+        for path in PACKAGE.rglob("*.py")
+        if module in imports(path)
+    }
+    assert users <= only_in
+
+
+def test_only_the_console_prints() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        calls = [
+            node
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "print"
+        ]
+        assert not calls, path
+
+
+def test_errors_imports_nothing_of_ours() -> None:
+    assert "deployctl" not in imports(PACKAGE / "errors.py")

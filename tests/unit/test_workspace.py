@@ -1,0 +1,104 @@
+import stat
+from pathlib import Path
+
+import pytest
+
+from deployctl.errors import DeployctlError
+from deployctl.model import Bundle, BundleFile, Secret
+from deployctl.workspace import Log, Manifest, Workspace, home_folder
+
+BUNDLE = Bundle(files=(BundleFile(name="compose.yaml", text="services: {}\n"),), digest="d")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_home_is_own_then_xdg_then_default() -> None:
+    assert home_folder({"DEPLOYCTL_HOME": "/a", "HOME": "/h"}) == Path("/a")
+    assert home_folder({"XDG_DATA_HOME": "/x", "HOME": "/h"}) == Path("/x/deployctl")
+    assert home_folder({"HOME": "/h"}) == Path("/h/.local/share/deployctl")
+
+
+def test_secrets_are_made_once_and_private(tmp_path: Path) -> None:
+    space = Workspace(tmp_path, "s")
+    first = space.secrets()
+    assert Workspace(tmp_path, "s").secrets() == first
+    assert len({first.engine_key, first.webui_secret, first.admin_password}) == 3
+    assert mode(space.folder / "secrets.json") == 0o600
+    assert mode(space.folder) == 0o700
+
+
+def test_damaged_secrets_are_said_not_replaced(tmp_path: Path) -> None:
+    space = Workspace(tmp_path, "s")
+    space.ensure()
+    (space.folder / "secrets.json").write_text("{")
+    with pytest.raises(DeployctlError, match="cannot be read"):
+        space.secrets()
+
+
+def test_write_leaves_the_override_alone(tmp_path: Path) -> None:
+    space = Workspace(tmp_path, "s")
+    space.ensure()
+    (space.folder / "compose.override.yaml").write_text("mine")
+    space.write(BUNDLE, (("A", "it's $5"),))
+    assert (space.folder / ".env").read_text() == "A='it\\'s $5'\n"
+    assert mode(space.folder / ".env") == 0o600
+    space.forget()
+    assert sorted(p.name for p in space.folder.iterdir()) == ["compose.override.yaml"]
+
+
+def test_fingerprint_sees_bundle_variables_and_override(tmp_path: Path) -> None:
+    space = Workspace(tmp_path, "s")
+    space.ensure()
+    plain = space.fingerprint(BUNDLE, (("A", "1"),))
+    assert space.fingerprint(BUNDLE, (("A", "2"),)) != plain
+    (space.folder / "compose.override.yaml").write_text("services: {}")
+    assert space.fingerprint(BUNDLE, (("A", "1"),)) != plain
+
+
+def test_the_second_is_told_who_holds_the_lock(tmp_path: Path) -> None:
+    with Workspace(tmp_path, "s").lock("up"):
+        with pytest.raises(DeployctlError) as refused, Workspace(tmp_path, "s").lock("down"):
+            pass
+    assert refused.value.faults[0].code == "stack-locked"
+    assert "`deployctl up` (pid " in refused.value.faults[0].message
+    with Workspace(tmp_path, "s").lock("down"):
+        pass
+
+
+def test_manifest_comes_back_or_is_none(tmp_path: Path) -> None:
+    space = Workspace(tmp_path, "s")
+    assert space.manifest() is None
+    space.ensure()
+    manifest = Manifest(
+        profile="smoke",
+        automatic=True,
+        model="m",
+        served_name="s",
+        fingerprint="f",
+        webui_port=1,
+        engine_port=2,
+        images={"engine": "i"},
+        image_sources={"engine": "local"},
+        hashes={"engine": "h"},
+        proved=False,
+    )
+    space.save_manifest(manifest)
+    assert space.manifest() == manifest
+    (space.folder / "manifest.json").write_text('{"from": "the future"}')
+    assert space.manifest() is None
+
+
+def test_an_unwritable_home_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DeployctlError) as refused:
+        Workspace(tmp_path / "file", "s").ensure()
+    assert refused.value.faults[0].code == "workspace-unwritable"
+
+
+def test_the_log_masks_secrets(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    Log(path, (Secret("hush"),))("key=hush")
+    assert path.read_text() == "key=***\n"
+    assert mode(path) == 0o600
