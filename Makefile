@@ -13,7 +13,7 @@ STAMP     := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs setup test test-fast test-docker test-e2e lint format bench clean
+.PHONY: help up down status logs setup test test-fast test-docker test-e2e lint format golden bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s'|'
@@ -66,6 +66,9 @@ lint: $(DEV_STAMP) ## ruff and mypy
 format: $(DEV_STAMP) ## Let ruff put the code in order
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+golden: $(DEV_STAMP) ## Write the checked-in files that are made from the code
+	@$(BIN)/python -m tests.golden.update
 
 bench: $(DEV_STAMP) ## Compare up, no-op and down with raw docker compose, in one run
 	@$(BIN)/python -m benchmarks.lifecycle $(ARGS)

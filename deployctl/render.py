@@ -57,6 +57,17 @@ def image_variable(service: Service) -> Variable:
     )
 
 
+def variables_of(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """Every variable the rendered stack leaves open, with its default ('' when it has none)."""
+    found: dict[str, str] = {}
+    for service in plan.services:
+        texts = (image_variable(service), *(v for _, v in service.environment))
+        for text in (*texts, *(mount.source for mount in service.mounts)):
+            if isinstance(text, Variable):
+                found[text.name] = text.default or ""
+    return tuple(found.items())
+
+
 def _service(service: Service) -> dict[str, Any]:
     check = service.healthcheck
     return {

@@ -16,8 +16,11 @@ from typing import IO, Protocol
 
 from deployctl.model import Command, CommandResult
 
-#: What a shell reports for a command that does not exist, and for one that timed out.
-NOT_FOUND, TIMED_OUT = 127, 124
+#: What a shell reports for a command that does not exist, that timed out, that was interrupted.
+NOT_FOUND, TIMED_OUT, STOPPED = 127, 124, 130
+
+#: How often a command under way asks whether it should stop, seconds.
+_ASK_EVERY_S = 0.2
 
 #: How long a process group may take to obey SIGTERM before SIGKILL, seconds.
 _GRACE_S = 5.0
@@ -32,6 +35,23 @@ class Runner(Protocol):
         """Run to the end. Never raises for a failing, missing or slow program: see exit_code."""
 
 
+class StoppableRunner(Protocol):
+    """A runner whose commands another thread can end: Ctrl-C reaches the main thread only."""
+
+    def run(
+        self,
+        command: Command,
+        *,
+        on_line: Callable[[str], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> CommandResult:
+        """See :class:`Runner`. ``stop`` is asked often; once true, the exit code is STOPPED."""
+
+
+class _StopError(Exception):
+    """The command was told to stop."""
+
+
 class SubprocessRunner:
     """Runs real programs. ``log`` receives one line per command and per output line."""
 
@@ -39,9 +59,13 @@ class SubprocessRunner:
         self._log = log
 
     def run(
-        self, command: Command, *, on_line: Callable[[str], None] | None = None
+        self,
+        command: Command,
+        *,
+        on_line: Callable[[str], None] | None = None,
+        stop: Callable[[], bool] | None = None,
     ) -> CommandResult:
-        """Run ``command`` in a process group of its own; see :class:`Runner`."""
+        """Run ``command`` in a process group of its own; see :class:`StoppableRunner`."""
         started = time.monotonic()
         self._log(f"$ {' '.join(command.argv)}  # {command.label}")
         try:
@@ -66,7 +90,7 @@ class SubprocessRunner:
             if command.stdin is not None and process.stdin is not None:
                 process.stdin.write(command.stdin.encode())
                 process.stdin.close()
-            for is_stdout, line in _lines(process, started + command.timeout_s):
+            for is_stdout, line in _lines(process, started + command.timeout_s, stop):
                 output.append(line)
                 if is_stdout:
                     stdout.append(line)
@@ -78,6 +102,10 @@ class SubprocessRunner:
             _end_group(process)
             code = TIMED_OUT
             output.append(f"{command.label}: no end after {command.timeout_s:.0f} s, stopped")
+        except _StopError:
+            _end_group(process)
+            code = STOPPED
+            output.append(f"{command.label}: stopped")
         except BaseException:
             _end_group(process)
             raise
@@ -96,7 +124,9 @@ class SubprocessRunner:
         )
 
 
-def _lines(process: subprocess.Popen[bytes], deadline: float) -> Iterator[tuple[bool, str]]:
+def _lines(
+    process: subprocess.Popen[bytes], deadline: float, stop: Callable[[], bool] | None
+) -> Iterator[tuple[bool, str]]:
     """Yield (is stdout, line) from both pipes as they come; ``TimeoutError`` past ``deadline``."""
     assert process.stdout is not None
     assert process.stderr is not None
@@ -108,7 +138,9 @@ def _lines(process: subprocess.Popen[bytes], deadline: float) -> Iterator[tuple[
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError
-            for key, _ in selector.select(left):
+            if stop is not None and stop():
+                raise _StopError
+            for key, _ in selector.select(left if stop is None else min(left, _ASK_EVERY_S)):
                 pipe = key.fileobj  # type: ignore[assignment]  # what we registered
                 chunk = os.read(pipe.fileno(), 65536)
                 if not chunk:

@@ -82,7 +82,8 @@ def _hf(text: str, rest: str) -> Source:
     if at and not revision:
         _refuse(text, "nothing follows the `@`", meant=f"hf:{repo}:{path}")
     if not _REPO.fullmatch(repo) or "--" in repo or ".." in repo:
-        _refuse(text, f"`{repo}` is not a repository of the form ORG/REPO", meant=_as_hf(rest))
+        meant = f"hf:ORG/{repo}:{path}" if repo and "/" not in repo else None
+        _refuse(text, f"`{repo}` is not a repository of the form ORG/REPO", meant=meant)
     if revision and (not _REVISION.fullmatch(revision) or ".." in revision):
         _refuse(text, f"`{revision}` is not a branch, tag or commit")
     _check_inner_path(text, path)

@@ -40,6 +40,9 @@ class StackSecrets:
     admin_password: Secret
 
 
+_SECRET_NAMES = tuple(field.name for field in dataclasses.fields(StackSecrets))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What was last applied, so that the next ``up`` can tell whether anything changed."""
@@ -84,6 +87,15 @@ class Workspace:
     def log_file(self) -> Path:
         """What the last commands did, with their output; secrets masked."""
         return self.folder / "deployctl.log"
+
+    def open_log(self) -> Log:
+        """Open the log; what the stack's secrets are is masked from the start."""
+        try:
+            known = self._kept_secrets()
+        except (ValueError, KeyError, TypeError):
+            known = None  # said by whoever needs them
+        masked = () if known is None else tuple(getattr(known, n) for n in _SECRET_NAMES)
+        return Log(self.log_file, masked)
 
     @property
     def override(self) -> Path | None:
@@ -131,17 +143,11 @@ class Workspace:
 
     def secrets(self) -> StackSecrets:
         """Read the stack's secrets, or generate them the first time."""
-        path = self.folder / "secrets.json"
-        names = [field.name for field in dataclasses.fields(StackSecrets)]
+        path = self._secrets_file
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            return StackSecrets(**{name: Secret(kept[name]) for name in names})
-        except FileNotFoundError:
-            made = {name: _random(24 if name == "admin_password" else 40) for name in names}
-            self.ensure()
-            _write(path, json.dumps(made, indent=1) + "\n", 0o600)
-            return StackSecrets(**{name: Secret(value) for name, value in made.items()})
-        except (ValueError, KeyError) as problem:
+            if kept := self._kept_secrets():
+                return kept
+        except (ValueError, KeyError, TypeError) as problem:
             raise DeployctlError(
                 f"The stack's secrets in {path} cannot be read.",
                 code="workspace-unwritable",
@@ -149,6 +155,21 @@ class Workspace:
                 details=(str(problem),),
                 hint=f"deployctl down --volumes --stack {self.stack}  # removes the chats too",
             ) from problem
+        made = {name: _random(24 if name == "admin_password" else 40) for name in _SECRET_NAMES}
+        self.ensure()
+        _write(path, json.dumps(made, indent=1) + "\n", 0o600)
+        return StackSecrets(**{name: Secret(value) for name, value in made.items()})
+
+    @property
+    def _secrets_file(self) -> Path:
+        return self.folder / "secrets.json"
+
+    def _kept_secrets(self) -> StackSecrets | None:
+        try:
+            kept = json.loads(self._secrets_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return StackSecrets(**{name: Secret(kept[name]) for name in _SECRET_NAMES})
 
     def write(self, bundle: Bundle, variables: tuple[tuple[str, str], ...]) -> None:
         """Put the rendered files and their ``.env`` (0600) into the folder, each atomically."""

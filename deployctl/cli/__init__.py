@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from deployctl.cli import down, logs, setup, status, up
@@ -19,17 +21,25 @@ app = typer.Typer(
 )
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        from deployctl import __version__
+        from deployctl.cli import console
+
+        console.out(f"deployctl {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
-    version: bool = typer.Option(
-        False, "--version", help="Print the version and leave.", is_eager=True
-    ),
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_say_version, is_eager=True, help="Print the version and leave."
+        ),
+    ] = False,
 ) -> None:
-    if version:
-        from deployctl import __version__
-
-        typer.echo(f"deployctl {__version__}")
-        raise typer.Exit
+    """Declare the options that stand before a command."""
 
 
 for _command in (setup, up, status, logs, down):

@@ -20,12 +20,10 @@ def guarded(body: Callable[[], object], arguments: list[str]) -> int:
         result = body()
     except DeployctlError as error:
         return _report(error.faults, error.exit_code, arguments)
-    except KeyboardInterrupt:
-        return _report((_INTERRUPTED,), ExitCode.INTERRUPTED, arguments)
-    except typer.Abort:
+    except (KeyboardInterrupt, typer.Abort):
         return _report((_INTERRUPTED,), ExitCode.INTERRUPTED, arguments)
     except typer.Exit as leave:
-        return leave.exit_code
+        result = leave.exit_code
     except typer.TyperException as wrong:
         return _report((_usage(wrong, arguments),), ExitCode.USAGE, arguments)
     except BrokenPipeError:
@@ -35,6 +33,8 @@ def guarded(body: Callable[[], object], arguments: list[str]) -> int:
         if debug:
             raise
         return _report((_bug(bug),), ExitCode.BUG, arguments)
+    if result == ExitCode.INTERRUPTED:  # what Typer makes of Ctrl-C
+        return _report((_INTERRUPTED,), ExitCode.INTERRUPTED, arguments)
     return result if isinstance(result, int) else int(ExitCode.OK)
 
 

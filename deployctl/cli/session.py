@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from deployctl.cli import console
@@ -56,49 +58,67 @@ class Session:
         return int(exit_code)
 
     def world(self, stack: str) -> World:
-        """Build the real ports. Heavy modules are imported here, by the commands that need them."""
-        from deployctl import workspace
-        from deployctl.catalog import Catalog
-        from deployctl.clock import SystemClock
-        from deployctl.dockerd import DockerDaemon
-        from deployctl.host import gather_host
-        from deployctl.images import ImageStore
-        from deployctl.profiles.resolve import resolve
-        from deployctl.readiness import RequestsHttp
-        from deployctl.runner import SubprocessRunner
-        from deployctl.weights import WeightsStore
-
+        """The ports of this command, for one stack; ``usage`` when that is no name for a stack."""
         check_stack_name(stack)
-        home = workspace.home_folder(self.environment)
-        space = workspace.Workspace(home, stack)
-        log = workspace.Log(space.log_file)
-        runner = SubprocessRunner(log)
-        catalog = Catalog(self.environment)
-        models = home / "models"
+        return _builder.get()(self, stack)
 
-        def facts(ports: tuple[int, ...], *, own_project: str | None) -> HostFacts:
-            return gather_host(
-                runner,
-                models_dir=models,
-                ports=ports,
-                environment=self.environment,
-                own_project=own_project,
-            )
 
-        return World(
-            home=home,
-            catalog=catalog,
-            runner=runner,
-            docker=DockerDaemon(),
-            http=RequestsHttp(),
-            images=ImageStore(runner=runner, catalog=catalog, environment=self.environment),
-            weights=WeightsStore(models, environment=self.environment, runner=runner),
-            facts=facts,
-            resolve=lambda name, sets: resolve(name, read=catalog.read_profile, sets=sets),
-            clock=SystemClock(),
-            talk=self.talk(),
-            doing=self.command,
+def real_world(session: Session, stack: str) -> World:
+    """Build the real ports. Heavy modules are imported here, by the commands that need them."""
+    from deployctl import workspace
+    from deployctl.catalog import Catalog
+    from deployctl.clock import SystemClock
+    from deployctl.dockerd import DockerDaemon
+    from deployctl.host import gather_host
+    from deployctl.images import ImageStore
+    from deployctl.profiles.resolve import resolve
+    from deployctl.readiness import RequestsHttp
+    from deployctl.runner import SubprocessRunner
+    from deployctl.weights import WeightsStore
+
+    environment = session.environment
+    home = workspace.home_folder(environment)
+    runner = SubprocessRunner(workspace.Workspace(home, stack).open_log())
+    catalog = Catalog(environment)
+    models = home / "models"
+
+    def facts(ports: tuple[int, ...], *, own_project: str | None) -> HostFacts:
+        return gather_host(
+            runner,
+            models_dir=models,
+            ports=ports,
+            environment=environment,
+            own_project=own_project,
         )
+
+    return World(
+        home=home,
+        catalog=catalog,
+        runner=runner,
+        docker=DockerDaemon(),
+        http=RequestsHttp(),
+        images=ImageStore(runner=runner, catalog=catalog, environment=environment),
+        weights=WeightsStore(models, environment=environment, runner=runner),
+        facts=facts,
+        resolve=lambda name, sets: resolve(name, read=catalog.read_profile, sets=sets),
+        clock=SystemClock(),
+        talk=session.talk(),
+        doing=session.command,
+    )
+
+
+WorldBuilder = Callable[[Session, str], World]
+_builder: ContextVar[WorldBuilder] = ContextVar("world builder", default=real_world)
+
+
+@contextlib.contextmanager
+def building(builder: WorldBuilder) -> Iterator[None]:
+    """Build worlds with ``builder`` for a while: how tests put fakes behind the command line."""
+    token = _builder.set(builder)
+    try:
+        yield
+    finally:
+        _builder.reset(token)
 
 
 def check_stack_name(stack: str) -> None:

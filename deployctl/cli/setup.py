@@ -20,7 +20,10 @@ def setup(
     quiet: QuietOption = False,
     debug: DebugOption = False,  # noqa: ARG001  # read by the error boundary
 ) -> int:
-    """Give this machine a working Docker; one that works already is never touched."""
+    """Give this machine a working Docker, if it has none.
+
+    A Docker that works is never touched.
+    """
     from deployctl.cli import console, setting_up
     from deployctl.cli.session import Session
 

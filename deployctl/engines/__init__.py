@@ -23,7 +23,7 @@ class Engine(Protocol):
         """The engine's service. ``weights_name`` is the model file's name below ``MODELS``."""
 
 
-_ENGINES: dict[str, Engine] = {engine.KIND: engine for engine in (llama_cpp,)}
+_ENGINES: dict[str, Engine] = {llama_cpp.KIND: llama_cpp}
 
 
 def engine(kind: str) -> Engine:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from deployctl.errors import Fault
 from deployctl.model import Origin
@@ -72,3 +72,40 @@ def plain(node: Node) -> Any:  # noqa: ANN401  # data is data
 def dotted(path: Path) -> str:
     """The path as operators write it: ``engine.extra_args.0``."""
     return ".".join(map(str, path))
+
+
+# ── where files come from ─────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileText:
+    """A profile file as found: its name, the file as the operator knows it, its bytes.
+
+    ``identity`` is equal for equal files however they were named; ``shadows`` is the shipped file
+    that the operator's own file of this name stands in front of.
+    """
+
+    name: str
+    file: str
+    content: bytes
+    identity: str
+    shadows: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotFound:
+    """No such profile: why, in a sentence, and the names that there are."""
+
+    message: str
+    hint: str = ""
+    names: tuple[str, ...] = ()
+
+
+class Reader(Protocol):
+    """Finds profile files; ``Catalog.read_profile`` on this machine, a dict in tests."""
+
+    def __call__(self, name: str, *, asker: ProfileText | None = None) -> ProfileText | NotFound:
+        """The file for a name or a path; relative paths begin where ``asker`` lies.
+
+        An asker of the same name means the file that it shadows.
+        """

@@ -21,8 +21,8 @@ from deployctl.profiles.values import (
     Sha256,
     Size,
     SourceText,
-    architectures,
     refuse,
+    unrepeated,
 )
 
 
@@ -221,7 +221,7 @@ class RequiresSpec(Block):
     architectures: Annotated[
         tuple[Literal["amd64", "arm64"], ...],
         Field(min_length=1),
-        AfterValidator(architectures),
+        AfterValidator(unrepeated),
     ] = Field(description="Processor architectures it runs on.", examples=[["amd64", "arm64"]])
 
 
@@ -231,7 +231,7 @@ class AutoSpec(Block):
     rank: int = Field(
         ge=1,
         le=1000,
-        description="Of the shipped profiles that a machine can run, the highest rank is chosen.",
+        description="Of the profiles that a machine can run, the highest rank is chosen.",
         examples=[50],
     )
 

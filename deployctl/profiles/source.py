@@ -294,8 +294,9 @@ class _Reader:
 
     def _write(self, *instead: str) -> str:
         if self.setting is None or self.depth:
-            return "write " + " or ".join(f"`{value}`" for value in instead)
-        return " or ".join(f"--set {shlex.quote(f'{self.setting}={value}')}" for value in instead)
+            return "write " + " or ".join(quoted(value, 200) for value in instead)
+        typed = (excerpt.visible(f"{self.setting}={value}") for value in instead)
+        return " or ".join(f"--set {shlex.quote(text)}" for text in typed)
 
     def fault(self, at: Origin, sentence: str, hint: str) -> None:
         """Note what is wrong and go on."""

@@ -1,4 +1,4 @@
-"""The kinds of value a profile has: sizes, images, checksums…, and what is said of wrong ones. Pure.
+"""The kinds of value in a profile (sizes, images, checksums…), and what is wrong with them. Pure.
 
 A refusal is a pydantic error of type :data:`PROBLEM` whose context says what is wrong and what to
 write instead; ``problems`` turns it into what the operator reads.
@@ -61,7 +61,9 @@ def _source(text: str) -> str:
         parse_source(text)
     except DeployctlError as problem:
         fault = problem.faults[0]
-        refuse(fault.message, hint=fault.hint, code=fault.code)
+        meant = re.fullmatch(r"Did you mean `([^`$]+)`\?", fault.hint)
+        write = meant[1] if meant else ""
+        refuse(fault.message, write=write, hint=fault.hint, code=fault.code)
     return text
 
 
@@ -106,10 +108,10 @@ def _image(text: str) -> str:
     return text
 
 
-def architectures(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse an architecture that is named twice."""
+def unrepeated(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a list that names something twice."""
     if len(set(names)) != len(names):
-        refuse("An architecture is named twice.", hint="keep one of the two")
+        refuse("It names one twice.", hint="keep one of the two")
     return names
 
 

@@ -91,7 +91,7 @@ def group(user: str) -> str:
     )
 
 
-def nvidia_note(gpus: tuple[Gpu, ...], toolkit: bool | None, system: OsFacts) -> str | None:
+def nvidia_note(gpus: tuple[Gpu, ...], *, toolkit: bool | None, system: OsFacts) -> str | None:
     """What a machine with an NVIDIA card still needs; ``None`` without a card."""
     if not gpus:
         return None

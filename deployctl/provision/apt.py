@@ -209,20 +209,21 @@ def quick(line: str, stdin: str | None = None) -> Command:
     return Command(argv=argv, label=line, timeout_s=_QUICK_TIMEOUT_S, stdin=stdin)
 
 
-def private(work: PurePosixPath) -> tuple[str, ...]:
-    """Options that make apt use sources, preferences, lists and caches under ``work`` only.
+def private_config(work: PurePosixPath) -> str:
+    """Settings that make apt use sources, preferences, lists and caches under ``work`` only.
 
-    The operator's ``apt.conf.d`` stays in force: proxies, certificates, retries.
+    To be read with ``apt-get -c``: that is after the operator's ``apt.conf.d``, which stays in
+    force otherwise (proxies, certificates).
     """
     settings = (
         ("Dir::Etc::sourcelist", "/dev/null"),
-        ("Dir::Etc::sourceparts", str(work / "sources")),
-        ("Dir::Etc::preferences", str(work / "preferences")),
+        ("Dir::Etc::sourceparts", work / "sources"),
+        ("Dir::Etc::preferences", work / "preferences"),
         ("Dir::Etc::preferencesparts", "/dev/null"),
-        ("Dir::State::lists", str(work / "lists")),
-        ("Dir::Cache", str(work / "cache")),
+        ("Dir::State::lists", work / "lists"),
+        ("Dir::Cache", work / "cache"),
     )
-    return tuple(word for key, value in settings for word in ("-o", f"{key}={value}"))
+    return "".join(f'{key} "{value}";\n' for key, value in settings)
 
 
 def _retries() -> tuple[str, ...]:

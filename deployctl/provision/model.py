@@ -63,13 +63,14 @@ class OsFacts:
 class Step:
     """A few commands under one title. A failing ``optional`` step does not end the set-up.
 
-    With ``wait_s`` the step ends when Docker answers, or fails after so many seconds and then
-    shows the end of ``log``.
+    With ``until`` the step ends when that command succeeds, or fails after ``wait_s`` seconds and
+    then shows the end of ``log``.
     """
 
     title: str
     commands: tuple[Command, ...] = ()
     optional: bool = False
+    until: Command | None = None
     wait_s: float = 0.0
     log: Path | None = None
 

@@ -32,6 +32,19 @@ _CLI, _COMPOSE_NAMES = "docker-cli", ("docker-compose-v2", "docker-compose")
 #: Packages that Docker's own cannot be installed beside.
 _RIVALS = ("docker.io", "containerd", "runc", "podman-docker", "docker-compose", "docker-doc")
 
+#: Every package whose version or candidate matters to a decision here.
+PACKAGES = (
+    "docker.io",
+    _CLI,
+    "docker-buildx",
+    *_COMPOSE_NAMES,
+    *(name for names in _CE.values() for name in names),
+    "containerd",
+    "runc",
+    "podman-docker",
+    "docker-doc",
+)
+
 #: Debian 12 has Engine 20.10 and Compose 1.29. Docker from the next release runs on its libc.
 _OLD_DEBIAN, _NEWER = "bookworm", "trixie"
 
@@ -100,6 +113,12 @@ def _from_distribution(system: OsFacts, needs: Needs, extra: tuple[str, ...]) ->
     return _from_configured(names, extra, f"{system.pretty}'s own packages")
 
 
+def good_in_distribution(system: OsFacts) -> bool:
+    """Whether all of Docker can come from the distribution's own packages."""
+    everything = Needs(("engine", "compose", "buildx"), start=True, reasons=())
+    return _from_distribution(system, everything, ()) is not None
+
+
 def _from_configured(names: tuple[str, ...], extra: tuple[str, ...], source: str) -> SetupPlan:
     return SetupPlan(
         source=source,
@@ -136,6 +155,11 @@ def docker_distribution(system: OsFacts) -> str:
     return "ubuntu" if "ubuntu" in (system.id, *system.id_like) else "debian"
 
 
+def docker_release_url(system: OsFacts) -> str:
+    """The file that is there when Docker's repository has packages for this release."""
+    return f"{_REPOSITORY}/{docker_distribution(system)}/dists/{system.codename}/Release"
+
+
 def _from_newer_suite(system: OsFacts, needs: Needs, extra: tuple[str, ...]) -> SetupPlan:
     """Debian 12: Docker from the next release, through a source that is gone afterwards."""
     sources = apt.newer_suite(system.apt_sources, codename=_OLD_DEBIAN, newer=_NEWER)
@@ -149,7 +173,7 @@ def _from_newer_suite(system: OsFacts, needs: Needs, extra: tuple[str, ...]) -> 
         },
         needs.parts,
     )
-    private = apt.private(WORK)
+    private = ("-c", f"{WORK}/apt.conf")
     prepare = Step(
         title=f"Add Debian {_NEWER} as a temporary source, from the mirror configured here",
         commands=(
@@ -158,6 +182,7 @@ def _from_newer_suite(system: OsFacts, needs: Needs, extra: tuple[str, ...]) -> 
             ),
             apt.quick(f"tee {WORK}/sources/debian.sources", apt.sources_text(sources)),
             apt.quick(f"tee {WORK}/preferences", apt.preferences_text(_NEWER, names)),
+            apt.quick(f"tee {WORK}/apt.conf", apt.private_config(WORK)),
         ),
     )
     return SetupPlan(
@@ -169,8 +194,8 @@ def _from_newer_suite(system: OsFacts, needs: Needs, extra: tuple[str, ...]) -> 
         ),
         cleanup=(apt.quick(f"rm -rf {WORK}"),),
         notes=(
-            f"Docker comes from Debian {_NEWER}: this release's updates do not renew it. Nothing "
-            "else is taken from there.",
+            f"Docker comes from Debian {_NEWER}, so this release's updates do not renew it. The "
+            "other packages stay as they are.",
         ),
     )
 

@@ -24,6 +24,13 @@ _START_WAIT_S = 60.0
 
 _START_TIMEOUT_S = 90.0
 
+#: Not `docker info`: with a format the client of Docker 26 exits 0 even when nothing answers.
+_ANSWERS = Command(
+    argv=("docker", "version", "--format", "{{.Server.Version}}"),
+    label="docker version",
+    timeout_s=10.0,
+)
+
 
 def plan_setup(system: OsFacts, docker: DockerFacts) -> SetupPlan:
     """What to do so that Docker works here; an empty plan when it does.
@@ -39,21 +46,40 @@ def plan_setup(system: OsFacts, docker: DockerFacts) -> SetupPlan:
     if system.endpoint is not None and docker.server_version is None:
         raise refusals.elsewhere(system, docker)
     needs = _needs(system, docker)
-    if "engine" in needs.parts and docker.problem == "docker-too-old":
+    runs = not needs.start or docker.problem == "docker-too-old"
+    if "engine" in needs.parts and runs:
         raise refusals.in_use(docker)
     plan = choose(system, needs) if needs.parts else SetupPlan()
-    steps = (*_repair(system, needs), *plan.steps)
+    steps = (*_repair(system), *plan.steps) if needs.parts else plan.steps
     if needs.start:
         steps = (*steps, *_start(system))
     plan = replace(plan, reasons=needs.reasons, steps=steps, notes=_notes(system, needs, plan))
-    if system.rights == "none":
-        raise refusals.no_rights(plan)
-    return _with_sudo(plan, system) if system.rights == "sudo" else plan
+    return _with_rights(plan, system)
+
+
+def plan_packages(system: OsFacts, names: tuple[str, ...], *, fresh_lists: bool) -> SetupPlan:
+    """Install packages of the distribution, reading its package lists first or not.
+
+    Raises ``setup-unsupported`` without apt and ``setup-denied`` without the rights.
+    """
+    if not system.apt:
+        raise refusals.no_apt(system, names)
+    update = Step(title="Read the package lists", commands=(apt.update(),), optional=True)
+    title = f"Install {', '.join(names)}"
+    steps = (
+        *_repair(system),
+        *((update,) if fresh_lists else ()),
+        Step(title=title, commands=(apt.install(names),)),
+    )
+    missing = f"{', '.join(names)} must be installed."
+    return _with_rights(SetupPlan(reasons=(missing,), steps=steps), system)
 
 
 def _needs(system: OsFacts, docker: DockerFacts) -> Needs:
     """What is missing, and a sentence for each."""
     engine = docker.server_version or system.engine_version
+    refused = any("permission denied" in line.lower() for line in docker.evidence)
+    answers = docker.server_version is not None or refused
     parts: list[Part] = []
     reasons: list[str] = []
     if engine is None:
@@ -62,7 +88,7 @@ def _needs(system: OsFacts, docker: DockerFacts) -> Needs:
     elif too_old(engine, MIN_ENGINE):
         parts.append("engine")
         reasons.append(f"Docker Engine {engine} is older than {written(MIN_ENGINE)}.")
-    elif docker.server_version is None:
+    elif not answers:
         reasons.append(f"Docker Engine {engine} is installed, but its daemon does not answer.")
     if docker.client is None and "engine" not in parts:
         parts.append("engine")
@@ -78,12 +104,12 @@ def _needs(system: OsFacts, docker: DockerFacts) -> Needs:
     if docker.buildx_version is None:
         parts.append("buildx")
         reasons.append("The buildx plugin, which builds images, is not installed.")
-    start = docker.server_version is None
+    start = not answers
     return Needs(tuple(parts), start, tuple(reasons))
 
 
-def _repair(system: OsFacts, needs: Needs) -> tuple[Step, ...]:
-    if not (needs.parts and system.dpkg_interrupted):
+def _repair(system: OsFacts) -> tuple[Step, ...]:
+    if not system.dpkg_interrupted:
         return ()
     return (
         Step(title="Finish an interrupted installation", commands=(apt.configure_interrupted(),)),
@@ -95,7 +121,9 @@ def _start(system: OsFacts) -> tuple[Step, ...]:
     if system.systemd:
         argv = ("systemctl", "enable", "--now", "docker")
         command = Command(argv=argv, label="start Docker", timeout_s=_START_TIMEOUT_S)
-        return (Step(title="Start Docker", commands=(command,), wait_s=_START_WAIT_S),)
+        return (
+            Step(title="Start Docker", commands=(command,), until=_ANSWERS, wait_s=_START_WAIT_S),
+        )
     stale = tuple(apt.quick(f"rm -f {path}") for path in system.stale_pid_files)
     # setsid: the daemon must outlive us and the terminal; the output must not be our pipe, or the
     # command would never end.
@@ -105,21 +133,30 @@ def _start(system: OsFacts) -> tuple[Step, ...]:
         Step(
             title="Start Docker (no systemd here: a detached dockerd)",
             commands=(*stale, command),
+            until=_ANSWERS,
             wait_s=_START_WAIT_S,
             log=DAEMON_LOG,
         ),
     )
 
 
-def _with_sudo(plan: SetupPlan, system: OsFacts) -> SetupPlan:
-    """The same plan for a user who has to go through sudo, which drops the proxy settings."""
+def _with_rights(plan: SetupPlan, system: OsFacts) -> SetupPlan:
+    """The plan as this user can run it: through sudo, which drops the proxy settings, or not."""
+    if system.rights == "none":
+        raise refusals.no_rights(plan)
+    if system.rights == "root":
+        return plan
     keep = (f"--preserve-env={','.join(system.keep_env)}",) if system.keep_env else ()
 
     def raised(command: Command) -> Command:
         return replace(command, argv=("sudo", "-n", *keep, *command.argv))
 
     steps = tuple(
-        replace(step, commands=tuple(raised(command) for command in step.commands))
+        replace(
+            step,
+            commands=tuple(raised(command) for command in step.commands),
+            until=raised(step.until) if step.until else None,
+        )
         for step in plan.steps
     )
     return replace(plan, steps=steps, cleanup=tuple(raised(command) for command in plan.cleanup))

@@ -76,3 +76,31 @@ def in_use(docker: DockerFacts) -> DeployctlError:
         f"again, or upgrade Docker as {advice.GUIDE} says.",
         details=docker.evidence,
     )
+
+
+def no_apt(system: OsFacts, names: tuple[str, ...]) -> DeployctlError:
+    """Packages are needed that deployctl installs with apt only."""
+    return DeployctlError(
+        f"{', '.join(names)} must be installed, and deployctl can do that only where apt is; "
+        f"{system.pretty} has none.",
+        code="setup-unsupported",
+        hint=f"Install {', '.join(names)} with this system's package manager, then try again.",
+    )
+
+
+def docker_problem(docker: DockerFacts) -> DeployctlError:
+    """What is still wrong with Docker after it was set up."""
+    problem = docker.problem or "docker-missing"
+    if problem == "docker-denied":
+        hint = "sudo usermod -aG docker $USER  # then log in again, or type: newgrp docker"
+    else:
+        hint = "deployctl setup"
+    return DeployctlError(_PROBLEMS[problem], code=problem, hint=hint, details=docker.evidence)
+
+
+_PROBLEMS = {
+    "docker-missing": "Docker, or its Compose plugin, is not installed.",
+    "docker-unreachable": "Docker is installed, but its daemon does not answer.",
+    "docker-denied": "Docker runs, but this user may not use it.",
+    "docker-too-old": "Docker Engine or Compose is too old for the stack.",
+}

@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import shlex
 import shutil
+import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from deployctl.model import Command, CommandResult, DockerFacts
@@ -54,11 +57,50 @@ def inspect(
 ) -> OsFacts:
     """Look at the system under ``root``, as user ``uid`` (default: ours).
 
-    With a ``docker`` that works only the cheap things are looked at: no command is run.
+    With a ``docker`` that works only the release is looked at, and no command is run. Otherwise
+    about half a second, and up to 8 s more where Docker's repository has to be asked for and the
+    network swallows the question.
     """
+    if docker is not None and docker.problem is None:
+        return _release(root, environment, os.geteuid() if uid is None else uid)
+    facts = inspect_packages(runner, root, environment, uid=uid)
+    names = " ".join(PACKAGES)
+    query = r"dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n'"
+    policy = _run(runner, f"env LC_ALL=C apt-cache policy {names}").stdout if facts.apt else ""
+    packages = _run(runner, f"{query} {names}").stdout if facts.apt else ""
+    facts = replace(
+        facts,
+        apt_sources=apt_sources(root),
+        candidates=apt.parse_candidates(policy),
+        installed=apt.parse_installed(packages),
+        engine_version=_engine_version(runner, environment, root),
+        endpoint=_endpoint(environment, root),
+        stale_pid_files=stale_pid_files(root),
+        needs_apparmor=_needs_apparmor(root),
+        needs_ca=not (root / "etc/ssl/certs/ca-certificates.crt").exists(),
+    )
+    if not facts.debian_like or facts.engine_version or good_in_distribution(facts):
+        return facts
+    return replace(facts, docker_repo=_repository_answers(runner, facts))
+
+
+def inspect_packages(
+    runner: Runner, root: Path, environment: Mapping[str, str], *, uid: int | None = None
+) -> OsFacts:
+    """Only what installing some package of the distribution needs to know."""
     uid = os.geteuid() if uid is None else uid
+    return replace(
+        _release(root, environment, uid),
+        rights=rights(runner, environment, uid),
+        apt_has_lists=any((root / "var/lib/apt/lists").glob("*Release")),
+        dpkg_interrupted=_dpkg_interrupted(root),
+    )
+
+
+def _release(root: Path, environment: Mapping[str, str], uid: int) -> OsFacts:
+    """What can be read from files at once."""
     release = _os_release(root)
-    common = OsFacts(
+    return OsFacts(
         id=release.get("ID", ""),
         id_like=tuple(release.get("ID_LIKE", "").split()),
         version=release.get("VERSION_ID", ""),
@@ -70,52 +112,154 @@ def inspect(
         keep_env=tuple(name for name in _PROXY_VARIABLES if environment.get(name)),
         apt=(root / "usr/bin/apt-get").exists(),
     )
-    if docker is not None and docker.problem is None:
-        return common
-    return _inspect_further(common, runner, root, environment, uid)
 
 
-def _inspect_further(
-    common: OsFacts, runner: Runner, root: Path, environment: Mapping[str, str], uid: int
-) -> OsFacts:
-    """What only a set-up needs to know."""
-    installed = candidates = dict[str, str]()
-    if common.apt:
-        names = " ".join(PACKAGES)
-        policy = _run(runner, f"env LC_ALL=C apt-cache policy {names}")
-        query = r"dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n'"
-        candidates = apt.parse_candidates(policy.stdout)
-        installed = apt.parse_installed(_run(runner, f"{query} {names}").stdout)
-    dockerd = shutil.which("dockerd", path=_with_sbin(environment, root))
-    engine = _run(runner, f"{shlex.quote(dockerd)} --version") if dockerd else None
-    updates = root / "var/lib/dpkg/updates"
-    facts = OsFacts(
-        **{name: getattr(common, name) for name in _COMMON},
-        rights=rights(runner, environment, uid),
-        apt_has_lists=any((root / "var/lib/apt/lists").glob("*Release")),
-        apt_sources=apt_sources(root),
-        candidates=candidates,
-        installed=installed,
-        dpkg_interrupted=any(entry.name.isdigit() for entry in _entries(updates)),
-        engine_version=engine.stdout.strip() or None if engine and engine.ok else None,
-        endpoint=_endpoint(environment, root),
-        stale_pid_files=_stale_pid_files(root),
-        needs_apparmor=_read(root / "sys/module/apparmor/parameters/enabled").startswith("Y")
-        and not any((root / folder / "apparmor_parser").exists() for folder in ("sbin", "usr/sbin")),
-        needs_ca=not (root / "etc/ssl/certs/ca-certificates.crt").exists(),
+# ── the system ────────────────────────────────────────────────────────────────────────────────
+
+
+def _os_release(root: Path) -> dict[str, str]:
+    """The fields of os-release, unquoted."""
+    text = _read(root / "etc/os-release") or _read(root / "usr/lib/os-release")
+    pairs = (line.partition("=") for line in text.splitlines() if not line.startswith("#"))
+    return {key: "".join(shlex.split(value)[:1]) for key, _, value in pairs if key}
+
+
+def is_systemd(root: Path) -> bool:
+    """Whether systemd runs this machine. The folder alone can be left over in a container."""
+    booted = (root / "run/systemd/system").is_dir()
+    return booted and _read(root / "proc/1/comm").strip() == "systemd"
+
+
+def rights(runner: Runner, environment: Mapping[str, str], uid: int) -> Rights:
+    """Whether we are root, may become root without being asked for a password, or neither."""
+    if uid == 0:
+        return "root"
+    if shutil.which("sudo", path=environment.get("PATH", os.defpath)) is None:
+        return "none"
+    return "sudo" if _run(runner, "sudo -n true").ok else "none"
+
+
+def _user(environment: Mapping[str, str], uid: int) -> str:
+    """Whom deployctl works for: behind sudo, the one who called it."""
+    if uid == 0:
+        return environment.get("SUDO_USER") or "root"
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # no entry, as in some containers
+        return environment.get("USER") or str(uid)
+
+
+def _needs_apparmor(root: Path) -> bool:
+    """Whether the kernel enforces AppArmor while nothing here could load Docker's profile.
+
+    No container starts then; the package `docker.io` only recommends the loader.
+    """
+    enforced = _read(root / "sys/module/apparmor/parameters/enabled").startswith("Y")
+    loaders = (root / folder / "apparmor_parser" for folder in ("sbin", "usr/sbin"))
+    return enforced and not any(loader.exists() for loader in loaders)
+
+
+# ── packages ──────────────────────────────────────────────────────────────────────────────────
+
+
+def apt_sources(root: Path) -> tuple[AptSource, ...]:
+    """The package sources as apt is configured, in apt's own order of reading."""
+    folder = root / "etc/apt/sources.list.d"
+    parts = sorted(path for path in _entries(folder) if path.suffix in (".list", ".sources"))
+    files = (root / "etc/apt/sources.list", *parts)
+    return tuple(source for file in files for source in apt.parse_sources(file.name, _read(file)))
+
+
+def _dpkg_interrupted(root: Path) -> bool:
+    """Whether apt would refuse to work: the same look at the same folder as apt takes."""
+    return any(entry.name.isdigit() for entry in _entries(root / "var/lib/dpkg/updates"))
+
+
+def _repository_answers(runner: Runner, facts: OsFacts) -> bool:
+    """Whether Docker's own repository has this release, asked the way apt would ask."""
+    limits = " ".join(
+        f"-o Acquire::{method}::Timeout={_REACH_TIMEOUT_S}" for method in ("http", "https")
     )
-    return _with_repository(facts, runner)
+    with tempfile.TemporaryDirectory(prefix="deployctl-") as folder:
+        line = (
+            f"/usr/lib/apt/apt-helper {limits} -o Acquire::Retries=0 "
+            f"download-file {docker_release_url(facts)} {folder}/Release"
+        )
+        return _run(runner, line, timeout_s=_REACH_TIMEOUT_S + 2).ok
 
 
-_COMMON = (
-    "id",
-    "id_like",
-    "version",
-    "codename",
-    "pretty",
-    "systemd",
-    "wsl",
-    "user",
-    "keep_env",
-    "apt",
-)
+# ── Docker's traces ───────────────────────────────────────────────────────────────────────────
+
+
+def _engine_version(runner: Runner, environment: Mapping[str, str], root: Path) -> str | None:
+    """The version of the installed ``dockerd``, running or not. A user's PATH may lack sbin."""
+    sbin = (str(root / "usr/sbin"), str(root / "usr/local/sbin"))
+    path = os.pathsep.join((environment.get("PATH", os.defpath), *sbin))
+    dockerd = shutil.which("dockerd", path=path)
+    if dockerd is None:
+        return None
+    found = re.search(
+        r"version ([^\s,]+)", _run(runner, f"{shlex.quote(dockerd)} --version").stdout
+    )
+    return found[1] if found else None
+
+
+def _endpoint(environment: Mapping[str, str], root: Path) -> str | None:
+    """Where the client is told to look for Docker, unless that is the usual socket."""
+    host = environment.get("DOCKER_HOST", "")
+    if host not in _USUAL_SOCKETS:
+        return host
+    if host:
+        return None
+    home = environment.get("HOME", "").lstrip("/")
+    folder = Path(environment.get("DOCKER_CONFIG") or root / home / ".docker")
+    context = environment.get("DOCKER_CONTEXT", "") or _configured_context(folder)
+    return None if context in ("", "default") else f"the context {context!r}"
+
+
+def _configured_context(folder: Path) -> str:
+    try:
+        settings = json.loads(_read(folder / "config.json") or "{}")
+    except ValueError:
+        return ""
+    return str(settings.get("currentContext", "")) if isinstance(settings, dict) else ""
+
+
+def stale_pid_files(root: Path) -> tuple[Path, ...]:
+    """Pid files of daemons that are gone, as paths on the machine (without ``root``)."""
+    stale = []
+    for name, program in _PID_FILES.items():
+        number = _read(root / name).strip()
+        if number and not _runs(root, number, program):
+            stale.append(Path("/") / name)
+    return tuple(stale)
+
+
+def _runs(root: Path, number: str, program: str) -> bool:
+    """Whether this process is that program, and not a zombie that nobody has buried."""
+    name, _, rest = _read(root / "proc" / number / "stat").partition("(")[2].rpartition(")")
+    return name == program and rest.split()[:1] != ["Z"]
+
+
+# ── small readers ─────────────────────────────────────────────────────────────────────────────
+
+
+def _run(runner: Runner, line: str, *, timeout_s: float = _TIMEOUT_S) -> CommandResult:
+    argv = tuple(shlex.split(line))
+    return runner.run(Command(argv=argv, label=argv[0], timeout_s=timeout_s))
+
+
+def _read(path: Path) -> str:
+    """The text of a file, or nothing when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _entries(folder: Path) -> tuple[Path, ...]:
+    """What is in a folder; nothing when it is not there or may not be read."""
+    try:
+        return tuple(folder.iterdir())
+    except OSError:
+        return ()

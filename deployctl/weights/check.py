@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
 from deployctl import gguf
-from deployctl.model import Progress
+from deployctl.model import Progress, WeightsSpec
 from deployctl.weights.meter import Meter
-from deployctl.weights.problems import CorruptError
+from deployctl.weights.problems import CorruptError, DeniedError, MissingError
 from deployctl.weights.words import in_words
 
 _CHUNK_BYTES = 4 << 20
@@ -47,6 +49,40 @@ def verify(
             evidence=(f"expected sha256: {sha256.lower()}", f"found sha256:    {found}"),
         )
     return found
+
+
+def compare(spec: WeightsSpec, *, sha256: str | None, size_bytes: int | None, host: str) -> None:
+    """Refuse before the download what could only fail after it."""
+    if spec.sha256 and sha256 and spec.sha256.lower() != sha256:
+        raise CorruptError(
+            f"{host} has another {spec.source.filename} than the profile pins",
+            evidence=(f"expected sha256: {spec.sha256.lower()}", f"offered sha256:  {sha256}"),
+        )
+    if spec.size_bytes is not None and size_bytes not in (None, spec.size_bytes):
+        raise CorruptError(
+            f"{host} has {spec.source.filename} in another size than the profile says",
+            evidence=(f"expected: {spec.size_bytes:,} bytes", f"offered:  {size_bytes:,} bytes"),
+        )
+
+
+def readable_by_all(path: Path) -> None:
+    """Whether the operator's file can be read, by us and by the engine's own user."""
+    try:
+        seen = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingError(f"There is no file {path}") from None
+    except OSError as problem:
+        raise DeniedError(f"{path} cannot be read: {problem.strerror}") from problem
+    if not stat.S_ISREG(seen.st_mode):
+        what = "a folder" if stat.S_ISDIR(seen.st_mode) else "not a regular file"
+        raise MissingError(f"{path} is {what}, and model.source needs a file")
+    if not os.access(path, os.R_OK):
+        raise DeniedError(f"{path} cannot be read by this user")
+    if not seen.st_mode & stat.S_IROTH:
+        raise DeniedError(
+            f"{path} can be read by its owner only, and the engine runs as a user of its own",
+            evidence=(f"mode: {stat.filemode(seen.st_mode)}",),
+        )
 
 
 def _sha256(path: Path, size: int, meter: Meter) -> str:

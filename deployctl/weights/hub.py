@@ -14,7 +14,13 @@ from urllib.parse import urlsplit
 
 from deployctl.model import Secret, Source
 from deployctl.weights.bounded import bounded
-from deployctl.weights.problems import DeniedError, MissingError, SourceError, UnreachableError
+from deployctl.weights.problems import (
+    DeniedError,
+    MissingError,
+    OfflineError,
+    SourceError,
+    UnreachableError,
+)
 from deployctl.weights.web import Remote, proxy_evidence
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -50,6 +56,8 @@ def look(source: Source, *, environment: Mapping[str, str], timeout_s: float) ->
         return bounded(
             lambda: _head(source, place, host, environment, timeout_s), seconds=timeout_s
         )
+    except OfflineError:
+        raise
     except UnreachableError as problem:
         raise UnreachableError(
             f"The model hub {host} does not answer",
@@ -75,7 +83,9 @@ def _head(
     except HfHubHTTPError as problem:
         raise _meaning(problem, source, host, has_token=token is not None) from problem
     except OfflineModeIsEnabled as problem:
-        raise UnreachableError("offline mode is on (HF_HUB_OFFLINE is set)") from problem
+        raise OfflineError(
+            "The model hub is not asked in offline mode", evidence=("HF_HUB_OFFLINE is set",)
+        ) from problem
     except Exception as problem:
         # The library passes on whatever its HTTP client raises: httpx in 1.x, httpx2 in 2.x.
         if not isinstance(problem, OSError) and not type(problem).__module__.startswith("httpx"):

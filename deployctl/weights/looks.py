@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from deployctl.model import Source
 from deployctl.runner import Runner
 from deployctl.weights.bounded import bounded
-from deployctl.weights.problems import UnreachableError
+from deployctl.weights.problems import OfflineError, UnreachableError
 
 if TYPE_CHECKING:
     from deployctl.weights.hub import HubFile
@@ -49,6 +49,8 @@ def patient(
     started = clock()
     try:
         return ask()
+    except OfflineError:
+        raise
     except UnreachableError:
         if clock() - started > quick_s:
             raise

@@ -19,6 +19,10 @@ class UnreachableError(SourceError):
     """The source does not answer, or stopped answering."""
 
 
+class OfflineError(UnreachableError):
+    """The operator asked for no network."""
+
+
 class MissingError(SourceError):
     """The source answers and does not have the file."""
 

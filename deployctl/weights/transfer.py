@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 #: Connecting and the first headers, all addresses of a name together.
 _OPEN_S = 20.0
-_CHUNK_BYTES = 256 << 10
+#: Small, because urllib3 throws away the bytes of a chunk that a cut connection left incomplete.
+_CHUNK_BYTES = 16 << 10
 #: Pauses after failures in a row. A try that brought a megabyte or more starts the row again.
 _PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 #: Who never answered in this call is asked only once more: the operator is waiting.
@@ -199,12 +200,12 @@ def _gave_up(remote: Remote, part: Path, cut: CutError) -> UnreachableError:
     kept = _size(part)
     text = (
         f"{remote.host} stopped answering during the download of {remote.name}"
-        if kept
+        if kept or cut.answered
         else f"{remote.host} does not answer"
     )
     evidence = [f"{remote.host}: {cut}", *proxy_evidence(os.environ)]
     if kept:
-        evidence.append(f"kept for the next time: {part} ({in_words(kept)})")
+        evidence.append(f"kept for the next time: {part}, {in_words(kept)}")
     return UnreachableError(text, evidence=tuple(evidence))
 
 

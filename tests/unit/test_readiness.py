@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -80,7 +81,7 @@ def test_a_model_that_is_not_listed_is_named() -> None:
 def test_both_names_for_thoughts_are_understood() -> None:
     for name in ("reasoning", "reasoning_content"):
         http = Streaming(
-            '{"choices":[{"delta":{"%s":"hm"}}]}' % name,
+            json.dumps({"choices": [{"delta": {name: "hm"}}]}),
             '{"choices":[{"delta":{"content":"Hi."}}]}',
             '{"choices":[]}',
             "[DONE]",

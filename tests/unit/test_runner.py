@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from deployctl.model import Command
-from deployctl.runner import NOT_FOUND, TIMED_OUT, SubprocessRunner
+from deployctl.runner import NOT_FOUND, STOPPED, TIMED_OUT, SubprocessRunner
 
 
 def python(code: str, timeout_s: float = 20.0, **more: object) -> Command:
@@ -71,6 +71,17 @@ def test_ctrl_c_ends_the_child_and_goes_on_up() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         SubprocessRunner().run(python(code), on_line=interrupt)
+
+
+def test_another_thread_can_end_a_silent_command() -> None:
+    stop = threading.Event()
+    code = "import time;print('up',flush=True);time.sleep(60)"
+    result = SubprocessRunner().run(
+        python(code), on_line=lambda _line: stop.set(), stop=stop.is_set
+    )
+    assert (result.exit_code, result.stdout) == (STOPPED, "up")
+    assert result.tail(1) == ("python: stopped",)
+    assert result.seconds < 10
 
 
 def test_every_command_and_line_is_logged() -> None:

@@ -58,9 +58,12 @@ def test_fingerprint_sees_bundle_variables_and_override(tmp_path: Path) -> None:
 
 
 def test_the_second_is_told_who_holds_the_lock(tmp_path: Path) -> None:
-    with Workspace(tmp_path, "s").lock("up"):
-        with pytest.raises(DeployctlError) as refused, Workspace(tmp_path, "s").lock("down"):
-            pass
+    with (
+        Workspace(tmp_path, "s").lock("up"),
+        pytest.raises(DeployctlError) as refused,
+        Workspace(tmp_path, "s").lock("down"),
+    ):
+        pass
     assert refused.value.faults[0].code == "stack-locked"
     assert "`deployctl up` (pid " in refused.value.faults[0].message
     with Workspace(tmp_path, "s").lock("down"):

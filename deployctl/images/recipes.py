@@ -1,0 +1,110 @@
+"""A recipe: a folder with a Dockerfile, and the hash that says whether it was built already.
+
+Reads the recipe's files and ``/proc/cpuinfo``; changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployctl.errors import DeployctlError
+
+#: Every image that is built from packages starts from this recipe's.
+BASE = "base"
+
+#: Room a build needs when its Dockerfile does not say.
+_USUAL_BYTES = 2_000_000_000
+
+_NEED = re.compile(r"^# disk: ([0-9]+(?:\.[0-9]+)?) GB\b", re.MULTILINE)
+_START = re.compile(r"^ARG BASE=(\S+)", re.MULTILINE)
+_NATIVE = re.compile(r"-march=native|-mcpu=native|GGML_NATIVE=(?:ON|1)", re.IGNORECASE)
+
+#: Lines of /proc/cpuinfo that decide which instructions a processor has: x86, then Arm.
+_CPU_KEYS = ("flags", "features", "cpu implementer", "cpu architecture", "cpu part")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One folder under the recipes, read. ``starts_from`` is what its Dockerfile names itself."""
+
+    name: str
+    folder: Path
+    digest: str
+    disk_bytes: int
+    starts_from: str
+
+    @property
+    def tag(self) -> str:
+        """What the built image is called here: it exists only if exactly this was built."""
+        return f"deployctl/{self.name}:{self.digest[:16]}"
+
+
+def load_recipe(images: Path, name: str, *, root: Path = Path("/")) -> Recipe:
+    """Read the recipe ``name``; ``image-build-failed`` when there is none.
+
+    The digest covers the recipe's files, those of the base it starts from, the architecture, and,
+    for code compiled for "this processor", what this processor can do: such an image must never be
+    taken for one that runs elsewhere.
+    """
+    texts = _texts(images / name)
+    if "Dockerfile" not in texts:
+        raise DeployctlError(
+            f"There is no recipe for building {name}: {images / name / 'Dockerfile'} is missing.",
+            code="image-build-failed",
+            where=name,
+            hint="pip install --force-reinstall deployctl",
+        )
+    dockerfile = texts["Dockerfile"].decode("utf-8", "replace")
+    whole = hashlib.sha256(f"{name}\n{platform.machine()}\n".encode())
+    _add(whole, texts)
+    if name != BASE:
+        _add(whole, _texts(images / BASE))
+    if any(_NATIVE.search(text.decode("utf-8", "replace")) for text in texts.values()):
+        whole.update("\n".join(processor(root)).encode())
+    need, start = _NEED.search(dockerfile), _START.search(dockerfile)
+    return Recipe(
+        name=name,
+        folder=images / name,
+        digest=whole.hexdigest(),
+        disk_bytes=int(float(need[1]) * 1e9) if need else _USUAL_BYTES,
+        starts_from=start[1] if start else "",
+    )
+
+
+def _texts(folder: Path) -> dict[str, bytes]:
+    """Every file of the folder by its path inside, hidden ones left out."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith((".", "__")) for part in inside.parts):
+            found[inside.as_posix()] = path.read_bytes()
+    return found
+
+
+def _add(whole: hashlib._Hash, texts: dict[str, bytes]) -> None:
+    for name, content in texts.items():
+        whole.update(f"{name} {len(content)}\n".encode())
+        whole.update(content)
+
+
+def processor(root: Path) -> tuple[str, ...]:
+    """What the first processor can do, as the kernel lists it; nothing when that is unknown.
+
+    Only the first is read: the kernel writes the file while it is read, slowly for many cores.
+    """
+    found: list[str] = []
+    try:
+        with (root / "proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if not line.strip():
+                    break
+                key, _, value = line.partition(":")
+                if key.strip().lower() in _CPU_KEYS:
+                    found.append(f"{key.strip()}: {' '.join(sorted(value.split()))}")
+    except OSError:
+        pass
+    return tuple(found)

@@ -1,0 +1,132 @@
+"""The command line over fakes: one test per exit code, and the keys of the JSON."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deployctl.cli import run
+from deployctl.cli.session import building
+from deployctl.errors import DeployctlError
+from tests.fakes import FakeFacts, facts
+from tests.world import Box
+
+ENVELOPE = ["version", "command", "status", "exit_code", "data", "errors"]
+FAULT = ["code", "message", "hint", "where", "details"]
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    return Box(home=tmp_path)
+
+
+def deployctl(box: Box, *arguments: str) -> int:
+    with building(lambda session, _stack: box.world(session.command)):
+        return run(list(arguments))
+
+
+def as_json(box: Box, capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
+    capsys.readouterr()
+    code = deployctl(box, *arguments, "--output", "json")
+    seen = capsys.readouterr()
+    found: dict[str, object] = json.loads(seen.out)
+    assert seen.err == ""
+    assert list(found) == ENVELOPE
+    assert found["exit_code"] == code
+    return found
+
+
+def test_up_says_where_and_what(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    assert deployctl(box, "up", "--profile", "smoke") == 0
+    out = capsys.readouterr().out
+    for part in ("http://127.0.0.1:7860", "credentials", "http://127.0.0.1:8000/v1", "Hello there."):
+        assert part in out
+    assert "password" not in out.lower()
+
+
+def test_up_as_json(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    found = as_json(box, capsys, "up", "--profile", "smoke")
+    assert (found["status"], found["exit_code"], found["errors"]) == ("ok", 0, [])
+    data = found["data"]
+    assert isinstance(data, dict)
+    assert {"stack", "profile", "webui_url", "engine_url", "answer", "phases", "changed"} <= set(data)
+
+
+def test_status_as_json(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    deployctl(box, "up", "--profile", "smoke")
+    assert as_json(box, capsys, "status")["status"] == "ok"
+
+
+def test_exit_2_for_the_command_line(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    assert deployctl(box, "up", "--nope") == 2
+    assert "next:  deployctl up --help" in capsys.readouterr().err
+    assert deployctl(box, "status", "--stack", "No Good") == 2
+    found = as_json(box, capsys, "up", "--nope")
+    assert found["status"] == "failed"
+
+
+def test_exit_3_for_a_profile(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    found = as_json(box, capsys, "up", "--profile", "smok")
+    assert found["exit_code"] == 3
+    (fault,) = found["errors"]  # type: ignore[misc]
+    assert list(fault) == FAULT
+    assert "smoke" in fault["hint"] + fault["message"]
+
+
+def test_exit_4_for_the_host(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    box.facts = FakeFacts(facts(busy_ports={7860: "process nginx (pid 812)"}))
+    assert deployctl(box, "up", "--profile", "smoke") == 4
+    err = capsys.readouterr().err
+    assert "process nginx (pid 812)" in err
+    assert "next:  deployctl up --profile smoke --set ports.webui=7861" in err
+
+
+def test_exit_5_for_applying(box: Box) -> None:
+    box.weights.error = DeployctlError("gone", code="weights-unreachable", hint="x")
+    assert deployctl(box, "up", "--profile", "smoke") == 5
+
+
+def test_exit_6_for_not_ready(box: Box) -> None:
+    box.http.engine_ready = False
+    assert deployctl(box, "up", "--profile", "smoke") == 6
+    assert deployctl(box, "status") == 6
+
+
+def test_exit_130_for_an_interruption(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    box.runner.interrupt_at = "start the stack"
+    assert deployctl(box, "up", "--profile", "smoke") == 130
+    assert "next:  deployctl status" in capsys.readouterr().err
+
+
+def test_exit_1_for_a_bug_without_a_traceback(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box.http.answer = None  # type: ignore[assignment]
+    assert deployctl(box, "up", "--profile", "smoke") == 1
+    err = capsys.readouterr().err
+    assert "--debug" in err
+    assert "Traceback" not in err
+    with pytest.raises(AttributeError):
+        deployctl(box, "up", "--profile", "smoke", "--debug")
+
+
+def test_logs_are_data(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    deployctl(box, "up", "--profile", "smoke")
+    capsys.readouterr()
+    assert deployctl(box, "logs", "engine") == 0
+    assert capsys.readouterr().out == "engine-1  | listening\n"
+    assert deployctl(box, "logs", "nope") == 2
+
+
+def test_down_says_what_it_kept(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    deployctl(box, "up", "--profile", "smoke")
+    capsys.readouterr()
+    assert deployctl(box, "down") == 0
+    assert "Kept: deployctl_webui-data (the chats)." in capsys.readouterr().out
+    assert deployctl(box, "down", "--volumes") == 0
+    assert "nothing is left" in capsys.readouterr().out
+
+
+def test_version_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("deployctl 0.")

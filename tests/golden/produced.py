@@ -1,0 +1,112 @@
+"""Every checked-in file that is made from the code, and how. One list for test and update."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from deployctl.catalog import Catalog
+from deployctl.profiles.resolve import resolve
+
+from deployctl.errors import CODES, ExitCode
+from deployctl.planner import build_plan
+from deployctl.profiles.schema import json_schema
+from deployctl.render import render, variables_of
+
+ROOT = Path(__file__).parents[2]
+
+#: Screens: file name → arguments. Only what is the same on every machine.
+SCREENS = {
+    "help": ["--help"],
+    "help-setup": ["setup", "--help"],
+    "help-up": ["up", "--help"],
+    "help-status": ["status", "--help"],
+    "help-logs": ["logs", "--help"],
+    "help-down": ["down", "--help"],
+    "error-usage": ["up", "--profil", "smoke"],
+    "error-profile-unknown": ["up", "--profile", "smok"],
+    "error-set-unit": ["up", "--profile", "smoke", "--set", "engine.memory=12"],
+    "error-set-key": ["up", "--profile", "smoke", "--set", "model.contxt=4096"],
+    "error-profile-unknown-json": ["up", "--profile", "smok", "--output", "json"],
+}
+
+
+def produced() -> dict[Path, str]:
+    """Return path → text of every produced file."""
+    catalog = Catalog({})
+    files = {ROOT / "profiles/profile.schema.json": json_schema()}
+    variables: dict[str, str] = {}
+    for name in catalog.profile_names():
+        plan = build_plan(resolve(name, read=catalog.read_profile))
+        files[ROOT / f"compose/{name}.yaml"] = render(plan, catalog.templates_dir).text(
+            "compose.yaml"
+        )
+        variables |= dict(variables_of(plan))
+    files[ROOT / "compose/example.env"] = _example_env(variables)
+    files[ROOT / "docs/errors.md"] = _errors()
+    return files
+
+
+def screen(arguments: list[str]) -> str:
+    """Return what a command line prints and its exit code, in a bare environment."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": "/nonexistent",
+        "COLUMNS": "100",
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "deployctl", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        cwd="/",
+        timeout=60,
+    )
+    return f"{done.stdout}{done.stderr}exit code {done.returncode}\n"
+
+
+def _example_env(variables: dict[str, str]) -> str:
+    lines = [
+        "# What the stacks in this folder leave open. To use one without deployctl: copy this file",
+        "# to .env beside it, give every secret a value of your own, point DEPLOYCTL_MODEL at the",
+        "# model file, then: docker compose -f <profile>.yaml up -d",
+    ]
+    lines += [f"{name}={value}" for name, value in sorted(variables.items())]
+    return "\n".join(lines) + "\n"
+
+
+_WHO_FIXES = {
+    ExitCode.OK: "done, or nothing to do",
+    ExitCode.BUG: "a bug of ours: report it",
+    ExitCode.USAGE: "the command line: see --help",
+    ExitCode.PROFILE: "the profile or `--set`: edit it",
+    ExitCode.PREFLIGHT: "this machine cannot run the plan: change the machine or the plan",
+    ExitCode.APPLY: "something failed while applying: read the details",
+    ExitCode.NOT_READY: "started, but not ready or not well: read the logs",
+    ExitCode.INTERRUPTED: "interrupted: the next `up` goes on from there",
+}
+
+
+def _errors() -> str:
+    lines = [
+        "# Errors and exit codes",
+        "",
+        "<!-- Made from deployctl/errors.py by `make golden`; edit it there. -->",
+        "",
+        "Every failure has a code that stays the same between releases, says what is wrong and",
+        "where, and ends with the next command to type. With `--output json` the same is in",
+        "`errors[]`: `code`, `message`, `where`, `hint`, `details`.",
+        "",
+        "| exit code | meaning |",
+        "|---|---|",
+        *(f"| {int(code)} | {meaning} |" for code, meaning in _WHO_FIXES.items()),
+        "",
+        "| error code | exit code | meaning |",
+        "|---|---|---|",
+        *(f"| `{code}` | {int(exit_)} | {meaning} |" for code, (exit_, meaning) in CODES.items()),
+    ]
+    return "\n".join(lines) + "\n"

