@@ -40,6 +40,7 @@ CODES: dict[str, tuple[ExitCode, str]] = {
         "`extends:` leads back to the profile itself, or too deep.",
     ),
     "source-invalid": (ExitCode.PROFILE, "A model source is not one of the known forms."),
+    "mirrors-invalid": (ExitCode.PROFILE, "A line of the operator's mirror map cannot be used."),
     # preflight
     "docker-missing": (ExitCode.PREFLIGHT, "No Docker client or Compose plugin on this machine."),
     "docker-unreachable": (
@@ -50,6 +51,10 @@ CODES: dict[str, tuple[ExitCode, str]] = {
     "docker-too-old": (
         ExitCode.PREFLIGHT,
         "Docker Engine or Compose is older than the stack needs.",
+    ),
+    "buildx-missing": (
+        ExitCode.PREFLIGHT,
+        "An image must be built here and Docker has no build plugin.",
     ),
     "setup-unsupported": (ExitCode.PREFLIGHT, "This system cannot be set up automatically."),
     "setup-denied": (ExitCode.PREFLIGHT, "Setting up Docker needs rights this user does not have."),
@@ -81,7 +86,6 @@ CODES: dict[str, tuple[ExitCode, str]] = {
         "The model file is truncated, is not a model, or has a wrong checksum.",
     ),
     "weights-no-space": (ExitCode.APPLY, "The disk has no room for the model file."),
-    "weights-busy": (ExitCode.APPLY, "Another process is downloading the same model file."),
     "pip-missing": (ExitCode.APPLY, "The Python that runs deployctl has no pip."),
     "compose-failed": (ExitCode.APPLY, "`docker compose` refused or failed."),
     "render-invalid": (

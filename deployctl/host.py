@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deployctl.model import Command, CommandResult, DockerFacts, Gpu, HostFacts
+from deployctl.gpus import container_toolkit, gather_gpus
+from deployctl.model import Command, CommandResult, DockerFacts, HostFacts
 from deployctl.ports import busy_ports
 from deployctl.runner import TIMED_OUT, Runner
 from deployctl.versions import MIN_COMPOSE, MIN_ENGINE, too_old, written
@@ -22,18 +23,7 @@ from deployctl.versions import MIN_COMPOSE, MIN_ENGINE, too_old, written
 #: A daemon that says nothing for so long is as good as dead, seconds.
 _DOCKER_TIMEOUT_S = 10.0
 
-#: nvidia-smi takes seconds on a card without persistence mode.
-_NVIDIA_TIMEOUT_S = 20.0
-
-_MIB = 1024 * 1024
-
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-
-#: PCI vendor 10de is NVIDIA; classes 0300 and 0302 are display and 3D controllers.
-_NVIDIA_VENDOR, _DISPLAY_CLASSES = "0x10de", ("0x0300", "0x0302")
-
-#: Where NVIDIA's driver puts its tool inside WSL, outside of PATH.
-_WSL_NVIDIA_SMI = "usr/lib/wsl/lib/nvidia-smi"
 
 
 def gather_docker(runner: Runner, environment: Mapping[str, str]) -> DockerFacts:
@@ -154,10 +144,11 @@ def _complaints(result: CommandResult, info: Mapping[str, Any]) -> tuple[str, ..
 
     Its warning about an unreadable ``config.json`` also says "permission denied", and is not it.
     """
-    lines = [line.strip() for line in result.output.splitlines()]
+    data = set(result.stdout.splitlines()) if info else set()
+    lines = [line.strip() for line in result.output.splitlines() if line not in data]
     if result.exit_code == TIMED_OUT:
         lines.append(f"`docker info` did not answer within {_DOCKER_TIMEOUT_S:.0f} s.")
-    said = [line for line in lines if line and not line.startswith(("{", "WARNING:"))]
+    said = [line for line in lines if line and not line.startswith("WARNING:")]
     return tuple(dict.fromkeys([*said, *(info.get("ServerErrors") or ())]))
 
 
@@ -220,62 +211,6 @@ def disk_free(folder: Path) -> int | None:
             continue
         return status.f_bavail * status.f_frsize
     return None
-
-
-# ── cards ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def gather_gpus(runner: Runner, environment: Mapping[str, str], root: Path) -> tuple[Gpu, ...]:
-    """NVIDIA cards: as their driver reports them, else (no driver) as the PCI bus does."""
-    path = environment.get("PATH", os.defpath)
-    wsl = root / _WSL_NVIDIA_SMI
-    tool = shutil.which("nvidia-smi", path=path) or (str(wsl) if wsl.exists() else None)
-    if tool is not None:
-        query = "--query-gpu=name,memory.total,driver_version"
-        result = runner.run(
-            Command(
-                argv=(tool, query, "--format=csv,noheader,nounits"),
-                label="nvidia-smi",
-                timeout_s=_NVIDIA_TIMEOUT_S,
-            )
-        )
-        cards = parse_nvidia_smi(result.stdout) if result.ok else ()
-        if cards:
-            return cards
-    count = sum(
-        _read(device / "vendor").strip() == _NVIDIA_VENDOR
-        and _read(device / "class").startswith(_DISPLAY_CLASSES)
-        for device in (root / "sys/bus/pci/devices").glob("*")
-    )
-    return (Gpu(name="NVIDIA card", memory_bytes=None, driver=None),) * count
-
-
-def parse_nvidia_smi(text: str) -> tuple[Gpu, ...]:
-    """Cards from the CSV of nvidia-smi: name, MiB, driver. ``[N/A]`` memory is unknown."""
-    cards = []
-    for line in text.splitlines():
-        name, *rest = (part.strip() for part in line.split(","))
-        if len(rest) == 2:
-            mib = _number(rest[0])
-            size = None if mib is None else mib * _MIB
-            cards.append(Gpu(name=name, memory_bytes=size, driver=rest[1] or None))
-    return tuple(cards)
-
-
-def container_toolkit(info: Mapping[str, Any], environment: Mapping[str, str], root: Path) -> bool:
-    """Whether Docker can hand an NVIDIA card to a container.
-
-    Any of: the runtime ``nvidia`` is registered; the daemon looks for CDI specifications and finds
-    one of NVIDIA's; NVIDIA's hook is installed (dockerd looks for it on its PATH when it starts).
-    """
-    if "nvidia" in (info.get("Runtimes") or {}):
-        return True
-    for folder in info.get("CDISpecDirs") or ():
-        for spec in (root / folder.lstrip("/")).glob("*"):
-            if "nvidia.com/gpu" in _read(spec):
-                return True
-    hook = "nvidia-container-runtime-hook"
-    return shutil.which(hook, path=environment.get("PATH", os.defpath)) is not None
 
 
 # ── small readers ─────────────────────────────────────────────────────────────────────────────

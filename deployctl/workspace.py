@@ -28,6 +28,9 @@ from deployctl.model import Bundle, Secret
 ADMIN_EMAIL = "admin@deployctl.invalid"
 
 _OVERRIDE = "compose.override.yaml"
+
+#: A log larger than this is put aside, once, when the next command opens it.
+_LOG_BYTES = 5 * 1024**2
 _ALPHABET = string.ascii_letters + string.digits
 
 
@@ -245,6 +248,9 @@ class Log:
 
     def __init__(self, path: Path, masked: tuple[Secret, ...] = ()) -> None:
         self._path = path
+        with contextlib.suppress(OSError):
+            if path.stat().st_size > _LOG_BYTES:
+                path.replace(path.with_name(path.name + ".1"))
         self.masked = masked
 
     def __call__(self, line: str) -> None:

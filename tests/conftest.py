@@ -71,9 +71,9 @@ class SkipRule:
             self._chosen = {item.nodeid for item in session.items if needs_docker(item)}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.nodeid in self._chosen and not report.skipped and report.when != "teardown":
-            if report.when == "call" or report.failed:
-                self._ran.add(report.nodeid)
+        tried = report.failed or (report.when == "call" and not report.skipped)
+        if tried and report.nodeid in self._chosen:
+            self._ran.add(report.nodeid)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self.broken and session.exitstatus in (

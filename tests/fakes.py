@@ -221,6 +221,7 @@ class FakeWeights:
     here: bool = True
     silent: frozenset[str] = frozenset()
     error: DeployctlError | None = None
+    stopped: bool = False
 
     def locate(self, spec: WeightsSpec) -> Weights | None:
         return self._file(spec) if self.here else None
@@ -229,6 +230,9 @@ class FakeWeights:
         if self.error:
             raise self.error
         return self._file(spec)
+
+    def stop(self) -> None:
+        self.stopped = True
 
     def reachable(self, source: Source, *, timeout_s: float) -> bool:
         return source.kind not in self.silent

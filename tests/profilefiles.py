@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from deployctl.errors import DeployctlError, ExitCode, Fault
 from deployctl.profiles.document import NotFound, ProfileText
 from deployctl.profiles.resolve import Profile, resolve
@@ -40,12 +42,10 @@ def read(text: str | bytes, *sets: str, **others: str) -> Profile:
 
 def faults(text: str | bytes, *sets: str, **others: str) -> tuple[Fault, ...]:
     """The faults of a profile called ``mine``; it must have some."""
-    try:
+    with pytest.raises(DeployctlError) as caught:
         read(text, *sets, **others)
-    except DeployctlError as error:
-        assert error.exit_code is ExitCode.PROFILE
-        return error.faults
-    raise AssertionError("this profile is accepted")
+    assert caught.value.exit_code is ExitCode.PROFILE
+    return caught.value.faults
 
 
 def told(fault: Fault) -> str:

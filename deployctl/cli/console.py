@@ -35,6 +35,11 @@ def err(text: str) -> None:
     sys.stderr.flush()
 
 
+def can_ask() -> bool:
+    """Whether somebody sits at both ends of the terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def duration(seconds: float) -> str:
     """Write seconds for people: ``0.3 s``, ``42 s``, ``4 min 05 s``."""
     if seconds < 10:  # where a decimal stops saying anything

@@ -30,11 +30,20 @@ class Session:
     output: Output
     quiet: bool
     environment: Mapping[str, str]
+    again: str  # what to type to try the same again
 
     @classmethod
-    def open(cls, command: str, output: Output, *, quiet: bool = False) -> Session:
+    def open(
+        cls, command: str, output: Output, *, quiet: bool = False, again: str | None = None
+    ) -> Session:
         """Open a session over this process's environment."""
-        return cls(command=command, output=output, quiet=quiet, environment=os.environ)
+        return cls(
+            command=command,
+            output=output,
+            quiet=quiet,
+            environment=os.environ,
+            again=again or f"deployctl {command}",
+        )
 
     def talk(self) -> Talk:
         """How this command talks."""
@@ -78,7 +87,9 @@ def real_world(session: Session, stack: str) -> World:
 
     environment = session.environment
     home = workspace.home_folder(environment)
-    runner = SubprocessRunner(workspace.Workspace(home, stack).open_log())
+    log = workspace.Workspace(home, stack).open_log()
+    # Only what changes something is logged: logs and status would log what they print.
+    runner = SubprocessRunner(log) if session.command in ("up", "down") else SubprocessRunner()
     catalog = Catalog(environment)
     models = home / "models"
 
@@ -98,7 +109,7 @@ def real_world(session: Session, stack: str) -> World:
         docker=DockerDaemon(),
         http=RequestsHttp(),
         images=ImageStore(runner=runner, catalog=catalog, environment=environment),
-        weights=WeightsStore(models, environment=environment, runner=runner),
+        weights=WeightsStore(models, environment=environment, runner=runner, again=session.again),
         facts=facts,
         resolve=lambda name, sets: resolve(name, read=catalog.read_profile, sets=sets),
         clock=SystemClock(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -149,15 +149,28 @@ def _preflight(world: World, name: str, plan: Plan) -> str:
 def _obtain(run: _Run, plan: Plan, mode: ImageMode) -> tuple[tuple[ResolvedImage, ...], Weights]:
     """Get images and weights, at the same time: one is bound by the processor, one by the line."""
     with ThreadPoolExecutor(max_workers=1) as pool:
-        weights = pool.submit(_weights, run, plan)
-        images = _images(run, plan, mode)
-        return images, weights.result()
+        fetching = pool.submit(_weights, run, plan)
+        try:
+            return _images(run, plan, mode, fetching), fetching.result()
+        except BaseException:
+            run.world.weights.stop()  # Ctrl-C reaches this thread only
+            raise
 
 
-def _images(run: _Run, plan: Plan, mode: ImageMode) -> tuple[ResolvedImage, ...]:
+def _images(
+    run: _Run, plan: Plan, mode: ImageMode, fetching: Future[Weights]
+) -> tuple[ResolvedImage, ...]:
     wanted = tuple(service.image for service in plan.services)
+
     with run.phase("images") as phase:
-        images = run.world.images.obtain(wanted, mode=mode, progress=phase.progress)
+
+        def progress(text: str, *, done: int | None = None, total: int | None = None) -> None:
+            # Nobody should wait for a build to hear that the model cannot be had.
+            if fetching.done() and (error := fetching.exception()):
+                raise error
+            phase.progress(text, done=done, total=total)
+
+        images = run.world.images.obtain(wanted, mode=mode, progress=progress)
         phase.text = " · ".join(f"{i.service}: {i.reference} ({i.source})" for i in images)
     return images
 

@@ -65,6 +65,9 @@ class WeightsPort(Protocol):
     def fetch(self, spec: WeightsSpec, *, progress: Progress) -> Weights:
         """Download and check the file, or find it."""
 
+    def stop(self) -> None:
+        """End a fetch under way in another thread; what it has is kept for the next."""
+
     def reachable(self, source: Source, *, timeout_s: float) -> bool:
         """Whether the source answers now."""
 

@@ -21,8 +21,11 @@ FILE = "mirrors.yaml"
 _MAX_BYTES = 16 * 1024
 
 _BLANK = re.compile(r"\s*(#.*)?")
-_ENTRY = re.compile(r"""(?P<q>["']?)(?P<key>[^\s"'#]+)(?P=q):[ ]+(?P<v>["']?)"""
-                    r"""(?P<value>[^\s"']+)(?P=v)[ ]*(?:[ ]\#.*)?""", re.VERBOSE)
+_ENTRY = re.compile(
+    r"""(?P<q>["']?)(?P<key>[^\s"'#]+)(?P=q):[ ]+(?P<v>["']?)"""
+    r"""(?P<value>[^\s"']+)(?P=v)[ ]*(?:[ ]\#.*)?""",
+    re.VERBOSE,
+)
 
 _HOST = r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:]+\])"
 _REGISTRY = re.compile(rf"{_HOST}(?::[0-9]{{1,5}})?")
@@ -92,7 +95,9 @@ def parse_mirrors(text: str, file: str) -> tuple[dict[str, str], tuple[Fault, ..
             wrong = (f"{quoted(key)} is written twice; the first is on line {first[key]}.",
                      "keep one of the two")  # fmt: skip
         if wrong:
-            column = found.start("value" if not _wrong_registry(key) and key not in first else "key")
+            column = found.start(
+                "value" if not _wrong_registry(key) and key not in first else "key"
+            )
             at = Origin(file=file, line=number, column=column + 1)
             faults.append(_fault(at, lines, *wrong))
             continue
@@ -107,7 +112,10 @@ def _fault(at: Origin, lines: list[str], message: str, hint: str) -> Fault:
 
 def _wrong_registry(key: str) -> tuple[str, str] | None:
     if key in _ALIASES:
-        return f"Docker's own registry is called docker.io, not {quoted(key)}.", "write `docker.io:`"
+        return (
+            f"Docker's own registry is called docker.io, not {quoted(key)}.",
+            "write `docker.io:`",
+        )
     if "/" in key:
         host = key.split("://")[-1].partition("/")[0]
         return f"{quoted(key)} is more than the name of a registry.", f"write `{host}:`"

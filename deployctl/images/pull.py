@@ -168,7 +168,11 @@ def meaning(words: str, host: str) -> tuple[str, str]:
 def failure(pull: Pull, reason: str, words: tuple[str, ...], hint: str) -> DeployctlError:
     """The operator's error for a pull that failed; names the mirror when one was asked."""
     origin = parse_reference(pull.reference).registry
-    at = pull.host if pull.host == origin else f"{pull.source.partition('/')[0]}, the mirror of {origin}"
+    at = (
+        pull.host
+        if pull.host == origin
+        else f"{pull.source.partition('/')[0]}, the mirror of {origin}"
+    )
     return DeployctlError(
         f"The image {pull.reference} could not be pulled from {at}: {reason}.",
         code="image-pull-failed",

@@ -42,6 +42,15 @@ class Recipe:
         """What the built image is called here: it exists only if exactly this was built."""
         return f"deployctl/{self.name}:{self.digest[:16]}"
 
+    @property
+    def on_base(self) -> bool:
+        """Whether the base recipe's image must be there first."""
+        return _is_base(self.starts_from)
+
+
+def _is_base(start: str) -> bool:
+    return start.partition(":")[0] == f"deployctl/{BASE}"
+
 
 def load_recipe(images: Path, name: str, *, root: Path = Path("/")) -> Recipe:
     """Read the recipe ``name``; ``image-build-failed`` when there is none.
@@ -61,11 +70,12 @@ def load_recipe(images: Path, name: str, *, root: Path = Path("/")) -> Recipe:
     dockerfile = texts["Dockerfile"].decode("utf-8", "replace")
     whole = hashlib.sha256(f"{name}\n{platform.machine()}\n".encode())
     _add(whole, texts)
-    if name != BASE:
+    start = _START.search(dockerfile)
+    if start and _is_base(start[1]):
         _add(whole, _texts(images / BASE))
     if any(_NATIVE.search(text.decode("utf-8", "replace")) for text in texts.values()):
         whole.update("\n".join(processor(root)).encode())
-    need, start = _NEED.search(dockerfile), _START.search(dockerfile)
+    need = _NEED.search(dockerfile)
     return Recipe(
         name=name,
         folder=images / name,

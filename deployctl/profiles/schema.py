@@ -22,7 +22,7 @@ from deployctl.profiles.values import (
     Size,
     SourceText,
     refuse,
-    unrepeated,
+    some,
 )
 
 
@@ -165,7 +165,7 @@ class EngineSpec(Block):
 
 
 class FrontendSpec(Block):
-    """The chat window."""
+    """The chat window, Open WebUI, and what it may do."""
 
     image: ImageReference = Field(
         description="The container image of Open WebUI, with the tag of one release.",
@@ -220,8 +220,7 @@ class RequiresSpec(Block):
     )
     architectures: Annotated[
         tuple[Literal["amd64", "arm64"], ...],
-        Field(min_length=1),
-        AfterValidator(unrepeated),
+        AfterValidator(some),
     ] = Field(description="Processor architectures it runs on.", examples=[["amd64", "arm64"]])
 
 

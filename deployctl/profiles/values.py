@@ -108,8 +108,10 @@ def _image(text: str) -> str:
     return text
 
 
-def unrepeated(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse a list that names something twice."""
+def some(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a list that names nothing, or something twice."""
+    if not names:
+        refuse("It names none, so it could run nowhere.", write="[amd64, arm64]")
     if len(set(names)) != len(names):
         refuse("It names one twice.", hint="keep one of the two")
     return names

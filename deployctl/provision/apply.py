@@ -86,6 +86,7 @@ def ensure_packages(
     environment: Mapping[str, str],
     clock: Clock,
     root: Path = Path("/"),
+    uid: int | None = None,
 ) -> None:
     """Make sure that these packages of the distribution are installed; quick when they are.
 
@@ -100,7 +101,7 @@ def ensure_packages(
     missing = tuple(name for name in names if name not in installed)
     if not missing:
         return
-    system = inspect_packages(runner, root, environment)
+    system = inspect_packages(runner, root, environment, uid=uid)
     if system.apt_has_lists:
         try:
             plan = plan_packages(system, missing, fresh_lists=False)

@@ -24,6 +24,9 @@ _START_WAIT_S = 60.0
 
 _START_TIMEOUT_S = 90.0
 
+#: The path is spelled out because sudo's own PATH need not have a pipx or virtual environment.
+_SETUP_AS_ROOT = 'Run `sudo "$(command -v deployctl)" setup`, or type the commands above.'
+
 #: Not `docker info`: with a format the client of Docker 26 exits 0 even when nothing answers.
 _ANSWERS = Command(
     argv=("docker", "version", "--format", "{{.Server.Version}}"),
@@ -54,7 +57,7 @@ def plan_setup(system: OsFacts, docker: DockerFacts) -> SetupPlan:
     if needs.start:
         steps = (*steps, *_start(system))
     plan = replace(plan, reasons=needs.reasons, steps=steps, notes=_notes(system, needs, plan))
-    return _with_rights(plan, system)
+    return _with_rights(plan, system, _SETUP_AS_ROOT)
 
 
 def plan_packages(system: OsFacts, names: tuple[str, ...], *, fresh_lists: bool) -> SetupPlan:
@@ -72,7 +75,8 @@ def plan_packages(system: OsFacts, names: tuple[str, ...], *, fresh_lists: bool)
         Step(title=title, commands=(apt.install(names),)),
     )
     missing = f"{', '.join(names)} must be installed."
-    return _with_rights(SetupPlan(reasons=(missing,), steps=steps), system)
+    plan = SetupPlan(reasons=(missing,), steps=steps)
+    return _with_rights(plan, system, "Type the commands above, then try again.")
 
 
 def _needs(system: OsFacts, docker: DockerFacts) -> Needs:
@@ -140,10 +144,10 @@ def _start(system: OsFacts) -> tuple[Step, ...]:
     )
 
 
-def _with_rights(plan: SetupPlan, system: OsFacts) -> SetupPlan:
+def _with_rights(plan: SetupPlan, system: OsFacts, as_root: str) -> SetupPlan:
     """The plan as this user can run it: through sudo, which drops the proxy settings, or not."""
     if system.rights == "none":
-        raise refusals.no_rights(plan)
+        raise refusals.no_rights(plan, as_root)
     if system.rights == "root":
         return plan
     keep = (f"--preserve-env={','.join(system.keep_env)}",) if system.keep_env else ()

@@ -24,14 +24,13 @@ def unsupported(system: OsFacts, reasons: tuple[str, ...]) -> DeployctlError:
     )
 
 
-def no_rights(plan: SetupPlan) -> DeployctlError:
+def no_rights(plan: SetupPlan, hint: str) -> DeployctlError:
     """It could be done, by somebody with more rights."""
     commands = [command for step in plan.steps for command in step.commands]
     return DeployctlError(
-        f"{' '.join(plan.reasons)} Setting it up needs root, and sudo is not available without "
-        "a password.",
+        f"{' '.join(plan.reasons)} That needs root, and sudo is not available without a password.",
         code="setup-denied",
-        hint='Run `sudo "$(command -v deployctl)" setup`, or type the commands above.',
+        hint=hint,
         details=tuple(
             line
             for command in (*commands, *plan.cleanup)

@@ -120,6 +120,8 @@ def _watched(folder: Path, text: str, progress: Progress) -> Iterator[Callable[[
     def on_line(line: str) -> None:
         if size := re.search(r"\.whl(?:\.metadata)? \(([\d.]+) ([kMG]B)\)", line):
             total[:] = [int(float(size[1]) * _UNITS[size[2]])]
+        if "Retrying (Retry(" in line:
+            progress(f"{text}: the package index does not answer, pip tries again")
 
     def watch() -> None:
         while not over.wait(_LOOK_S):
@@ -146,7 +148,7 @@ def _size(path: Path) -> int:
 
 
 def _meaning(result: CommandResult, requirement: str) -> Exception:
-    evidence = result.tail(8)
+    evidence = _evidence(result)
     if "No space left on device" in result.output:
         return NoSpaceError(
             f"The disk ran full while pip downloaded {requirement}", evidence=evidence
@@ -160,6 +162,15 @@ def _meaning(result: CommandResult, requirement: str) -> Exception:
     if "THESE PACKAGES DO NOT MATCH THE HASHES" in result.output:
         return CorruptError(f"The wheel of {requirement} is damaged", evidence=evidence)
     return UnreachableError(f"pip could not download {requirement}", evidence=evidence)
+
+
+def _evidence(result: CommandResult) -> tuple[str, ...]:
+    """What pip calls errors and the last reason for its silence, without its object addresses."""
+    lines = result.tail(40)
+    silence = [line for line in lines if _SILENCE.search(line) and not line.startswith("ERROR")]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    kept = (*silence[-1:], *errors) or lines[-8:]
+    return tuple(re.sub(r"<[^<>]* object at [^<>]*>: ", "", line) for line in kept)
 
 
 def _extract(

@@ -11,6 +11,7 @@ PURE = [
     "errors.py",
     "model.py",
     "sources.py",
+    "gguf.py",
     "planner.py",
     "commands.py",
     "yamlsafe.py",

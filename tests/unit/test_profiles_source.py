@@ -3,10 +3,11 @@ from typing import Any
 import pytest
 import yaml
 
-from deployctl.profiles.document import dotted, plain, walk
+from deployctl.model import Origin
+from deployctl.profiles.document import Document, dotted, plain, walk
 from deployctl.profiles.source import MAX_BYTES, load, load_setting
 
-LOADERS = [yaml.SafeLoader]
+LOADERS: list[Any] = [yaml.SafeLoader]
 if yaml.__with_libyaml__:
     LOADERS.append(yaml.CSafeLoader)
 
@@ -17,18 +18,23 @@ def loader(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
+def data(document: Document) -> Any:
+    assert document.root is not None
+    return plain(document.root)
+
+
 def complaints(text: str | bytes, loader: Any) -> list[str]:
     document = load(text, "f.yaml", loader=loader)
     assert all(fault.code == "profile-syntax" and fault.hint for fault in document.faults)
     return [f"{fault.where}: {fault.message}" for fault in document.faults]
 
 
-def test_plain_data_with_the_place_of_each_value(loader):
+def test_plain_data_with_the_place_of_each_value(loader: Any) -> None:
     text = "# c\na: 1\nb:\n  c: [x, 2.5, true, null]\n  é: 'no'\nd: |\n  two\n  lines\n"
     document = load(text, "f.yaml", loader=loader)
     assert document.faults == ()
     assert document.root is not None
-    assert plain(document.root) == {
+    assert data(document) == {
         "a": 1,
         "b": {"c": ("x", 2.5, True, None), "é": "no"},
         "d": "two\nlines\n",
@@ -40,7 +46,7 @@ def test_plain_data_with_the_place_of_each_value(loader):
     assert places["b.c.1"] == (4, 10)
     assert places["b.é"] == (5, 6)
     keys = {dotted(path): node.key for path, node in walk(document.root)}
-    assert (keys["b.é"].line, keys["b.é"].column) == (5, 3)
+    assert keys["b.é"] == Origin(file="f.yaml", line=5, column=3)
 
 
 @pytest.mark.parametrize(
@@ -84,14 +90,14 @@ def test_plain_data_with_the_place_of_each_value(loader):
     ],
     ids=lambda value: repr(value[:20]),
 )
-def test_what_is_refused(text, complaint, loader):
+def test_what_is_refused(text: str | bytes, complaint: str, loader: Any) -> None:
     assert complaints(text, loader) == [complaint]
 
 
 @pytest.mark.parametrize(
     "text", ["a: ${HOME}\n", "a: x${HOME:-y}\n", "a: '{{ x }}'\n", "a: {{ x }}\n", "a: {% x %}\n"]
 )
-def test_nothing_is_filled_in(text, loader):
+def test_nothing_is_filled_in(text: str, loader: Any) -> None:
     (complaint,) = complaints(text, loader)
     assert complaint.startswith("f.yaml:1: `")
     assert "a profile" in complaint
@@ -118,18 +124,18 @@ def test_nothing_is_filled_in(text, loader):
         ("9" * 5000, 'write `"' + "9" * 39 + '…"`'),
     ],
 )
-def test_words_that_mean_two_things(word, instead, loader):
+def test_words_that_mean_two_things(word: str, instead: str | None, loader: Any) -> None:
     document = load(f"a: {word}\n", "f.yaml", loader=loader)
     if instead is None:  # out of range for base 60, so everyone reads text
-        assert plain(document.root) == {"a": word}
+        assert data(document) == {"a": word}
         return
     (fault,) = document.faults
     assert fault.hint == instead
     quoted = load(f'a: "{word}"\n', "f.yaml", loader=loader)
-    assert (quoted.faults, plain(quoted.root)) == ((), {"a": word})
+    assert (quoted.faults, data(quoted)) == ((), {"a": word})
 
 
-def test_all_faults_of_a_file_at_once_with_the_line_and_a_caret(loader):
+def test_all_faults_of_a_file_at_once_with_the_line_and_a_caret(loader: Any) -> None:
     document = load("名: {a: yes}\nb: &x 1\nb: 2\n", "f.yaml", loader=loader)
     assert [(fault.where, fault.details) for fault in document.faults] == [
         ("f.yaml:1", ("1 | 名: {a: yes}", "  |         ^")),
@@ -138,16 +144,16 @@ def test_all_faults_of_a_file_at_once_with_the_line_and_a_caret(loader):
     ]
 
 
-def test_a_long_line_is_shown_around_the_place():
+def test_a_long_line_is_shown_around_the_place() -> None:
     document = load(f"a: [{'x, ' * 200}yes]\n", "f.yaml")
     shown, caret = document.faults[0].details
     assert len(shown) < 110
     assert shown[caret.index("^") :].startswith("yes]")
 
 
-def test_line_ends_of_windows_and_a_byte_order_mark_are_fine():
+def test_line_ends_of_windows_and_a_byte_order_mark_are_fine() -> None:
     document = load(b"\xef\xbb\xbfa: 1\r\nb: x\r\n", "f.yaml")
-    assert (document.faults, plain(document.root)) == ((), {"a": 1, "b": "x"})
+    assert (document.faults, data(document)) == ((), {"a": 1, "b": "x"})
 
 
 @pytest.mark.parametrize(
@@ -165,7 +171,7 @@ def test_line_ends_of_windows_and_a_byte_order_mark_are_fine():
         ("a=''", ""),
     ],
 )
-def test_settings(typed, value):
+def test_settings(typed: str, value: object) -> None:
     node, found = load_setting((typed,), 0)
     assert (plain(node), found) == (value, ())
 
@@ -182,7 +188,7 @@ def test_settings(typed, value):
         ("a.b=x\x1b[2J", "There is an invisible character here, U+001B.", None),
     ],
 )
-def test_wrong_settings(typed, message, hint):
+def test_wrong_settings(typed: str, message: str, hint: str | None) -> None:
     _, (fault,) = load_setting(("other=1", typed), 1)
     assert (fault.where, fault.message) == ("--set a.b", message)
     assert hint is None or fault.hint == hint

@@ -244,3 +244,9 @@ def test_down_keeps_the_chats_unless_told(box: Box) -> None:
 
 def test_down_of_nothing_is_fine(box: Box) -> None:
     assert down(box.world("down"), "deployctl", volumes=False).removed == ()
+
+
+def test_a_failing_image_stops_the_download(box: Box) -> None:
+    box.images.error = DeployctlError("no", code="image-build-failed", hint="x")
+    assert code_of(box) == "image-build-failed"
+    assert box.weights.stopped

@@ -54,6 +54,9 @@ class FakePip:
         if stop is not None and stop():
             return failed(command, "stopped", STOPPED)
         if self.members is None:
+            for line in self.fails.splitlines():
+                if on_line is not None:
+                    on_line(line)
             return failed(command, self.fails)
         dest = Path(command.argv[command.argv.index("--dest") + 1])
         with zipfile.ZipFile(dest / "tiny_model-1.2-py3-none-any.whl", "w") as archive:
@@ -109,6 +112,14 @@ def test_what_pip_says_becomes_one_sentence_with_its_words_as_evidence(
     assert (fault.code, fault.message) == (code, message)
     assert output.splitlines()[-1] in fault.details
     assert shelf.files() == []
+
+
+def test_a_silent_index_is_told_while_pip_still_tries(shelf: Shelf) -> None:
+    fails(shelf, FakePip(fails=NO_NETWORK))
+    assert shelf.heard.texts[:2] == [
+        "downloading tiny-model==1.2",
+        "downloading tiny-model==1.2: the package index does not answer, pip tries again",
+    ]
 
 
 def test_a_member_that_is_not_there_is_answered_with_what_is(shelf: Shelf) -> None:

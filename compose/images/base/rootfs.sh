@@ -1,0 +1,20 @@
+#!/bin/sh
+# Writes the file system of deployctl/base, made from Debian packages alone, to stdout as a tar.
+#   rootfs.sh MIRROR | docker import -c 'ENV LANG=C.UTF-8' -c 'CMD ["bash"]' - deployctl/base:TAG
+# MIRROR is the Debian mirror this host's apt uses. It stays out of the image: builds on top mount
+# their apt sources for the length of one command. Needs root, mmdebstrap and the Debian keyring.
+set -eu
+mirror=${1:?usage: rootfs.sh MIRROR [SUITE]}
+suite=${2:-bookworm}
+
+exec mmdebstrap --quiet --mode=root --variant=minbase \
+  --include=ca-certificates,curl,libgomp1,python3,python3-venv \
+  --dpkgopt='path-exclude=/usr/share/doc/*' \
+  --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+  --dpkgopt='path-exclude=/usr/share/man/*' \
+  --dpkgopt='path-exclude=/usr/share/locale/*' \
+  --dpkgopt='force-unsafe-io' \
+  --aptopt='Acquire::Languages "none"' \
+  --customize-hook='rm -f "$1"/etc/apt/sources.list "$1"/etc/apt/apt.conf.d/99mmdebstrap' \
+  --customize-hook='rm -rf "$1"/etc/hostname "$1"/etc/resolv.conf' \
+  "$suite" - "$mirror"

@@ -1,0 +1,217 @@
+"""Gets images onto this machine: here already, pulled, or built from packages. The recipe of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from deployctl.errors import DeployctlError, Fault
+from deployctl.images.board import Board, Say
+from deployctl.images.recipes import Recipe, load_recipe
+from deployctl.model import Image, Progress
+from deployctl.runner import StoppableRunner
+
+if TYPE_CHECKING:
+    from deployctl.deploy.world import ImageMode, ResolvedImage
+    from deployctl.dockerd import Docker
+    from deployctl.images.puller import Puller
+    from deployctl.images.registry import Silence
+    from deployctl.images.workshop import Workshop
+
+#: The name an image has here, and where it came from.
+_Got = tuple[str, Literal["local", "pull", "build"]]
+
+
+class Recipes(Protocol):
+    """Where the recipes are; the catalog knows."""
+
+    @property
+    def images_dir(self) -> Path:
+        """The folder with one folder per recipe."""
+
+
+class ImageStore:
+    """The real port ``Images``; see ``deploy/world.py``.
+
+    What decides nothing on a machine that has everything (HTTP, mirrors, builds) is imported when
+    it is needed: the usual case is one look per image.
+    """
+
+    def __init__(
+        self,
+        *,
+        runner: StoppableRunner,
+        catalog: Recipes,
+        environment: Mapping[str, str],
+        docker: Docker | None = None,
+        asker: Callable[[str, float], Silence] | None = None,
+        now: Callable[[], float] = time.monotonic,
+        root: Path = Path("/"),
+    ) -> None:
+        self._runner = runner
+        self._catalog = catalog
+        self._environment = environment
+        self._docker = docker
+        self._asker = asker
+        self._now = now
+        self._root = root
+
+    def obtain(
+        self, images: tuple[Image, ...], *, mode: ImageMode, progress: Progress
+    ) -> tuple[ResolvedImage, ...]:
+        """Make every image available, side by side where work is needed.
+
+        Raises ``image-missing``, ``image-pull-failed``, ``image-build-failed``, ``disk-short``,
+        ``buildx-missing``, ``mirrors-invalid``, ``docker-unreachable``. Ctrl-C and the first
+        failure end everything that was started.
+        """
+        from deployctl.deploy.world import ResolvedImage  # noqa: PLC0415  # it knows our port
+
+        got: dict[Image, _Got] = {}
+        missing: list[Image] = []
+        for image in images:
+            if (name := self._find(image, mode)) is not None:
+                got[image] = (name, "local")
+            else:
+                missing.append(image)
+        if missing and mode == "local":
+            raise DeployctlError.of(tuple(self._missing(image) for image in missing))
+        if missing:
+            got |= self._get(tuple(missing), mode, progress)
+        return tuple(
+            ResolvedImage(service=image.service, reference=got[image][0], source=got[image][1])
+            for image in images
+        )
+
+    # ── what is here ──────────────────────────────────────────────────────────────────────────
+
+    def _find(self, image: Image, mode: ImageMode) -> str | None:
+        """The name under which an image is here, if the mode may use it."""
+        if mode != "build" and self._here(image.reference):
+            return image.reference
+        if mode != "pull" and image.recipe is not None:
+            tag = self._recipe(image.recipe).tag
+            return tag if self._here(tag) else None
+        return None
+
+    def _here(self, reference: str) -> bool:
+        if self._docker is None:
+            from deployctl.dockerd import DockerDaemon  # noqa: PLC0415  # slow to import
+
+            self._docker = DockerDaemon()
+        return self._docker.image_id(reference) is not None
+
+    def _recipe(self, name: str) -> Recipe:
+        return load_recipe(self._catalog.images_dir, name, root=self._root)
+
+    def _missing(self, image: Image) -> Fault:
+        built = "" if image.recipe is None else ", and none was built here"
+        commands = ["deployctl up --images pull"]
+        commands += ["deployctl up --images build"] if image.recipe else []
+        return Fault(
+            code="image-missing",
+            message=f"The image {image.reference} is not on this machine{built}.",
+            where=image.service,
+            hint="  or  ".join(commands),
+        )
+
+    # ── getting what is not ───────────────────────────────────────────────────────────────────
+
+    def _get(
+        self, images: tuple[Image, ...], mode: ImageMode, progress: Progress
+    ) -> Mapping[Image, _Got]:
+        """Pull or build, one thread per image."""
+        from deployctl.images.build import side_by_side  # noqa: PLC0415  # see the class
+
+        got: dict[Image, _Got] = {}
+        stop = threading.Event()
+        with ExitStack() as stack:
+            workshop = self._workshop(stop.is_set, stack)
+            self._ask(workshop, images, mode)
+            jobs = {
+                image.service: partial(self._one, workshop, image, mode, got) for image in images
+            }
+            side_by_side(jobs, Board(progress), on_trouble=stop.set)
+        return got
+
+    def _workshop(self, stop: Callable[[], bool], stack: ExitStack) -> Workshop:
+        from deployctl.images.puller import Puller  # noqa: PLC0415  # see the class
+        from deployctl.images.registry import ask  # noqa: PLC0415
+        from deployctl.images.workshop import Surroundings, Workshop  # noqa: PLC0415
+
+        puller = Puller(
+            runner=self._runner,
+            environment=self._environment,
+            stop=stop,
+            now=self._now,
+            asker=self._asker or ask,
+        )
+        around = Surroundings(
+            runner=self._runner,
+            environment=self._environment,
+            images_dir=self._catalog.images_dir,
+            root=self._root,
+            here=self._here,
+            puller=puller,
+            stop=stop,
+            now=self._now,
+        )
+        return Workshop(around=around, stack=stack)
+
+    def _ask(self, workshop: Workshop, images: tuple[Image, ...], mode: ImageMode) -> None:
+        """Find out at once, for all registries that may be needed, whether they answer."""
+        puller = workshop.around.puller
+        pulls = [] if mode == "build" else [puller.pull_for(i.service, i.reference) for i in images]
+        if mode != "pull" and any(image.recipe for image in images):
+            pulls += [pull for pull in (workshop.root_pull(),) if pull is not None]
+        puller.ask(pulls)
+
+    def _one(
+        self, workshop: Workshop, image: Image, mode: ImageMode, got: dict[Image, _Got], say: Say
+    ) -> None:
+        """Get one image and note under what name."""
+        earlier = None
+        if mode != "build":
+            try:
+                got[image] = (_pull(workshop.around.puller, image, say), "pull")
+                say("pulled")
+            except DeployctlError as error:
+                if mode == "pull" or image.recipe is None or workshop.around.stop():
+                    raise
+                earlier = error
+            else:
+                return
+        got[image] = (self._build(workshop, image, say, earlier), "build")
+        say("built")
+
+    def _build(
+        self, workshop: Workshop, image: Image, say: Say, earlier: DeployctlError | None
+    ) -> str:
+        from deployctl.images.workshop import with_reason  # noqa: PLC0415  # see the class
+
+        if image.recipe is None:
+            raise DeployctlError(
+                f"There is no recipe for building {image.reference} from packages.",
+                code="image-missing",
+                where=image.service,
+                hint="deployctl up --images pull",
+            )
+        recipe = self._recipe(image.recipe)
+        try:
+            workshop.build(recipe, say)
+        except DeployctlError as error:
+            raise (with_reason(error, earlier) if earlier else error) from error
+        return recipe.tag
+
+
+def _pull(puller: Puller, image: Image, say: Say) -> str:
+    from deployctl.images.puller import pull_hint  # noqa: PLC0415  # see the class
+
+    pull = puller.pull_for(image.service, image.reference)
+    puller.fetch(pull, say, hint=pull_hint(recipe=image.recipe, reference=image.reference))
+    return pull.known_as

@@ -1,0 +1,180 @@
+"""Where images are built during one command: what the builds share, made once and when needed.
+
+Thread-safe: images are worked on side by side and the first that needs the base makes it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deployctl.errors import DeployctlError
+from deployctl.host import gather_docker
+from deployctl.images.board import Say
+from deployctl.images.build import Builder, buildx_missing, check_room
+from deployctl.images.inputs import Inputs, gather_inputs
+from deployctl.images.pull import Pull
+from deployctl.images.puller import Puller, pull_hint
+from deployctl.images.recipes import BASE, Recipe, load_recipe
+from deployctl.images.rootfs import RootMaker
+from deployctl.model import Command, DockerFacts
+from deployctl.runner import StoppableRunner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a workshop works with. ``here`` tells whether an image is on this machine."""
+
+    runner: StoppableRunner
+    environment: Mapping[str, str]
+    images_dir: Path
+    root: Path
+    here: Callable[[str], bool]
+    puller: Puller
+    stop: Callable[[], bool]
+    now: Callable[[], float]
+
+
+@dataclass(slots=True, kw_only=True)
+class Workshop:
+    """Builds recipes; keep the ``stack`` open as long as builds run."""
+
+    around: Surroundings
+    stack: ExitStack
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _base: str | DeployctlError = ""
+    _builder: Builder | None = None
+    _docker: DockerFacts | None = None
+    _inputs: Inputs | None = None
+    _claimed: tuple[Recipe, ...] = ()
+
+    def build(self, recipe: Recipe, say: Say) -> None:
+        """Build ``recipe``, its base first; see :meth:`Builder.build` and :func:`check_room`."""
+        with self._lock:
+            say("waiting for the base image")
+            start = self._ensure_base(say) if recipe.on_base else recipe.starts_from
+            builder, inputs = self._open(recipe)
+        builder.build(recipe, inputs, start=start, say=say)
+
+    def root_pull(self) -> Pull | None:
+        """What making the base may have to pull; ``None`` when the base is here."""
+        recipe = self._base_recipe()
+        if self.around.here(recipe.tag):
+            return None
+        return self.around.puller.pull_for(BASE, recipe.starts_from)
+
+    def _base_recipe(self) -> Recipe:
+        return load_recipe(self.around.images_dir, BASE, root=self.around.root)
+
+    def _open(self, recipe: Recipe) -> tuple[Builder, Inputs]:
+        """Look at Docker and the machine once, and claim room on the disk. Under the lock."""
+        around = self.around
+        if self._docker is None:
+            self._docker = gather_docker(around.runner, around.environment)
+        if self._docker.problem is None and self._docker.buildx_version is None:
+            raise buildx_missing()
+        self._claimed = (*self._claimed, recipe)
+        check_room(self._claimed, self._docker)
+        if self._builder is None:
+            self._builder = Builder(
+                runner=around.runner,
+                stop=around.stop,
+                now=around.now,
+                instance=_instance(around.runner, around.environment),
+            )
+        return self._builder, self._ensure_inputs()
+
+    def _ensure_inputs(self) -> Inputs:
+        if self._inputs is None:
+            around = self.around
+            suite = self._suite(self._base_recipe())
+            self._inputs = self.stack.enter_context(
+                gather_inputs(around.runner, around.environment, suite, root=around.root)
+            )
+        return self._inputs
+
+    def _ensure_base(self, say: Say) -> str:
+        """The tag of the base image, made by whoever comes first. Under the lock."""
+        if not self._base:
+            try:
+                self._base = self._make_base(say)
+            except DeployctlError as error:
+                self._base = error
+        if isinstance(self._base, DeployctlError):
+            raise self._base
+        return self._base
+
+    def _make_base(self, say: Say) -> str:
+        around = self.around
+        recipe = self._base_recipe()
+        if around.here(recipe.tag):
+            return recipe.tag
+
+        def speak(text: str) -> None:
+            say(f"base image: {text}")
+
+        builder, inputs = self._open(recipe)
+        start = self._root(recipe, inputs, speak)
+        builder.build(recipe, inputs, start=start, say=speak)
+        return recipe.tag
+
+    def _root(self, recipe: Recipe, inputs: Inputs, say: Say) -> str:
+        """The Debian below the base: here, made earlier, pulled, or made now, in this order."""
+        around = self.around
+        maker = RootMaker(
+            runner=around.runner, environment=around.environment, suite=self._suite(recipe)
+        )
+        pull = around.puller.pull_for(BASE, recipe.starts_from)
+        for name in (pull.known_as, maker.tag):
+            if around.here(name):
+                return name
+        try:
+            hint = pull_hint(recipe=None, reference=pull.reference)
+            around.puller.fetch(pull, say, hint=hint)
+        except DeployctlError as error:
+            if around.stop() or not recipe.starts_from.startswith("debian:"):
+                raise
+            return _make(maker, inputs, around.stop, say, instead_of=error)
+        return pull.known_as
+
+    @staticmethod
+    def _suite(recipe: Recipe) -> str:
+        """``debian:bookworm-slim`` → ``bookworm``."""
+        return recipe.starts_from.rpartition(":")[2].partition("-")[0]
+
+
+def _make(
+    maker: RootMaker,
+    inputs: Inputs,
+    stop: Callable[[], bool],
+    say: Say,
+    *,
+    instead_of: DeployctlError,
+) -> str:
+    """Make the root; should that fail too, both reasons are told."""
+    try:
+        return maker.make(inputs, say=say, stop=stop)
+    except DeployctlError as error:
+        raise with_reason(error, instead_of) from error
+
+
+def with_reason(error: DeployctlError, earlier: DeployctlError) -> DeployctlError:
+    """``error``, and below it what had been tried before, each fault once."""
+    more = tuple(fault for fault in earlier.faults if fault not in error.faults)
+    return DeployctlError.of((*error.faults, *more))
+
+
+def _instance(runner: StoppableRunner, environment: Mapping[str, str]) -> str:
+    """buildx's name for the daemon itself, whatever builder the operator works with otherwise.
+
+    Builders in containers see neither local images nor leave theirs where Compose looks.
+    """
+    if environment.get("DOCKER_HOST"):
+        return "default"
+    result = runner.run(
+        Command(argv=("docker", "context", "show"), label="docker context show", timeout_s=10.0)
+    )
+    return result.stdout.strip() or "default" if result.ok else "default"

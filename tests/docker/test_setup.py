@@ -1,0 +1,44 @@
+"""Looking at the real Docker and the real system. Read-only: other people's containers run here."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from deployctl.host import gather_docker, gather_host
+from deployctl.provision.apply import prove
+from deployctl.provision.plan import plan_setup
+from deployctl.provision.system import inspect
+from deployctl.runner import SubprocessRunner
+
+RUNNER = SubprocessRunner()
+
+
+def test_the_real_docker_is_proved_and_never_touched() -> None:
+    docker = prove(RUNNER, os.environ)
+    assert docker.problem is None
+    assert docker.compose_version
+    assert docker.running_containers is not None
+    plan = plan_setup(inspect(RUNNER, Path("/"), os.environ), docker)
+    assert not plan.needed
+    assert plan.cleanup == ()
+
+
+def test_a_socket_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    docker = gather_docker(RUNNER, os.environ)
+    assert docker.problem == "docker-unreachable"
+    assert any("daemon" in line for line in docker.evidence)
+    assert docker.compose_version
+
+
+def test_looking_is_quick() -> None:
+    seconds = []
+    for _ in range(5):
+        started = time.monotonic()
+        gather_host(RUNNER, models_dir=Path("/"), ports=(7860, 8000), environment=os.environ)
+        seconds.append(time.monotonic() - started)
+    assert min(seconds) < 0.5  # 0.1 s on an idle 2-core machine; this one may be building images

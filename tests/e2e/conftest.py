@@ -1,0 +1,141 @@
+"""What the scenarios share: one home, warm images, one stack that most of them only look at."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import evidence, machine
+from tests.e2e.product import Outcome, Product, Stack
+
+ROOT = Path(__file__).parents[2]
+
+#: Looking first, changing later, installing last; one file, one subject.
+ORDER = (
+    "test_first_up",
+    "test_ground_rules",
+    "test_secrets",
+    "test_access",
+    "test_egress",
+    "test_browser",
+    "test_again",
+    "test_bad_input",
+    "test_override",
+    "test_interrupted",
+    "test_wheel",
+)
+
+#: Building both images from packages on two cores takes about five minutes; once per machine.
+COLD_PATIENCE_S = 15 * 60
+
+_HOME = pytest.StashKey[Path]()
+_STARTED = pytest.StashKey[float]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: number for number, name in enumerate(ORDER)}
+    items.sort(key=lambda item: places.get(item.path.stem, -1))
+
+
+# ── evidence ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[None]:
+    item.stash.setdefault(_STARTED, time.time())
+    report: pytest.TestReport = yield  # type: ignore[assignment]
+    if report.failed and item.get_closest_marker("e2e"):
+        evidence.keep(
+            ROOT / "artifacts" / evidence.folder_name(item.nodeid),
+            home=item.config.stash.get(_HOME, None),
+            since=item.stash[_STARTED],
+            failure=f"{report.when}\n{report.longreprtext}",
+        )
+    return report  # type: ignore[return-value]
+
+
+@pytest.fixture
+def artifacts(request: pytest.FixtureRequest) -> Path:
+    """Where a test may leave what helps to understand its failure."""
+    return ROOT / "artifacts" / evidence.folder_name(request.node.nodeid)
+
+
+# ── the product ───────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Product:
+    """The working tree, run as a user would: from an empty folder, with a home of its own."""
+    home = tmp_path_factory.mktemp("home")
+    request.config.stash[_HOME] = home
+    return Product(
+        argv=(sys.executable, "-m", "deployctl"),
+        home=home,
+        cwd=tmp_path_factory.mktemp("cwd"),
+        environment={"PYTHONPATH": str(ROOT)},
+    )
+
+
+@pytest.fixture(scope="session")
+def new_stack(product: Product) -> Iterator[Callable[[str], Stack]]:
+    """Make stacks by a short name; whatever comes of them is gone at the end."""
+    made: list[Stack] = []
+
+    def make(short: str, of: Product = product) -> Stack:
+        made.append(Stack.on_free_ports(of, f"dctl-e2e-{os.getpid()}-{short}"))
+        return made[-1]
+
+    yield make
+    for stack in made:
+        stack.clear()
+    left = [name for stack in made for names in stack.leftovers().values() for name in names]
+    assert left == [], "the tests left something behind"
+
+
+@pytest.fixture(scope="session")
+def cold(new_stack: Callable[[str], Stack], request: pytest.FixtureRequest) -> tuple[Stack, Outcome]:
+    """The first ``up`` of all, in words, its progress on the terminal: it may build the images."""
+    stack = new_stack("cold")
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        sys.stderr.write(f"\n$ deployctl {' '.join(stack.up_words)}\n")
+        running = stack.product.start(*stack.up_words, patience_s=COLD_PATIENCE_S)
+        outcome = running.finish(on_line=sys.stderr.write)
+    return stack, outcome
+
+
+@pytest.fixture(scope="session")
+def images(cold: tuple[Stack, Outcome]) -> None:
+    """From here on images and weights are warm."""
+    stack, outcome = cold
+    assert outcome.exit_code == 0, str(outcome)
+
+
+@pytest.fixture(scope="session")
+def first_up(new_stack: Callable[[str], Stack], images: None) -> tuple[Stack, Outcome]:
+    """The stack that most scenarios only look at, and what bringing it up for the first time said."""
+    stack = new_stack("main")
+    return stack, stack.up()
+
+
+@pytest.fixture(scope="session")
+def stack(first_up: tuple[Stack, Outcome]) -> Stack:
+    """A stack that is up and healthy by Docker's own checks as well."""
+    found, outcome = first_up
+    assert outcome.exit_code == 0, str(outcome)
+    for service in ("engine", "webui"):
+        machine.eventually(
+            lambda service=service: (  # type: ignore[misc]
+                found.container(service)["State"]["Health"]["Status"] == "healthy"
+            ),
+            within_s=30,
+            what=f"{service} healthy",
+        )
+    return found

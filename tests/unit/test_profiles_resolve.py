@@ -1,0 +1,414 @@
+import pytest
+
+from deployctl.errors import DeployctlError
+from deployctl.model import Origin
+from deployctl.profiles.document import NotFound, ProfileText
+from deployctl.profiles.resolve import resolve
+from tests.profilefiles import Files, faults, read, told
+
+
+def test_a_profile_is_what_it_extends_and_what_it_changes() -> None:
+    profile = read(
+        "extends: smoke\nports:\n  webui: 8080\nrequires:\n  architectures: [arm64]\n",
+        "concurrency=4",
+    )
+    assert profile.name == "mine"
+    assert profile.files == ("mine.yaml", "smoke.yaml", "base/llama-cpp.yaml")
+    assert profile.spec.ports.webui == 8080
+    assert profile.spec.ports.engine == 8000
+    assert profile.spec.requires.architectures == ("arm64",)
+    assert profile.spec.concurrency == 4
+    assert profile.spec.extends == "smoke"
+
+
+def test_every_value_knows_where_it_was_written() -> None:
+    profile = read("extends: smoke\nports:\n  webui: 8080\n", "concurrency=4")
+    assert profile.origins["ports.webui"] == Origin(file="mine.yaml", line=3, column=10)
+    assert profile.origins["concurrency"] == Origin(file="--set", line=1, column=13)
+    assert profile.origins["model.name"].file == "smoke.yaml"
+    assert profile.origins["engine.kind"].file == "base/llama-cpp.yaml"
+    assert profile.origins["requires.architectures.1"].file == "smoke.yaml"
+
+
+def test_a_value_that_was_left_out_is_placed_where_it_would_be() -> None:
+    profile = read("extends: smoke\n")
+    assert profile.origin("engine.reasoning_budget").file == "smoke.yaml"
+    assert str(profile.origin("nothing")) == "mine.yaml:1"
+
+
+def test_a_later_judge_can_point_at_a_value() -> None:
+    profile = read("extends: smoke\nengine:\n  extra_args: [--port, '1']\n")
+    fault = profile.fault("engine.extra_args.0", "Not this.", "remove it")
+    assert told(fault) == (
+        "mine.yaml:3: Not this.\n3 |   extra_args: [--port, '1']\n  |                ^\n→ remove it"
+    )
+
+
+def test_another_kind_of_engine_starts_from_nothing() -> None:
+    # The only kind there is cannot differ, so the parent has one that is refused.
+    text = "extends: parent\nengine: {kind: llama.cpp, memory: 1GiB}\n"
+    parent = "extends: smoke\nengine: {kind: other}\n"
+    assert [fault.message for fault in faults(text, parent=parent)] == [
+        "`engine.image` is missing."
+    ]
+
+
+def test_the_same_kind_of_engine_is_joined() -> None:
+    profile = read("extends: smoke\nengine: {kind: llama.cpp, memory: 1GiB}\n")
+    assert profile.spec.engine.memory == 1 << 30
+    assert profile.spec.engine.image.startswith("ghcr.io/ggml-org/llama.cpp:")
+
+
+def test_another_source_drops_what_was_said_of_the_former_file() -> None:
+    model = read("extends: smoke\n", "model.source=file:/m/x.gguf").spec.model
+    assert (model.source, model.sha256, model.size) == ("file:/m/x.gguf", None, None)
+    assert model.name == "SmolLM2-135M-Instruct Q4_1"
+
+
+def test_what_is_said_of_the_new_file_stays_in_any_order() -> None:
+    sets = ("model.sha256=" + "a" * 64, "model.source=file:/m/x.gguf", "model.size=5B")
+    model = read("extends: smoke\n", *sets).spec.model
+    assert (model.sha256, model.size) == ("a" * 64, 5)
+
+
+def test_the_same_source_again_keeps_them() -> None:
+    source = read("extends: smoke\n").spec.model.source
+    assert read("extends: smoke\n", f"model.source={source}").spec.model.sha256
+
+
+def test_null_takes_back_what_was_inherited() -> None:
+    assert read("extends: smoke\nauto: null\n").spec.auto is None
+
+
+def test_the_later_of_two_settings_wins() -> None:
+    ports = read("extends: smoke\n", "ports.webui=1", "ports={webui: 2, engine: 3}").spec.ports
+    assert (ports.webui, ports.engine) == (2, 3)
+    assert read("extends: smoke\n", "ports.webui=1", "ports.webui=2").spec.ports.webui == 2
+
+
+# ── what is wrong ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (
+            "engine:\n  memmory: 12GiB\n",
+            "mine.yaml:3: `engine.memmory` is not a key of a profile. "
+            "Did you mean `engine.memory`?\n"
+            "3 |   memmory: 12GiB\n  |   ^\n→ write `memory:`",
+        ),
+        (
+            "engine:\n  memory: 12\n",
+            "mine.yaml:3: `engine.memory` is `12`. A size needs its unit.\n"
+            "3 |   memory: 12\n  |           ^\n→ write `memory: 12GiB`",
+        ),
+        (
+            "context: 4096\n",
+            "mine.yaml:2: `context` is not a key of a profile. Did you mean `model.context`?\n"
+            "2 | context: 4096\n  | ^\n→ write it below `model:`",
+        ),
+        (
+            "ports:\n  description: 1\n",
+            "mine.yaml:3: `ports.description` is not a key of a profile. "
+            "Did you mean `description`?\n"
+            "3 |   description: 1\n  |   ^\n→ write it at the left margin",
+        ),
+        (
+            "ports:\n  qqqq: 1\n",
+            "mine.yaml:3: `ports.qqqq` is not a key of a profile.\n"
+            "3 |   qqqq: 1\n  |   ^\n→ remove it; the keys here are webui, engine",
+        ),
+        (
+            "deadlines: {proof: 300}\n",
+            "mine.yaml:2: `deadlines.proof` is `300`. A duration needs its unit.\n"
+            "2 | deadlines: {proof: 300}\n  |                    ^\n→ write `proof: 5m`",
+        ),
+        (
+            "ports:\n  webui: 8000\n  engine: 8000\n",
+            "mine.yaml:4: `ports.engine` is `8000`. `ports.webui` is the same, and one port "
+            "serves one of them.\n4 |   engine: 8000\n  |           ^\n→ write `engine: 8001`",
+        ),
+        (
+            "ports: {webui: 70000}\n",
+            "mine.yaml:2: `ports.webui` is `70000`. It should be at most 65535.\n"
+            "2 | ports: {webui: 70000}\n  |                ^\n→ write `webui: 7860`",
+        ),
+        (
+            "model: {max_tokens: 2048}\n",
+            "mine.yaml:2: `model.max_tokens` is `2048`. It must be less than `model.context`, "
+            "2048.\n2 | model: {max_tokens: 2048}\n  |                     ^\n"
+            "→ write `max_tokens: 1024`",
+        ),
+        (
+            "engine: {reasoning_budget: 512}\n",
+            "mine.yaml:2: `engine.reasoning_budget` is `512`. It leaves nothing of "
+            "`model.max_tokens`, 512, to say.\n2 | engine: {reasoning_budget: 512}\n"
+            "  |                            ^\n→ write `reasoning_budget: 256`",
+        ),
+        (
+            "model: {size_about: 94MiB}\n",
+            "mine.yaml:2: `model.size_about` is `94MiB`. The exact `model.size` is given too, "
+            "and one of them is enough.\n2 | model: {size_about: 94MiB}\n"
+            "  |                     ^\n→ delete `size_about`",
+        ),
+        (
+            "frontend: {image: 'ghcr.io/open-webui/open-webui:main-slim'}\n",
+            "mine.yaml:2: `frontend.image` is `ghcr.io/open-webui/open-webui:main-slim`. "
+            "The tag `main-slim` is another image every day; a profile names one.\n"
+            "2 | frontend: {image: 'ghcr.io/open-webui/open-webui:main-slim'}\n"
+            "  |                   ^\n→ name the tag of one release, like `v0.12.4`",
+        ),
+        (
+            "model: {name: 7}\n",
+            "mine.yaml:2: `model.name` is `7`. It should be text; text that looks like something "
+            'else goes in quotes.\n2 | model: {name: 7}\n  |               ^\n→ write `name: "7"`',
+        ),
+        (
+            "model: {served_name: 'my model!'}\n",
+            "mine.yaml:2: `model.served_name` is `my model!`. Clients, logs and metrics know the "
+            "model by it: letters, digits, `.`, `_`, `-`.\n2 | model: {served_name: 'my model!'}\n"
+            "  |                      ^\n→ write `served_name: my-model`",
+        ),
+        (
+            "model: {source: 'hf:org/repo'}\n",
+            "mine.yaml:2: The model source `hf:org/repo` cannot be used: it does not name a file "
+            "of the repository (put it after a second colon).\n2 | model: {source: 'hf:org/repo'}\n"
+            "  |                 ^\n→ write `source: hf:org/repo:FILE.gguf`",
+        ),
+        (
+            "engine:\n  extra_args: --threads\n",
+            "mine.yaml:3: `engine.extra_args` is `--threads`. It should be a list.\n"
+            '3 |   extra_args: --threads\n  |               ^\n→ write `extra_args: ["--threads"]`',
+        ),
+        (
+            "requires: {architectures: [amd46]}\n",
+            "mine.yaml:2: `requires.architectures.0` is `amd46`. It should be `amd64` or "
+            "`arm64`.\n2 | requires: {architectures: [amd46]}\n  |                            ^\n"
+            "→ write `amd64` in the list",
+        ),
+        (
+            "requires: {architectures: [arm64, arm64]}\n",
+            "mine.yaml:2: `requires.architectures` is a list. It names one twice.\n"
+            "2 | requires: {architectures: [arm64, arm64]}\n  |                           ^\n"
+            "→ keep one of the two",
+        ),
+        (
+            "frontend: big\n",
+            "mine.yaml:2: `frontend` is `big`. It should be a block of keys: image, memory, "
+            "background_tasks.\n2 | frontend: big\n  |           ^\n"
+            "→ write `frontend:` alone and below it, indented, its keys",
+        ),
+        (
+            "engine: {kind: vllm}\n",
+            "mine.yaml:2: `engine.kind` is `vllm`. It should be `llama.cpp`.\n"
+            "2 | engine: {kind: vllm}\n  |                ^\n→ write `kind: llama.cpp`",
+        ),
+        (
+            "concurrency: true\n",
+            "mine.yaml:2: `concurrency` is `true`. It should be a whole number.\n"
+            "2 | concurrency: true\n  |              ^\n→ write `concurrency: 2`",
+        ),
+        (
+            "model: {sha256: ABC}\n",
+            "mine.yaml:2: `model.sha256` is `ABC`. A checksum is 64 digits 0-9 and a-f.\n"
+            "2 | model: {sha256: ABC}\n  |                 ^\n→ sha256sum FILE.gguf",
+        ),
+    ],
+    ids=lambda value: value.split("\n")[0][:30],
+)
+def test_one_fault(lines: str, expected: str) -> None:
+    (fault,) = faults(f"extends: smoke\n{lines}")
+    assert told(fault) == expected
+
+
+def test_all_faults_in_file_order() -> None:
+    text = (
+        "extends: smoke\n"
+        "descripton: x\n"
+        "engine:\n"
+        "  memory: 12\n"
+        "  memory: 13\n"
+        "concurrency: yes\n"
+        "model: {context: two}\n"
+    )
+    found = faults(text, "ports.webui=x", "nonsense", "port.webui=1")
+    assert [fault.where for fault in found] == [
+        *("mine.yaml:2", "mine.yaml:4", "mine.yaml:5", "mine.yaml:6", "mine.yaml:7"),
+        *("--set nonsense", "--set ports.webui", "--set port.webui"),
+    ]
+
+
+def test_an_inherited_fault_shows_the_parent_and_the_way_there() -> None:
+    parent = "extends: smoke\nengine:\n  memory: 12\n"
+    (fault,) = faults("extends: parent\n", parent=parent)
+    assert told(fault) == (
+        "parent.yaml:3: `engine.memory` is `12`. A size needs its unit.\n"
+        "3 |   memory: 12\n"
+        "  |           ^\n"
+        "inherited through `extends:` in mine.yaml:1\n"
+        "→ write `memory: 12GiB`"
+    )
+
+
+def test_own_faults_come_before_inherited_ones() -> None:
+    parent = "extends: smoke\nengine:\n  memory: 12\n"
+    found = faults("extends: parent\n\n\n\nconcurrency: 0\n", parent=parent)
+    assert [fault.where for fault in found] == ["mine.yaml:5", "parent.yaml:3"]
+
+
+def test_a_fault_that_is_overridden_is_none() -> None:
+    parent = "extends: smoke\nengine:\n  memory: 12\n"
+    assert read("extends: parent\nengine: {memory: 1GiB}\n", parent=parent)
+
+
+def test_what_is_missing_names_an_example() -> None:
+    text = "extends: base/llama-cpp\nengine: {memory: 1GiB}\n"
+    found = {fault.message: fault.hint for fault in faults(text)}
+    assert found["`concurrency` is missing."] == "add `concurrency: 2` in mine.yaml"
+    assert found["`model` is missing."] == "add `model:` in mine.yaml"
+
+
+def test_a_file_that_extends_nothing_is_told_about_extends() -> None:
+    first, *_ = faults("engine: {kind: llama.cpp}\n")
+    assert told(first) == (
+        "mine.yaml:1: `description` is missing.\n"
+        "→ add `description: Any machine with 4 GiB of memory.`, "
+        "or begin with `extends: smoke` and inherit it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("typed", "where", "message", "hint"),
+    [
+        (
+            "ports.webui=12.5",
+            "--set ports.webui",
+            "`ports.webui` is `12.5`. It should be a whole number.",
+            "--set ports.webui=7860",
+        ),
+        (
+            "model.contxt=4096",
+            "--set model.contxt",
+            "`model.contxt` is not a key of a profile. Did you mean `model.context`?",
+            "--set model.context=4096",
+        ),
+        (
+            "memory=3GiB",
+            "--set memory",
+            "`memory` is not a key of a profile. Did you mean `engine.memory`?",
+            "--set engine.memory=3GiB",
+        ),
+        (
+            "engine.memory=12",
+            "--set engine.memory",
+            "`engine.memory` is `12`. A size needs its unit.",
+            "--set engine.memory=12GiB",
+        ),
+        (
+            "ports=3",
+            "--set ports",
+            "`ports` is `3`. It should be a block of keys: webui, engine.",
+            "--set ports.webui=7860",
+        ),
+        (
+            "extends=smoke",
+            "--set extends",
+            "What a profile extends is written in its file, not on the command line.",
+            "--set ports.webui=7861  # the form is KEY.KEY=VALUE",
+        ),
+        (
+            "a..b=1",
+            "--set a..b",
+            "`a..b` is not a key of a profile.",
+            "--set ports.webui=7861  # the form is KEY.KEY=VALUE",
+        ),
+        (
+            "ports.webui",
+            "--set ports.webui",
+            "`ports.webui` has no `=` and no value.",
+            "--set ports.webui=7861  # the form is KEY.KEY=VALUE",
+        ),
+        (
+            "model.source=file:~x",
+            "--set model.source",
+            "The model source `file:~x` cannot be used: the path is not complete, and it would "
+            "mean different files in different folders.",
+            "Did you mean `file:$PWD/~x`?",
+        ),
+    ],
+)
+def test_wrong_settings(typed: str, where: str, message: str, hint: str) -> None:
+    (fault,) = faults("extends: smoke\n", typed)
+    assert (fault.where, fault.message, fault.hint) == (where, message, hint)
+
+
+# ── extends ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_unknown_profile() -> None:
+    with pytest.raises(DeployctlError) as caught:
+        resolve("smok", read=Files())
+    (fault,) = caught.value.faults
+    assert fault.code == "profile-unknown"
+    assert told(fault) == (
+        "--profile smok: There is no profile `'smok'`. Did you mean `smoke`?\n"
+        "profiles: smoke, cpu-only, base/llama-cpp\n"
+        "→ deployctl up --profile smoke"
+    )
+
+
+def test_an_unknown_parent_is_shown_where_it_is_named() -> None:
+    (fault,) = faults("# mine\nextends: cpu-onli\n")
+    assert fault.code == "profile-unknown"
+    assert fault.where == "mine.yaml:2"
+    assert fault.hint == "write `extends: cpu-only`"
+
+
+def test_a_circle_is_shown() -> None:
+    (fault,) = faults("extends: a\n", a="extends: b\n", b="# b\nextends: a\n")
+    assert fault.code == "profile-cycle"
+    assert told(fault) == (
+        "b.yaml:2: `extends:` leads in a circle: mine.yaml → a.yaml → b.yaml → a.yaml.\n"
+        "2 | extends: a\n"
+        "  |          ^\n"
+        "→ extend a profile further up, or delete this line"
+    )
+
+
+def test_three_parents_and_not_four() -> None:
+    parents = {"a": "extends: smoke\n", "b": "extends: a\n"}
+    assert len(read("extends: a\n", **parents).files) == 4
+    (fault,) = faults("extends: b\n", **parents)
+    assert fault.code == "profile-cycle"
+    assert fault.where == "smoke.yaml:3"
+    assert "more than 3 files" in fault.message
+
+
+@pytest.mark.parametrize("value", ["[a, b]", "3", "{a: 1}", "''", "no", "${X}"])
+def test_a_parent_is_a_name(value: object) -> None:
+    assert any(fault.where == "mine.yaml:1" for fault in faults(f"extends: {value}\n"))
+
+
+def test_faults_of_an_unreadable_parent_and_of_settings_come_together() -> None:
+    found = faults("extends: a\nx: yes\n", "y", a="a: 'x\n")
+    assert [fault.where for fault in found] == ["mine.yaml:2", "a.yaml:1", "--set y"]
+
+
+def test_an_operators_profile_says_what_it_shadows() -> None:
+    def reader(name: str, *, asker: ProfileText | None = None) -> ProfileText | NotFound:
+        found = Files()(name, asker=asker)
+        assert isinstance(found, ProfileText)
+        if asker is None:
+            return ProfileText(
+                name=name,
+                file="/home/op/smoke.yaml",
+                content=b"extends: smoke\nconcurrency: 1\n",
+                identity="/home/op/smoke.yaml",
+                shadows="profiles/smoke.yaml",
+            )
+        return found
+
+    profile = resolve("smoke", read=reader)
+    assert (profile.file, profile.shadows) == ("/home/op/smoke.yaml", "profiles/smoke.yaml")
+    assert profile.spec.concurrency == 1
