@@ -76,12 +76,19 @@ def _refuse_owned_flags(profile: Profile) -> None:
 # ── judgement ─────────────────────────────────────────────────────────────────────────────────
 
 
-def preflight(plan: Plan, facts: HostFacts, *, running: bool) -> tuple[CheckResult, ...]:
-    """Hold a plan against the host. ``running``: the stack itself is up and uses what it uses."""
+def preflight(
+    plan: Plan, facts: HostFacts, *, running: bool, first: bool
+) -> tuple[CheckResult, ...]:
+    """Hold a plan against the host.
+
+    ``running``: the stack itself is up and uses what it uses. ``first``: it never was, so that
+    images and weights are probably still to come.
+    """
     return (
         _docker(facts),
         _architecture(plan, facts),
         _memory(plan, facts, running=running),
+        *((_disk(plan, facts),) if first else ()),
         *_ports(plan, facts),
     )
 
@@ -147,6 +154,21 @@ def _memory(plan: Plan, facts: HostFacts, *, running: bool) -> CheckResult:
         )
     seen = "free memory unknown" if free is None else f"{gib(free)} of memory free"
     return CheckResult(name="memory", status="ok", summary=seen)
+
+
+def _disk(plan: Plan, facts: HostFacts) -> CheckResult:
+    """Warn only: what is really missing is known, and refused, where it is fetched or built."""
+    need, free = plan.requirements.disk_bytes, facts.disk_free_bytes
+    if free is not None and free < need:
+        return CheckResult(
+            name="disk",
+            status="warning",
+            summary=f"{gib(free)} of disk are free; images and weights of profile {plan.profile} "
+            f"take up to {gib(need)} where none of them are here yet",
+            hint="docker system df  # shows what Docker keeps",
+        )
+    seen = "free disk unknown" if free is None else f"{gib(free)} of disk free"
+    return CheckResult(name="disk", status="ok", summary=seen)
 
 
 def _ports(plan: Plan, facts: HostFacts) -> tuple[CheckResult, ...]:

@@ -158,8 +158,8 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
         try:
             os.killpg(process.pid, number)
             process.wait(_GRACE_S)
-        except ProcessLookupError:
-            return
+        except (ProcessLookupError, PermissionError):
+            return  # gone already; or under sudo, where it is not ours to signal and ends by itself
         except subprocess.TimeoutExpired:
             continue
         return

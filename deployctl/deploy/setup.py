@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployctl.errors import DeployctlError
-from deployctl.host import gather_docker, gather_host
+from deployctl.host import gather_host
 from deployctl.model import DockerFacts
 from deployctl.provision.advice import nvidia_note
 from deployctl.provision.apply import apply_setup, prove
@@ -43,9 +43,9 @@ def setup(
     Raises ``setup-declined``, ``setup-denied``, ``setup-unsupported``, ``setup-failed``.
     """
     root = Path("/")
-    docker = gather_docker(runner, environment)
-    system = inspect(runner, root, environment, docker=docker)
     facts = gather_host(runner, models_dir=root, ports=(), environment=environment)
+    docker = facts.docker
+    system = inspect(runner, root, environment, docker=docker)
     card = nvidia_note(facts.gpus, toolkit=facts.container_toolkit, system=system)
     plan = plan_setup(system, docker)
     notes = (*plan.notes, *((card,) if card else ()))

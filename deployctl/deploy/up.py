@@ -126,7 +126,8 @@ def _preflight(world: World, name: str, plan: Plan) -> str:
     facts = world.facts(_host_ports(plan), own_project=name)
     states = () if facts.docker.problem else world.docker.containers(name)
     running = any(state.status == "running" for state in states)
-    checks = planner.preflight(plan, facts, running=running)
+    first = Workspace(world.home, name).manifest() is None
+    checks = planner.preflight(plan, facts, running=running, first=first)
     for check in checks:
         if check.status == "warning":
             world.talk.warn(f"{check.summary}. {check.hint}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -53,7 +53,7 @@ class Builder:
         words = (
             *("docker", "buildx", "build", f"--builder={self.instance}", "--progress=plain"),
             *("--load", f"--tag={recipe.tag}", f"--label=deployctl.recipe={recipe.digest}"),
-            *((f"--build-arg=BASE={start}",) if start else ()),
+            *((f"--build-arg={recipe.start_argument}={start}",) if start else ()),
             *inputs.words(),
             str(recipe.folder),
         )
@@ -136,7 +136,7 @@ def check_room(recipes: tuple[Recipe, ...], docker: DockerFacts) -> None:
 
 
 def side_by_side(
-    jobs: dict[str, Callable[[Say], None]], board: Board, *, on_trouble: Callable[[], None]
+    jobs: Mapping[str, Callable[[Say], None]], board: Board, *, on_trouble: Callable[[], None]
 ) -> None:
     """Run the jobs in threads. The first failure, or Ctrl-C, calls ``on_trouble`` and is raised.
 

@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 
 from deployctl.images.reference import is_loopback
 from deployctl.model import Command
-from deployctl.provision.apt import sources_text
 from deployctl.provision.model import AptSource
 from deployctl.provision.system import apt_sources
 from deployctl.runner import StoppableRunner
@@ -59,9 +58,13 @@ _APT_KEYS = re.compile(r"Acquire::(https?::(proxy|timeout)|check-|retries|forcei
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """What is handed to every build: the secrets' files by id, and the proxies."""
+    """What is handed to every build: the secrets' files by id, and the proxies.
+
+    ``host_apt_conf`` is apt's configuration for tools that run outside of a build.
+    """
 
     secrets: Mapping[str, Path]
+    host_apt_conf: Path | None
     proxies: tuple[tuple[str, str], ...]
     host_network: bool  # something is on this machine's own loopback
 
@@ -86,11 +89,15 @@ def gather_inputs(
     ``suite`` is the Debian release the images are made of.
     """
     pip = pip_settings(runner, environment)
+    ca = ca_text(environment, pip.get("cert", ""), root)
+    sources = one_line(debian_sources(apt_sources(root), suite))
+    reach = apt_conf(runner)
     texts = {
         "pip": pip_text(pip),
-        "ca": ca_text(environment, pip.get("cert", ""), root),
-        "apt-sources": sources_text(debian_sources(apt_sources(root), suite)),
-        "apt-conf": apt_conf(runner),
+        "ca": ca,
+        "apt_sources": sources,
+        "apt_conf": reach + build_apt_conf(sources=bool(sources), ca=bool(ca)),
+        "host_apt_conf": reach,
     }
     proxies = tuple(
         (name, environment[name])
@@ -99,14 +106,14 @@ def gather_inputs(
         if environment.get(name)
     )
     with tempfile.TemporaryDirectory(prefix="deployctl-build-") as folder:
-        secrets = {
-            # mmdebstrap tells apt's two formats apart by the file's name.
-            name: _private(Path(folder) / name.replace("apt-sources", "apt.sources"), text)
-            for name, text in texts.items()
-            if text
-        }
-        whole = "\n".join((texts["pip"], texts["apt-sources"], *(value for _, value in proxies)))
-        yield Inputs(secrets=secrets, proxies=proxies, host_network=_names_loopback(whole))
+        files = {name: _private(Path(folder) / name, text) for name, text in texts.items() if text}
+        addresses = "\n".join((texts["pip"], sources, reach, *(value for _, value in proxies)))
+        yield Inputs(
+            host_apt_conf=files.pop("host_apt_conf", None),
+            secrets=files,
+            proxies=proxies,
+            host_network=_names_loopback(addresses),
+        )
 
 
 def _private(path: Path, text: str) -> Path:
@@ -126,7 +133,7 @@ def _names_loopback(text: str) -> bool:
 
 
 def pip_settings(runner: StoppableRunner, environment: Mapping[str, str]) -> Mapping[str, str]:
-    """pip's settings by name, files and environment merged as pip merges them.
+    """The settings of pip by name, files and environment merged as pip merges them.
 
     Our own Python may have no pip (pipx, uv): then the system's is asked, then the environment.
     """
@@ -234,6 +241,35 @@ def _suite_like(name: str, suite: str) -> str:
     if release not in _DEBIANS or pocket not in ("", "updates", "security"):
         return ""
     return f"{suite}{dash}{pocket}"
+
+
+def one_line(sources: tuple[AptSource, ...]) -> str:
+    """The sources in apt's one-line format: the only one it reads from a file of any name."""
+    lines = []
+    for source in sources:
+        options = " ".join(
+            f"{key.lower()}={value.replace(' ', ',')}" for key, value in source.options
+        )
+        lines += [
+            f"deb [{options}] {uri} {suite} {' '.join(source.components)}"
+            for uri in source.uris
+            for suite in source.suites
+        ]
+    return "".join(f"{line}\n" for line in dict.fromkeys(lines))
+
+
+def build_apt_conf(*, sources: bool, ca: bool) -> str:
+    """What makes apt in a build step use the secrets beside it instead of the image's settings."""
+    folder = "/run/secrets"
+    lines = []
+    if sources:
+        lines += [
+            f'Dir::Etc::sourcelist "{folder}/apt_sources";',
+            'Dir::Etc::sourceparts "/dev/null";',
+        ]
+    if ca:
+        lines.append(f'Acquire::https::CaInfo "{folder}/ca";')
+    return "".join(f"{line}\n" for line in lines)
 
 
 def apt_conf(runner: StoppableRunner) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from deployctl.errors import DeployctlError
@@ -22,27 +22,42 @@ _PULL_TIMEOUT_S = 6 * 3600.0
 _LAYER = re.compile(r"([0-9a-f]{12}): (.+)")
 _LAYER_DONE = ("Pull complete", "Already exists")
 
-#: The daemon's words (moby, distribution; several spellings) → what they mean, the next command.
+_LOGIN = "docker login {host}"
+_NO_TAG = "the registry has no image of this name and tag"
+_NO_PLATFORM = "there is none for this processor architecture"
+_LOG_IN_FIRST = "the registry wants you to log in"
+_REFUSED = "the registry refuses access to it"
+_DEAD = "it does not answer"
+
+#: The daemon's words (moby and the registries; several spellings) → their meaning, a next command.
 _MEANINGS: tuple[tuple[str, str, str], ...] = (
-    ("no matching manifest", "there is none for this processor architecture", ""),
-    ("does not match the specified platform", "there is none for this processor architecture", ""),
-    ("toomanyrequests", "the registry limits how often one may pull", "docker login {host}"),
-    ("manifest unknown", "the registry has no image of this name and tag", ""),
-    ("not found", "the registry has no image of this name and tag", ""),
-    ("repository does not exist", "the registry refuses it, or has none of this name", "docker login {host}"),
-    ("unauthorized", "the registry wants you to log in", "docker login {host}"),
-    ("authentication required", "the registry wants you to log in", "docker login {host}"),
-    ("no basic auth", "the registry wants you to log in", "docker login {host}"),
-    ("denied", "the registry refuses access to it", "docker login {host}"),
-    ("forbidden", "the registry refuses access to it", "docker login {host}"),
+    ("no matching manifest", _NO_PLATFORM, ""),
+    ("does not match the specified platform", _NO_PLATFORM, ""),
+    ("toomanyrequests", "the registry limits how often one may pull", _LOGIN),
+    ("manifest unknown", _NO_TAG, ""),
+    ("repository does not exist", "the registry refuses it, or has none of this name", _LOGIN),
+    ("not found", _NO_TAG, ""),
+    ("unauthorized", _LOG_IN_FIRST, _LOGIN),
+    ("authentication required", _LOG_IN_FIRST, _LOGIN),
+    ("no basic auth", _LOG_IN_FIRST, _LOGIN),
+    ("denied", _REFUSED, _LOGIN),
+    ("forbidden", _REFUSED, _LOGIN),
     ("no space left", "the disk is full", "docker system df"),
-    ("gave http response to https", "it speaks plain HTTP, which Docker accepts from this machine only", "docker info  # lists the registries that may speak HTTP"),
-    ("x509", "Docker does not trust its certificate", "ls /etc/docker/certs.d/{host}/  # its ca.crt belongs there"),
+    (
+        "gave http response to https",
+        "it speaks plain HTTP, which Docker accepts from this machine only",
+        "docker info  # its last lines list the registries that may speak plain HTTP",
+    ),
+    (
+        "x509",
+        "Docker does not trust its certificate",
+        "ls /etc/docker/certs.d/{host}  # its authority belongs there, as ca.crt",
+    ),
     ("no such host", "its name is not known here", ""),
     ("connection refused", "it refuses connections", ""),
-    ("timeout", "it does not answer", ""),
-    ("deadline exceeded", "it does not answer", ""),
-)  # fmt: skip
+    ("timeout", _DEAD, ""),
+    ("deadline exceeded", _DEAD, ""),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +84,7 @@ class Pull:
         return self.source if "@" in self.reference else self.reference
 
 
-def pull_for(service: str, reference: str, mirrors: dict[str, str]) -> Pull:
+def pull_for(service: str, reference: str, mirrors: Mapping[str, str]) -> Pull:
     """Decide where an image is asked for: at its registry, or at the mirror in its stead."""
     parsed = parse_reference(reference)
     mirror = mirrors.get(parsed.registry)

@@ -20,7 +20,7 @@ BASE = "base"
 _USUAL_BYTES = 2_000_000_000
 
 _NEED = re.compile(r"^# disk: ([0-9]+(?:\.[0-9]+)?) GB\b", re.MULTILINE)
-_START = re.compile(r"^ARG BASE=(\S+)", re.MULTILINE)
+_START = re.compile(r"^ARG (BASE|DEBIAN_IMAGE)=(\S+)", re.MULTILINE)
 _NATIVE = re.compile(r"-march=native|-mcpu=native|GGML_NATIVE=(?:ON|1)", re.IGNORECASE)
 
 #: Lines of /proc/cpuinfo that decide which instructions a processor has: x86, then Arm.
@@ -29,12 +29,17 @@ _CPU_KEYS = ("flags", "features", "cpu implementer", "cpu architecture", "cpu pa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """One folder under the recipes, read. ``starts_from`` is what its Dockerfile names itself."""
+    """One folder under the recipes, read.
+
+    ``starts_from`` is the image that its Dockerfile starts from by itself, ``start_argument`` the
+    build argument that names another; both empty when it starts from nothing.
+    """
 
     name: str
     folder: Path
     digest: str
     disk_bytes: int
+    start_argument: str
     starts_from: str
 
     @property
@@ -71,7 +76,7 @@ def load_recipe(images: Path, name: str, *, root: Path = Path("/")) -> Recipe:
     whole = hashlib.sha256(f"{name}\n{platform.machine()}\n".encode())
     _add(whole, texts)
     start = _START.search(dockerfile)
-    if start and _is_base(start[1]):
+    if start and _is_base(start[2]):
         _add(whole, _texts(images / BASE))
     if any(_NATIVE.search(text.decode("utf-8", "replace")) for text in texts.values()):
         whole.update("\n".join(processor(root)).encode())
@@ -81,7 +86,8 @@ def load_recipe(images: Path, name: str, *, root: Path = Path("/")) -> Recipe:
         folder=images / name,
         digest=whole.hexdigest(),
         disk_bytes=int(float(need[1]) * 1e9) if need else _USUAL_BYTES,
-        starts_from=start[1] if start else "",
+        start_argument=start[1] if start else "",
+        starts_from=start[2] if start else "",
     )
 
 

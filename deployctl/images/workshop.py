@@ -168,7 +168,7 @@ def with_reason(error: DeployctlError, earlier: DeployctlError) -> DeployctlErro
 
 
 def _instance(runner: StoppableRunner, environment: Mapping[str, str]) -> str:
-    """buildx's name for the daemon itself, whatever builder the operator works with otherwise.
+    """The name buildx has for the daemon itself, whatever builder the operator uses otherwise.
 
     Builders in containers see neither local images nor leave theirs where Compose looks.
     """

@@ -92,7 +92,7 @@ class ModelSpec(Block):
     )
     size_about: Size | None = Field(
         default=None,
-        description="The file's size as far as it is known, for what is said before a download. "
+        description="The file's size as far as it is known: what to expect of a download. "
         "Never a reason to refuse the file.",
         examples=["1117MiB"],
     )

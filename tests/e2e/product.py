@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from tests.e2e import machine
 
 #: No command on warm images may take so long, seconds.
@@ -231,6 +233,18 @@ class Stack:
         assert answer.status_code == 200, answer.text
         token: str = answer.json()["token"]
         return token
+
+    def frontend_ready(self) -> bool:
+        try:
+            return machine.http("GET", f"{self.webui}/ready").status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def engine_counter(self, name: str) -> float:
+        """One of the engine's own counters, e.g. ``llamacpp:prompt_tokens_total``."""
+        text = machine.http("GET", f"{self.engine}/metrics", token=self.credentials()["API key"]).text
+        (value,) = (row.split()[1] for row in text.splitlines() if row.startswith(f"{name} "))
+        return float(value)
 
     def leftovers(self) -> dict[str, list[str]]:
         """Everything on Docker that bears the stack's name."""

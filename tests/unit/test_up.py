@@ -250,3 +250,12 @@ def test_a_failing_image_stops_the_download(box: Box) -> None:
     box.images.error = DeployctlError("no", code="image-build-failed", hint="x")
     assert code_of(box) == "image-build-failed"
     assert box.weights.stopped
+
+
+def test_little_disk_is_warned_about_once(box: Box) -> None:
+    box.facts = FakeFacts(facts(disk_free_bytes=1 << 30))
+    bring_up(box)
+    assert "of disk are free" in box.talk.warned[0]
+    box.talk.warned.clear()
+    bring_up(box)
+    assert box.talk.warned == []

@@ -4,11 +4,13 @@
 # MIRROR is the Debian mirror this host's apt uses. It stays out of the image: builds on top mount
 # their apt sources for the length of one command. Needs root, mmdebstrap and the Debian keyring.
 set -eu
+# usr-is-merged, with the hook that makes it true, stands in for usrmerge and its 54 MB of Perl.
 mirror=${1:?usage: rootfs.sh MIRROR [SUITE]}
 suite=${2:-bookworm}
 
-exec mmdebstrap --quiet --mode=root --variant=minbase \
-  --include=ca-certificates,curl,libgomp1,python3,python3-venv \
+exec mmdebstrap --quiet --mode=root --variant=apt \
+  --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+  --include=ca-certificates,curl,libgomp1,python3,python3-venv,tzdata,usr-is-merged \
   --dpkgopt='path-exclude=/usr/share/doc/*' \
   --dpkgopt='path-include=/usr/share/doc/*/copyright' \
   --dpkgopt='path-exclude=/usr/share/man/*' \

@@ -1,0 +1,103 @@
+"""What stays when the stack comes again: everything that should."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e import machine
+from tests.e2e.browser import Conversation
+from tests.e2e.product import Stack
+from tests.e2e.test_access import sign_up
+
+
+def test_up_again_changes_nothing_and_still_ends_with_a_fresh_answer(stack: Stack) -> None:
+    before = stack.identity()
+    asked_before = stack.engine_counter("llamacpp:tokens_predicted_total")
+    outcome = stack.up()
+    assert outcome.data["changed"] is False
+    assert stack.identity() == before
+    assert outcome.data["answer"]["text"].strip()
+    assert stack.engine_counter("llamacpp:tokens_predicted_total") > asked_before
+
+
+def test_up_again_takes_seconds(stack: Stack) -> None:
+    assert stack.up().seconds < 10
+
+
+def test_down_leaves_nothing_but_the_data_volume(stack: Stack) -> None:
+    report = stack.down().data
+    volume = f"{stack.name}_webui-data"
+    assert stack.leftovers() == {"containers": [], "networks": [], "volumes": [volume]}
+    assert report["kept_volumes"] == [volume]
+    for port in (stack.webui_port, stack.engine_port):
+        assert not machine.listens("127.0.0.1", port)
+
+
+def test_status_of_a_stack_that_is_down_is_exit_6_and_says_how_to_bring_it_up(stack: Stack) -> None:
+    stack.down()
+    outcome = stack.status()
+    assert (outcome.exit_code, outcome.envelope["status"]) == (6, "failed")
+    hints = {check["hint"] for check in outcome.envelope["data"]["checks"]}
+    assert hints == {f"deployctl up --stack {stack.name}"}
+
+
+def test_down_of_a_stack_that_is_down_is_exit_0(stack: Stack) -> None:
+    stack.down()
+    assert stack.down().data["removed"] == []
+
+
+def test_after_down_and_up_the_chat_of_the_browser_is_still_there_for_the_same_credentials(
+    conversation: Conversation, stack: Stack
+) -> None:
+    sheet = (stack.folder / "credentials").read_bytes()
+    stack.down()
+    assert stack.up().data["changed"] is True
+    assert (stack.folder / "credentials").read_bytes() == sheet
+    token = stack.sign_in()
+    listed = machine.http("GET", f"{stack.webui}/api/v1/chats/", token=token).json()
+    kept = [
+        machine.http("GET", f"{stack.webui}/api/v1/chats/{chat['id']}", token=token).text
+        for chat in listed
+    ]
+    assert any(conversation.question in text for text in kept)
+
+
+def test_a_session_of_before_is_still_signed_in_after_down_and_up(stack: Stack) -> None:
+    stack.up()
+    token = stack.sign_in()
+    stack.down()
+    stack.up()
+    answer = machine.http("GET", f"{stack.webui}/api/v1/auths/", token=token)
+    assert answer.status_code == 200
+
+
+def test_sign_up_stays_closed_when_the_frontend_starts_again(stack: Stack) -> None:
+    stack.up()
+    assert sign_up(stack) == 403
+    machine.docker("restart", stack.container("webui")["Id"])
+    machine.eventually(stack.frontend_ready, within_s=60, what="the frontend after its restart")
+    assert sign_up(stack) == 403
+
+
+@pytest.fixture
+def engine_killed(stack: Stack) -> Stack:
+    stack.up()
+    machine.docker("kill", stack.container("engine")["Id"])
+    return stack
+
+
+def test_status_with_a_dead_engine_is_degraded_and_names_it(engine_killed: Stack) -> None:
+    outcome = engine_killed.status()
+    assert (outcome.exit_code, outcome.envelope["status"]) == (6, "degraded")
+    checks = {check["name"]: check for check in outcome.envelope["data"]["checks"]}
+    assert checks["container engine"]["status"] == "failed"
+    assert checks["container engine"]["hint"].startswith("deployctl logs engine")
+    assert checks["frontend answers"]["status"] == "ok"
+
+
+def test_up_brings_a_dead_engine_back_and_leaves_the_frontend_alone(engine_killed: Stack) -> None:
+    before = engine_killed.identity()["webui"]
+    outcome = engine_killed.up()
+    assert outcome.data["changed"] is True
+    assert outcome.data["answer"]["text"].strip()
+    assert engine_killed.identity()["webui"] == before
