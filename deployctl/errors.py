@@ -62,7 +62,6 @@ CODES: dict[str, tuple[ExitCode, str]] = {
     "port-taken": (ExitCode.PREFLIGHT, "A port the stack needs is held by something else."),
     "memory-short": (ExitCode.PREFLIGHT, "The machine has less memory than the plan needs."),
     "disk-short": (ExitCode.PREFLIGHT, "The disk has less room than images and weights need."),
-    "gpu-missing": (ExitCode.PREFLIGHT, "The profile needs a GPU that is not there."),
     "arch-unsupported": (
         ExitCode.PREFLIGHT,
         "The profile does not run on this processor architecture.",

@@ -63,33 +63,31 @@ def _refuse_owned_flags(profile: Profile) -> None:
     for index, word in enumerate(profile.spec.engine.extra_args):
         flag = word.split("=", 1)[0]
         if flag in llama_cpp.OWNED_FLAGS:
-            path = f"engine.extra_args.{index}"
-            origin = profile.origins.get(path) or profile.origins.get("engine.extra_args")
-            raise DeployctlError(
+            fault = profile.fault(
+                f"engine.extra_args.{index}",
                 f"engine.extra_args names {flag}, which follows from other values of the profile.",
-                code="profile-invalid",
-                where=str(origin) if origin else profile.name,
-                hint="remove it there and set model.context, concurrency or model.sampling instead",
+                "remove it there and set model.context, concurrency or model.sampling instead",
             )
+            raise DeployctlError.of((fault,))
 
 
 # ── judgement ─────────────────────────────────────────────────────────────────────────────────
 
 
 def preflight(
-    plan: Plan, facts: HostFacts, *, running: bool, first: bool
+    plan: Plan, facts: HostFacts, *, running: bool, first: bool, again: str
 ) -> tuple[CheckResult, ...]:
     """Hold a plan against the host.
 
     ``running``: the stack itself is up and uses what it uses. ``first``: it never was, so that
-    images and weights are probably still to come.
+    images and weights are probably still to come. ``again``: the command line that led here.
     """
     return (
         _docker(facts),
         _architecture(plan, facts),
         _memory(plan, facts, running=running),
         *((_disk(plan, facts),) if first else ()),
-        *_ports(plan, facts),
+        *_ports(plan, facts, again),
     )
 
 
@@ -171,7 +169,7 @@ def _disk(plan: Plan, facts: HostFacts) -> CheckResult:
     return CheckResult(name="disk", status="ok", summary=seen)
 
 
-def _ports(plan: Plan, facts: HostFacts) -> tuple[CheckResult, ...]:
+def _ports(plan: Plan, facts: HostFacts, again: str) -> tuple[CheckResult, ...]:
     checks = []
     for service in plan.services:
         for port in service.ports:
@@ -188,7 +186,7 @@ def _ports(plan: Plan, facts: HostFacts) -> tuple[CheckResult, ...]:
                     summary=f"Port {number} ({service.name}) is held by {holder}.",
                     code="port-taken",
                     where=service.name,
-                    hint=f"deployctl up --profile {plan.profile} --set {key}={number + 1}",
+                    hint=f"{again} --set {key}={number + 1}",
                 )
             )
     return tuple(checks)

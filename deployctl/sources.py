@@ -94,7 +94,10 @@ def _file(text: str, rest: str) -> Source:
     path = rest
     if rest.startswith("//"):
         # The URL form of a path: an empty host, percent escapes.
-        url = urlsplit(text)
+        try:
+            url = urlsplit(text)
+        except ValueError as problem:
+            _refuse(text, f"it is not a URL ({problem})", meant="file:/path/to/FILE.gguf")
         if url.netloc not in ("", "localhost"):
             meant = f"file:/{url.netloc}{url.path}"
             _refuse(text, "a file of another machine cannot be used", meant=meant)

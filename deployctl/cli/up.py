@@ -49,11 +49,9 @@ def up(  # one parameter per option
     from deployctl.deploy.up import up as recipe
     from deployctl.deploy.world import UpRequest
 
-    again = "deployctl up" if profile == "auto" else f"deployctl up --profile {profile}"
-    session = Session.open("up", output, quiet=quiet, again=again)
-    world = session.world(stack)
     request = UpRequest(stack=stack, profile=profile, sets=tuple(set_ or ()), images=images.value)
-    report = recipe(world, request)
+    session = Session.open("up", output, quiet=quiet, again=request.again)
+    report = recipe(session.world(stack), request)
     return session.emit(report, text(report))
 
 

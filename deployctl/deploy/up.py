@@ -60,7 +60,7 @@ def up(world: World, request: UpRequest) -> UpReport:
         profile, choice = _profile(world, request)
         plan = planner.build_plan(profile)
         bundle = render(plan, world.catalog.templates_dir)
-        phase.text = _preflight(world, request.stack, plan)
+        phase.text = _preflight(world, request, plan)
     with space.lock(world.doing):
         images, weights = _obtain(run, plan, request.images)
         variables = _variables(space, plan, images, weights)
@@ -91,7 +91,7 @@ def _profile(world: World, request: UpRequest) -> tuple[Profile, planner.Choice 
     """Resolve the profile; for ``auto`` look at the host and the sources first."""
     if request.profile != AUTO:
         return world.resolve(request.profile, request.sets), None
-    profiles = [world.resolve(name, request.sets) for name in world.catalog.profile_names()]
+    profiles = [world.resolve(name, request.sets) for name in world.catalog.shipped_names()]
     offered = [p for p in profiles if p.spec.auto is not None]
     candidates = []
     for profile in offered:
@@ -121,13 +121,14 @@ def _host_ports(plan: Plan) -> tuple[int, int]:
     return webui, engine
 
 
-def _preflight(world: World, name: str, plan: Plan) -> str:
+def _preflight(world: World, request: UpRequest, plan: Plan) -> str:
     """Judge the plan by the host; raises every failed check at once."""
+    name = request.stack
     facts = world.facts(_host_ports(plan), own_project=name)
     states = () if facts.docker.problem else world.docker.containers(name)
     running = any(state.status == "running" for state in states)
     first = Workspace(world.home, name).manifest() is None
-    checks = planner.preflight(plan, facts, running=running, first=first)
+    checks = planner.preflight(plan, facts, running=running, first=first, again=request.again)
     for check in checks:
         if check.status == "warning":
             world.talk.warn(f"{check.summary}. {check.hint}")
@@ -224,7 +225,9 @@ def _start(
         project = stack.project(space, variables)
         stack.compose(world, project.check(), code="render-invalid", hint=_override_hint(space))
         hashes = stack.config_hashes(
-            stack.compose(world, project.hashes(), code="render-invalid", hint="").stdout
+            stack.compose(
+                world, project.hashes(), code="render-invalid", hint=_override_hint(space)
+            ).stdout
         )
         manifest = Manifest(
             profile=plan.profile,
@@ -267,7 +270,7 @@ def _credentials(space: Workspace, plan: Plan, webui: int, engine: int) -> str:
 
 def _override_hint(space: Workspace) -> str:
     if space.override is not None:
-        return f"look at {space.override}, then: deployctl up"
+        return f"look at {space.override}, then: deployctl up --stack {space.stack}"
     return "deployctl up --debug"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,15 @@ class UpRequest:
     profile: str
     sets: tuple[str, ...] = ()
     images: ImageMode = "auto"
+
+    @property
+    def again(self) -> str:
+        """The command line that asks for the same once more; what hints are made of."""
+        words = ["deployctl", "up"]
+        words += () if self.profile == AUTO else ("--profile", self.profile)
+        words += () if self.stack == DEFAULT_STACK else ("--stack", self.stack)
+        words += (word for value in self.sets for word in ("--set", value))
+        return shlex.join(words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ _HOST = r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?
 _REGISTRY = re.compile(rf"{_HOST}(?::[0-9]{{1,5}})?")
 _MIRROR = re.compile(rf"{_REGISTRY.pattern}(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*")
 
-_ALIASES = {name: DOCKER_HUB for name in ("index.docker.io", "registry-1.docker.io", "dockerhub")}
+_ALIASES = dict.fromkeys(("index.docker.io", "registry-1.docker.io", "dockerhub"), DOCKER_HUB)
 
 _FORM = "write one `registry: mirror` per line, for example `ghcr.io: mirror.example:5000/ghcr`"
 

@@ -25,8 +25,8 @@ def ask(host: str, timeout_s: float) -> Silence:
 
     Uses the proxies of this process's environment, but none for this machine itself.
     """
-    import requests  # noqa: PLC0415, TID251  # edge; slow to import, needed for pulls only
-    from requests import exceptions  # noqa: PLC0415, TID251
+    import requests  # noqa: TID251  # edge; slow to import, needed for pulls only
+    from requests import exceptions  # noqa: TID251
 
     session = requests.Session()
     session.trust_env = not is_loopback(host)

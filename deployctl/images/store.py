@@ -70,7 +70,7 @@ class ImageStore:
         ``buildx-missing``, ``mirrors-invalid``, ``docker-unreachable``. Ctrl-C and the first
         failure end everything that was started.
         """
-        from deployctl.deploy.world import ResolvedImage  # noqa: PLC0415  # it knows our port
+        from deployctl.deploy.world import ResolvedImage  # it knows our port
 
         got: dict[Image, _Got] = {}
         missing: list[Image] = []
@@ -101,7 +101,7 @@ class ImageStore:
 
     def _here(self, reference: str) -> bool:
         if self._docker is None:
-            from deployctl.dockerd import DockerDaemon  # noqa: PLC0415  # slow to import
+            from deployctl.dockerd import DockerDaemon  # slow to import
 
             self._docker = DockerDaemon()
         return self._docker.image_id(reference) is not None
@@ -126,7 +126,7 @@ class ImageStore:
         self, images: tuple[Image, ...], mode: ImageMode, progress: Progress
     ) -> Mapping[Image, _Got]:
         """Pull or build, one thread per image."""
-        from deployctl.images.build import side_by_side  # noqa: PLC0415  # see the class
+        from deployctl.images.build import side_by_side
 
         got: dict[Image, _Got] = {}
         stop = threading.Event()
@@ -140,9 +140,9 @@ class ImageStore:
         return got
 
     def _workshop(self, stop: Callable[[], bool], stack: ExitStack) -> Workshop:
-        from deployctl.images.puller import Puller  # noqa: PLC0415  # see the class
-        from deployctl.images.registry import ask  # noqa: PLC0415
-        from deployctl.images.workshop import Surroundings, Workshop  # noqa: PLC0415
+        from deployctl.images.puller import Puller
+        from deployctl.images.registry import ask
+        from deployctl.images.workshop import Surroundings, Workshop
 
         puller = Puller(
             runner=self._runner,
@@ -192,7 +192,7 @@ class ImageStore:
     def _build(
         self, workshop: Workshop, image: Image, say: Say, earlier: DeployctlError | None
     ) -> str:
-        from deployctl.images.workshop import with_reason  # noqa: PLC0415  # see the class
+        from deployctl.images.workshop import with_reason
 
         if image.recipe is None:
             raise DeployctlError(
@@ -210,7 +210,7 @@ class ImageStore:
 
 
 def _pull(puller: Puller, image: Image, say: Say) -> str:
-    from deployctl.images.puller import pull_hint  # noqa: PLC0415  # see the class
+    from deployctl.images.puller import pull_hint
 
     pull = puller.pull_for(image.service, image.reference)
     puller.fetch(pull, say, hint=pull_hint(recipe=image.recipe, reference=image.reference))

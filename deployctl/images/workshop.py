@@ -53,16 +53,16 @@ class Workshop:
 
     def build(self, recipe: Recipe, say: Say) -> None:
         """Build ``recipe``, its base first; see :meth:`Builder.build` and :func:`check_room`."""
+        say("waiting for the base image")
         with self._lock:
-            say("waiting for the base image")
             start = self._ensure_base(say) if recipe.on_base else recipe.starts_from
             builder, inputs = self._open(recipe)
         builder.build(recipe, inputs, start=start, say=say)
 
     def root_pull(self) -> Pull | None:
-        """What making the base may have to pull; ``None`` when the base is here."""
+        """What making the base may have to pull; ``None`` when nothing."""
         recipe = self._base_recipe()
-        if self.around.here(recipe.tag):
+        if self.around.here(recipe.tag) or self.around.here(recipe.starts_from):
             return None
         return self.around.puller.pull_for(BASE, recipe.starts_from)
 
@@ -117,28 +117,24 @@ class Workshop:
             say(f"base image: {text}")
 
         builder, inputs = self._open(recipe)
-        start = self._root(recipe, inputs, speak)
-        builder.build(recipe, inputs, start=start, say=speak)
-        return recipe.tag
-
-    def _root(self, recipe: Recipe, inputs: Inputs, say: Say) -> str:
-        """The Debian below the base: here, made earlier, pulled, or made now, in this order."""
-        around = self.around
-        maker = RootMaker(
-            runner=around.runner, environment=around.environment, suite=self._suite(recipe)
-        )
         pull = around.puller.pull_for(BASE, recipe.starts_from)
-        for name in (pull.known_as, maker.tag):
-            if around.here(name):
-                return name
-        try:
-            hint = pull_hint(recipe=None, reference=pull.reference)
-            around.puller.fetch(pull, say, hint=hint)
-        except DeployctlError as error:
-            if around.stop() or not recipe.starts_from.startswith("debian:"):
-                raise
-            return _make(maker, inputs, around.stop, say, instead_of=error)
-        return pull.known_as
+        maker = RootMaker(
+            runner=around.runner,
+            environment=around.environment,
+            recipe=recipe,
+            suite=self._suite(recipe),
+        )
+        if not around.here(pull.known_as):
+            try:
+                hint = pull_hint(recipe=None, reference=pull.reference)
+                around.puller.fetch(pull, speak, hint=hint)
+            except DeployctlError as error:
+                if around.stop() or not maker.possible:
+                    raise
+                _make(maker, inputs, around.stop, speak, instead_of=error)
+                return recipe.tag
+        builder.build(recipe, inputs, start=pull.known_as, say=speak)
+        return recipe.tag
 
     @staticmethod
     def _suite(recipe: Recipe) -> str:
@@ -153,10 +149,10 @@ def _make(
     say: Say,
     *,
     instead_of: DeployctlError,
-) -> str:
-    """Make the root; should that fail too, both reasons are told."""
+) -> None:
+    """Make the base without a registry; should that fail too, both reasons are told."""
     try:
-        return maker.make(inputs, say=say, stop=stop)
+        maker.make(inputs, say=say, stop=stop)
     except DeployctlError as error:
         raise with_reason(error, instead_of) from error
 

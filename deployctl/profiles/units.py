@@ -114,7 +114,7 @@ def _largest_exact(number: int, units: dict[str, int]) -> str:
 
 def _size_of_bare(number: float) -> str:
     """Guess the unit of a bare number: few are GiB, hundreds and thousands MiB, more are bytes."""
-    if number < 0.001 or number > MAX_SIZE:
+    if not 0.001 <= number <= MAX_SIZE:  # so that it catches NaN too
         return "12GiB"
     if number < 128:
         return format_size(round(number * 1024) << 20)

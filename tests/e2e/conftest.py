@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import evidence, machine
+from tests.e2e import browser, evidence, machine
+from tests.e2e.browser import Conversation
 from tests.e2e.product import Outcome, Product, Stack
 
 ROOT = Path(__file__).parents[2]
@@ -45,11 +46,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 # ── evidence ──────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[_STARTED] = time.time()
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[None]:
-    item.stash.setdefault(_STARTED, time.time())
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     report: pytest.TestReport = yield  # type: ignore[assignment]
     if report.failed and item.get_closest_marker("e2e"):
         evidence.keep(
@@ -59,12 +62,6 @@ def pytest_runtest_makereport(
             failure=f"{report.when}\n{report.longreprtext}",
         )
     return report  # type: ignore[return-value]
-
-
-@pytest.fixture
-def artifacts(request: pytest.FixtureRequest) -> Path:
-    """Where a test may leave what helps to understand its failure."""
-    return ROOT / "artifacts" / evidence.folder_name(request.node.nodeid)
 
 
 # ── the product ───────────────────────────────────────────────────────────────────────────────
@@ -99,28 +96,35 @@ def new_stack(product: Product) -> Iterator[Callable[[str], Stack]]:
     assert left == [], "the tests left something behind"
 
 
+def _to_terminal(line: str) -> None:
+    sys.stderr.write(line)
+    sys.stderr.flush()
+
+
 @pytest.fixture(scope="session")
-def cold(new_stack: Callable[[str], Stack], request: pytest.FixtureRequest) -> tuple[Stack, Outcome]:
+def cold(
+    new_stack: Callable[[str], Stack], request: pytest.FixtureRequest
+) -> tuple[Stack, Outcome]:
     """The first ``up`` of all, in words, its progress on the terminal: it may build the images."""
     stack = new_stack("cold")
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         sys.stderr.write(f"\n$ deployctl {' '.join(stack.up_words)}\n")
         running = stack.product.start(*stack.up_words, patience_s=COLD_PATIENCE_S)
-        outcome = running.finish(on_line=sys.stderr.write)
+        outcome = running.finish(on_line=_to_terminal)
     return stack, outcome
 
 
 @pytest.fixture(scope="session")
 def images(cold: tuple[Stack, Outcome]) -> None:
     """From here on images and weights are warm."""
-    stack, outcome = cold
+    _, outcome = cold
     assert outcome.exit_code == 0, str(outcome)
 
 
 @pytest.fixture(scope="session")
 def first_up(new_stack: Callable[[str], Stack], images: None) -> tuple[Stack, Outcome]:
-    """The stack that most scenarios only look at, and what bringing it up for the first time said."""
+    """The stack that most scenarios only look at, and what its first ``up`` said."""
     stack = new_stack("main")
     return stack, stack.up()
 
@@ -139,3 +143,20 @@ def stack(first_up: tuple[Stack, Outcome]) -> Stack:
             what=f"{service} healthy",
         )
     return found
+
+
+@pytest.fixture(scope="session")
+def conversation(stack: Stack) -> Conversation:
+    """One question in the chat window, asked by a real browser, and its answer."""
+    executable = browser.program()
+    question = "Name one colour of the rainbow, please."
+    sheet = stack.credentials()
+    before = stack.engine_counter("llamacpp:prompt_tokens_total")
+    with browser.opened(executable, screenshot=ROOT / "artifacts" / "browser.png") as page:
+        browser.sign_in(page, sheet["chat window"], sheet["email"], sheet["password"])
+        answer = browser.ask(page, question)
+    return Conversation(
+        question=question,
+        answer=answer,
+        prompt_tokens=stack.engine_counter("llamacpp:prompt_tokens_total") - before,
+    )

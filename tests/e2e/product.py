@@ -242,7 +242,9 @@ class Stack:
 
     def engine_counter(self, name: str) -> float:
         """One of the engine's own counters, e.g. ``llamacpp:prompt_tokens_total``."""
-        text = machine.http("GET", f"{self.engine}/metrics", token=self.credentials()["API key"]).text
+        text = machine.http(
+            "GET", f"{self.engine}/metrics", token=self.credentials()["API key"]
+        ).text
         (value,) = (row.split()[1] for row in text.splitlines() if row.startswith(f"{name} "))
         return float(value)
 

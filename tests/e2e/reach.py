@@ -64,4 +64,4 @@ def outcome(way: Callable[[str], bool], address: str) -> dict[str, object]:
 
 if __name__ == "__main__":
     ways = (tcp, dns_over_udp, dns_over_tcp, ping)
-    print(json.dumps({way.__name__: outcome(way, sys.argv[1]) for way in ways}))
+    sys.stdout.write(json.dumps({way.__name__: outcome(way, sys.argv[1]) for way in ways}))

@@ -18,9 +18,14 @@ DNS_PORT = 53
 ANSWER = "192.0.2.53"
 
 
+def note(seen: object) -> None:
+    sys.stdout.write(json.dumps(seen) + "\n")
+    sys.stdout.flush()
+
+
 def note_packets() -> None:
     wire = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
-    print(json.dumps({"listening": True}), flush=True)
+    note({"listening": True})
     while True:
         packet, address = wire.recvfrom(65535)
         if address[2] == socket.PACKET_OUTGOING:  # type: ignore[attr-defined,unused-ignore]
@@ -30,7 +35,7 @@ def note_packets() -> None:
         has_ports = protocol in (socket.IPPROTO_TCP, socket.IPPROTO_UDP)
         port = struct.unpack("!H", packet[header + 2 : header + 4])[0] if has_ports else None
         seen = {"source": socket.inet_ntoa(packet[12:16]), "protocol": protocol, "port": port}
-        print(json.dumps(seen), flush=True)
+        note(seen)
 
 
 def dns_answer(query: bytes) -> bytes:

@@ -13,7 +13,12 @@ CHAT = {"model": "smollm2-135m", "messages": [{"role": "user", "content": "Hello
 @pytest.mark.parametrize("token", [None, "wrong", ""], ids=["no key", "wrong key", "empty key"])
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/v1/models"), ("POST", "/v1/chat/completions"), ("GET", "/metrics"), ("GET", "/props")],
+    [
+        ("GET", "/v1/models"),
+        ("POST", "/v1/chat/completions"),
+        ("GET", "/metrics"),
+        ("GET", "/props"),
+    ],
 )
 def test_the_engine_refuses_who_has_not_its_key(
     stack: Stack, method: str, path: str, token: str | None

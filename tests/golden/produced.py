@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 from deployctl.catalog import Catalog
-from deployctl.profiles.resolve import resolve
-
 from deployctl.errors import CODES, ExitCode
 from deployctl.planner import build_plan
+from deployctl.profiles.resolve import resolve
 from deployctl.profiles.schema import json_schema
 from deployctl.render import render, variables_of
 

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -146,7 +147,7 @@ def test_changes_are_told_once() -> None:
         ({"oom_killed": True}, "was killed because it needed more memory than its limit"),
     ],
 )
-def test_trouble(changes: dict[str, object], said: str | None) -> None:
+def test_trouble(changes: dict[str, Any], said: str | None) -> None:
     assert trouble(container("engine", **changes)) == said
 
 

@@ -97,7 +97,9 @@ def sdist_links(index: str, name: str, version: str) -> Iterator[str]:
         links = Links()
         links.feed(body.decode())
         hrefs = links.hrefs
-    wanted = re.compile(rf"{re.sub('[-_.]+', '[-_.]', project)}-{re.escape(version)}\.tar\.gz$", re.I)
+    wanted = re.compile(
+        rf"{re.sub('[-_.]+', '[-_.]', project)}-{re.escape(version)}\.tar\.gz$", re.I
+    )
     for href in hrefs:
         url = urllib.parse.urljoin(page, href)
         if wanted.search(urllib.parse.urlsplit(url).path):
