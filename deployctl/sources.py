@@ -96,8 +96,8 @@ def _file(text: str, rest: str) -> Source:
         # The URL form of a path: an empty host, percent escapes.
         try:
             url = urlsplit(text)
-        except ValueError as problem:
-            _refuse(text, f"it is not a URL ({problem})", meant="file:/path/to/FILE.gguf")
+        except ValueError as error:
+            _refuse(text, f"it is not a URL ({error})", meant="file:/path/to/FILE.gguf")
         if url.netloc not in ("", "localhost"):
             meant = f"file:/{url.netloc}{url.path}"
             _refuse(text, "a file of another machine cannot be used", meant=meant)

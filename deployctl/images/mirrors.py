@@ -40,9 +40,10 @@ def mirrors_file(environment: Mapping[str, str]) -> Path:
     """Where the map is looked for: in ``DEPLOYCTL_HOME``, else in the XDG configuration folder."""
     if own := environment.get("DEPLOYCTL_HOME"):
         return Path(own).expanduser().absolute() / FILE
-    base = environment.get("XDG_CONFIG_HOME") or str(
-        Path(environment.get("HOME", "~")).expanduser() / ".config"
-    )
+    # The base directory specification: a relative path there counts as absent.
+    base = environment.get("XDG_CONFIG_HOME", "")
+    if not base.startswith("/"):
+        base = str(Path(environment.get("HOME", "~")).expanduser() / ".config")
     return Path(base) / "deployctl" / FILE
 
 
@@ -79,35 +80,39 @@ def parse_mirrors(text: str, file: str) -> tuple[dict[str, str], tuple[Fault, ..
     """The map in ``text``, and what is wrong with its lines, in order."""
     lines = text.replace("\r\n", "\n").split("\n")
     mirrors: dict[str, str] = {}
-    first: dict[str, int] = {}
+    written: dict[str, int] = {}
     faults: list[Fault] = []
     for number, line in enumerate(lines, 1):
         if _BLANK.fullmatch(line):
             continue
-        found = _ENTRY.fullmatch(line)
-        if found is None:
-            at = Origin(file=file, line=number, column=len(line) - len(line.lstrip()) + 1)
-            faults.append(_fault(at, lines, f"{quoted(line.strip())} is not an entry.", _FORM))
-            continue
-        key, mirror = found["key"], found["value"]
-        wrong = _wrong_registry(key) or _wrong_mirror(mirror)
-        if key in first:
-            wrong = (f"{quoted(key)} is written twice; the first is on line {first[key]}.",
-                     "keep one of the two")  # fmt: skip
-        if wrong:
-            column = found.start(
-                "value" if not _wrong_registry(key) and key not in first else "key"
-            )
+        entry = _ENTRY.fullmatch(line)
+        wrong = _wrong(line, entry, written)
+        if wrong is not None:
+            column, sentence, hint = wrong
             at = Origin(file=file, line=number, column=column + 1)
-            faults.append(_fault(at, lines, *wrong))
-            continue
-        first[key] = number
-        mirrors[key] = mirror
+            faults.append(fault(at, lines, sentence, hint, code="mirrors-invalid"))
+        elif entry is not None:
+            mirrors[entry["key"]] = entry["value"]
+            written[entry["key"]] = number
     return mirrors, tuple(faults)
 
 
-def _fault(at: Origin, lines: list[str], message: str, hint: str) -> Fault:
-    return fault(at, lines, message, hint, code="mirrors-invalid")
+def _wrong(
+    line: str, entry: re.Match[str] | None, written: Mapping[str, int]
+) -> tuple[int, str, str] | None:
+    """What is wrong with a line: the column (from 0), a sentence, and the edit to make."""
+    if entry is None:
+        column = len(line) - len(line.lstrip())
+        return column, f"{quoted(line.strip())} is not an entry of a mirror map.", _FORM
+    key, value = entry["key"], entry["value"]
+    if wrong := _wrong_registry(key):
+        return entry.start("key"), *wrong
+    if key in written:
+        sentence = f"{quoted(key)} is written twice; the first is on line {written[key]}."
+        return entry.start("key"), sentence, "keep one of the two"
+    if wrong := _wrong_mirror(value):
+        return entry.start("value"), *wrong
+    return None
 
 
 def _wrong_registry(key: str) -> tuple[str, str] | None:

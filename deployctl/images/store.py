@@ -92,12 +92,24 @@ class ImageStore:
 
     def _find(self, image: Image, mode: ImageMode) -> str | None:
         """The name under which an image is here, if the mode may use it."""
-        if mode != "build" and self._here(image.reference):
-            return image.reference
+        if mode != "build":
+            for name in self._names(image):
+                if self._here(name):
+                    return name
         if mode != "pull" and image.recipe is not None:
             tag = self._recipe(image.recipe).tag
             return tag if self._here(tag) else None
         return None
+
+    def _names(self, image: Image) -> tuple[str, ...]:
+        """The names its pull may have left here: a digest keeps the name of the mirror."""
+        if "@" not in image.reference:
+            return (image.reference,)
+        from deployctl.images.mirrors import mirrors_file, read_mirrors
+        from deployctl.images.pull import pull_for
+
+        mirrors = read_mirrors(mirrors_file(self._environment))
+        return image.reference, pull_for(image.service, image.reference, mirrors).source
 
     def _here(self, reference: str) -> bool:
         if self._docker is None:
