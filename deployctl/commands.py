@@ -20,28 +20,43 @@ class Project:
     folder: Path
     variables: tuple[tuple[str, str], ...]
     override: bool
+    rendered: bool = True  # whether the files are there; without them Compose goes by its labels
 
-    def _command(self, *words: str, label: str, timeout_s: float) -> Command:
-        files = ["--file", str(self.folder / "compose.yaml")]
+    def _command(
+        self, *words: str, label: str, timeout_s: float, file: str = "compose.yaml"
+    ) -> Command:
+        files = ["--project-directory", str(self.folder), "--file", str(self.folder / file)]
         if self.override:
             files += ["--file", str(self.folder / "compose.override.yaml")]
         argv: tuple[str, ...] = ("docker", "compose", "--project-name", self.name)
-        argv += ("--project-directory", str(self.folder), *files, *words)
+        # Without --file Compose looks for one in the working folder and above: there is none in /.
+        argv += (*files, *words) if self.rendered else words
         return Command(
             argv=argv,
             label=label,
             timeout_s=timeout_s,
-            cwd=self.folder,
+            cwd=self.folder if self.rendered else Path("/"),
             env=(*self.variables, ("COMPOSE_PROFILES", ""), ("COMPOSE_ANSI", "never")),
         )
 
-    def check(self) -> Command:
-        """Validate the files, the operator's override included; needs no daemon."""
-        return self._command("config", "--quiet", label="check the stack's files", timeout_s=60)
+    def check(self, file: str) -> Command:
+        """Validate a file of the folder together with the operator's override; needs no daemon.
 
-    def hashes(self) -> Command:
-        """Print ``service hash`` per line: the hash Compose labels its containers with."""
-        return self._command("config", "--hash", "*", label="hash the stack", timeout_s=60)
+        Prints ``service hash`` per line: the hash Compose labels its containers with.
+        """
+        words = ("config", "--hash", "*")
+        return self._command(*words, label="check the stack's files", timeout_s=60, file=file)
+
+    def own(self, service: str, path: str, *, user: str) -> Command:
+        """Give everything below ``path`` of a service to ``user``, by one short-lived container.
+
+        It is root with the right to change owners and with no other. It leaves a file behind:
+        Docker fills an empty volume from the image, owners included, at every new container.
+        """
+        script = 'touch "$1/.deployctl" && chown -R "$0" "$1"'
+        rights = ("--user", "0:0", "--cap-add", "CHOWN", "--entrypoint", "sh")
+        words = ("run", "--rm", "--no-deps", "--no-TTY", *rights, service, "-c", script, user, path)
+        return self._command(*words, label="hand over the data volume", timeout_s=120)
 
     def up(self) -> Command:
         """Create or change containers until they are as the files say; returns once started."""

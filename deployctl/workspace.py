@@ -174,6 +174,17 @@ class Workspace:
             return None
         return StackSecrets(**{name: Secret(kept[name]) for name in _SECRET_NAMES})
 
+    @contextlib.contextmanager
+    def staged(self, bundle: Bundle) -> Iterator[str]:
+        """Put the rendered stack beside the live one for a while; yields its file name."""
+        self.ensure()
+        name = "compose.next.yaml"
+        _write(self.folder / name, bundle.text("compose.yaml"), 0o600)
+        try:
+            yield name
+        finally:
+            (self.folder / name).unlink(missing_ok=True)
+
     def write(self, bundle: Bundle, variables: tuple[tuple[str, str], ...]) -> None:
         """Put the rendered files and their ``.env`` (0600) into the folder, each atomically."""
         self.ensure()

@@ -202,6 +202,7 @@ class FakeImages:
     """Has every image, unless told to fail."""
 
     error: DeployctlError | None = None
+    built: bool = True
 
     def obtain(
         self, images: tuple[Image, ...], *, mode: ImageMode, progress: Progress
@@ -209,7 +210,12 @@ class FakeImages:
         if self.error:
             raise self.error
         return tuple(
-            ResolvedImage(service=image.service, reference=image.reference, source="local")
+            ResolvedImage(
+                service=image.service,
+                reference=image.reference,
+                source="local",
+                built=self.built,
+            )
             for image in images
         )
 

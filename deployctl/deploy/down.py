@@ -18,7 +18,7 @@ def down(world: World, name: str, *, volumes: bool) -> DownReport:
         removed = tuple(state.service for state in world.docker.containers(name))
         stack.compose(
             world,
-            stack.project(space).down(volumes=volumes),
+            stack.as_found(space).down(volumes=volumes),
             code="compose-failed",
             hint=f"deployctl status --stack {name}",
             on_line=lambda line: phase(line.strip()),

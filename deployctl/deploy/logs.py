@@ -38,7 +38,7 @@ def logs(
             )
     stack.compose(
         world,
-        stack.project(space).logs(*services, follow=follow, tail=tail),
+        stack.as_found(space).logs(*services, follow=follow, tail=tail),
         code="compose-failed",
         hint=f"deployctl status --stack {name}",
         on_line=on_line,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from deployctl.commands import Project
 from deployctl.deploy.world import World
@@ -23,6 +24,11 @@ def project(space: Workspace, variables: tuple[tuple[str, str], ...] = ()) -> Pr
         variables=variables,
         override=space.override is not None,
     )
+
+
+def as_found(space: Workspace) -> Project:
+    """The project as it lies there: by its files, or by its labels where they are gone."""
+    return replace(project(space), rendered=(space.folder / "compose.yaml").is_file())
 
 
 def endpoints(space: Workspace, served_name: str, webui_port: int, engine_port: int) -> Endpoints:

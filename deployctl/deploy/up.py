@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from deployctl import planner
 from deployctl.deploy import stack
+from deployctl.deploy.start import Wanted, host_ports, start
 from deployctl.deploy.world import AUTO, ImageMode, ResolvedImage, UpReport, UpRequest, World
 from deployctl.errors import DeployctlError, Fault
-from deployctl.model import Answer, Bundle, PhaseResult, Plan, Weights
+from deployctl.model import Answer, PhaseResult, Plan, Weights
 from deployctl.readiness import Probe, probe_engine, probe_frontend, prove, trouble, wait
-from deployctl.render import image_variable, render
-from deployctl.workspace import ADMIN_EMAIL, Manifest, Workspace
+from deployctl.render import render
+from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,11 +64,19 @@ def up(world: World, request: UpRequest) -> UpReport:
         phase.text = _preflight(world, request, plan)
     with space.lock(world.doing):
         images, weights = _obtain(run, plan, request.images)
-        variables = _variables(space, plan, images, weights)
-        changed, before = _start(run, space, plan, bundle, variables, images, choice is not None)
-        answer = _prove(run, space, plan, before)
+        with run.phase("start") as phase:
+            wanted = Wanted(
+                plan=plan,
+                bundle=bundle,
+                images=images,
+                weights=weights,
+                automatic=choice is not None,
+            )
+            started = start(world, phase.progress, space, wanted)
+            phase.text = started.summary
+        answer = _prove(run, space, plan, started.restarts_before)
         _remember_proof(space)
-    at = stack.endpoints(space, plan.served_name, *_host_ports(plan))
+    at = stack.endpoints(space, plan.served_name, *host_ports(plan))
     return UpReport(
         stack=request.stack,
         profile=plan.profile,
@@ -78,7 +87,7 @@ def up(world: World, request: UpRequest) -> UpReport:
         webui_url=at.webui,
         engine_url=f"{at.engine}/v1",
         credentials_file=space.credentials_file,
-        changed=changed,
+        changed=started.changed,
         images=images,
         weights=weights,
         answer=answer,
@@ -116,15 +125,10 @@ def _reachable(world: World, candidates: list[planner.Candidate]) -> Mapping[str
         return dict(answers)
 
 
-def _host_ports(plan: Plan) -> tuple[int, int]:
-    webui, engine = (plan.service(name).ports[0].host_port for name in ("webui", "engine"))
-    return webui, engine
-
-
 def _preflight(world: World, request: UpRequest, plan: Plan) -> str:
     """Judge the plan by the host; raises every failed check at once."""
     name = request.stack
-    facts = world.facts(_host_ports(plan), own_project=name)
+    facts = world.facts(host_ports(plan), own_project=name)
     states = () if facts.docker.problem else world.docker.containers(name)
     running = any(state.status == "running" for state in states)
     first = Workspace(world.home, name).manifest() is None
@@ -184,100 +188,10 @@ def _weights(run: _Run, plan: Plan) -> Weights:
     return weights
 
 
-def _variables(
-    space: Workspace, plan: Plan, images: tuple[ResolvedImage, ...], weights: Weights
-) -> tuple[tuple[str, str], ...]:
-    """Everything the rendered files leave open: images, the model file, the secrets."""
-    secrets = space.secrets()
-    by_service = {image.service: image.reference for image in images}
-    return (
-        *((image_variable(s).name, by_service[s.name]) for s in plan.services),
-        ("DEPLOYCTL_MODEL", str(weights.path)),
-        ("DEPLOYCTL_ENGINE_KEY", secrets.engine_key.reveal()),
-        ("DEPLOYCTL_WEBUI_SECRET", secrets.webui_secret.reveal()),
-        ("DEPLOYCTL_ADMIN_EMAIL", ADMIN_EMAIL),
-        ("DEPLOYCTL_ADMIN_PASSWORD", secrets.admin_password.reveal()),
-    )
-
-
-def _start(
-    run: _Run,
-    space: Workspace,
-    plan: Plan,
-    bundle: Bundle,
-    variables: tuple[tuple[str, str], ...],
-    images: tuple[ResolvedImage, ...],
-    automatic: bool,  # noqa: FBT001  # recorded, not a switch
-) -> tuple[bool, Mapping[str, int]]:
-    """Write the files and start what is not as they say. Returns (changed, restarts before)."""
-    world = run.world
-    with run.phase("start") as phase:
-        fingerprint = space.fingerprint(bundle, variables)
-        states = world.docker.containers(space.stack)
-        before = {state.id: state.restarts for state in states}
-        kept = space.manifest()
-        if kept and kept.fingerprint == fingerprint and stack.as_applied(kept, states):
-            phase.text = "nothing to do"
-            return False, before
-        space.write(bundle, variables)
-        webui, engine = _host_ports(plan)
-        space.write_credentials(_credentials(space, plan, webui, engine))
-        project = stack.project(space, variables)
-        stack.compose(world, project.check(), code="render-invalid", hint=_override_hint(space))
-        hashes = stack.config_hashes(
-            stack.compose(
-                world, project.hashes(), code="render-invalid", hint=_override_hint(space)
-            ).stdout
-        )
-        manifest = Manifest(
-            profile=plan.profile,
-            automatic=automatic,
-            model=plan.model,
-            served_name=plan.served_name,
-            fingerprint=fingerprint,
-            webui_port=webui,
-            engine_port=engine,
-            images={image.service: image.reference for image in images},
-            image_sources={image.service: image.source for image in images},
-            hashes=hashes,
-            proved=False,
-        )
-        space.save_manifest(manifest)
-        stack.compose(
-            world,
-            project.up(),
-            code="compose-failed",
-            hint=f"deployctl status --stack {space.stack}",
-            on_line=lambda line: phase.progress(line.strip()),
-        )
-        phase.text = f"{len(plan.services)} containers in {space.folder}"
-        return True, before
-
-
-def _credentials(space: Workspace, plan: Plan, webui: int, engine: int) -> str:
-    """The sheet the operator signs in with."""
-    secrets = space.secrets()
-    return (
-        f"# How to reach stack {space.stack}. Readable by you alone; keep it so.\n"
-        f"chat window:    http://{stack.LOOPBACK}:{webui}\n"
-        f"email:          {ADMIN_EMAIL}\n"
-        f"password:       {secrets.admin_password.reveal()}\n\n"
-        f"OpenAI API:     http://{stack.LOOPBACK}:{engine}/v1\n"
-        f"API key:        {secrets.engine_key.reveal()}\n"
-        f"model:          {plan.served_name}\n"
-    )
-
-
-def _override_hint(space: Workspace) -> str:
-    if space.override is not None:
-        return f"look at {space.override}, then: deployctl up --stack {space.stack}"
-    return "deployctl up --debug"
-
-
 def _prove(run: _Run, space: Workspace, plan: Plan, before: Mapping[str, int]) -> Answer:
     """Wait for engine and frontend, then ask a question through the UI."""
     world = run.world
-    at = stack.endpoints(space, plan.served_name, *_host_ports(plan))
+    at = stack.endpoints(space, plan.served_name, *host_ports(plan))
     look = _watch(world, space.stack, before)
     waits: tuple[tuple[str, str, Callable[[], Probe], int], ...] = (
         ("engine ready", "engine", lambda: probe_engine(world.http, at), plan.deadlines.engine_s),

@@ -46,6 +46,7 @@ class ResolvedImage:
     service: str
     reference: str
     source: Literal["local", "pull", "build"]
+    built: bool  # here, from packages, now or earlier; else it is the registry's
 
 
 class Images(Protocol):

@@ -60,11 +60,11 @@ _APT_KEYS = re.compile(r"Acquire::(https?::(proxy|timeout)|check-|retries|forcei
 class Inputs:
     """What is handed to every build: the secrets' files by id, and the proxies.
 
-    ``host_apt_conf`` is apt's configuration for tools that run outside of a build.
+    ``apt_proxies`` are what apt alone is told to use on this machine, as variables.
     """
 
     secrets: Mapping[str, Path]
-    host_apt_conf: Path | None
+    apt_proxies: tuple[tuple[str, str], ...]
     proxies: tuple[tuple[str, str], ...]
     host_network: bool  # something is on this machine's own loopback
 
@@ -90,14 +90,13 @@ def gather_inputs(
     """
     pip = pip_settings(runner, environment)
     ca = ca_text(environment, pip.get("cert", ""), root)
-    sources = one_line(debian_sources(apt_sources(root), suite))
     reach = apt_conf(runner)
+    sources = one_line(debian_sources(apt_sources(root), suite), lenient(reach))
     texts = {
         "pip": pip_text(pip),
         "ca": ca,
         "apt_sources": sources,
         "apt_conf": reach + build_apt_conf(sources=bool(sources), ca=bool(ca)),
-        "host_apt_conf": reach,
     }
     proxies = tuple(
         (name, environment[name])
@@ -109,7 +108,7 @@ def gather_inputs(
         files = {name: _private(Path(folder) / name, text) for name, text in texts.items() if text}
         addresses = "\n".join((texts["pip"], sources, reach, *(value for _, value in proxies)))
         yield Inputs(
-            host_apt_conf=files.pop("host_apt_conf", None),
+            apt_proxies=apt_proxies(reach),
             secrets=files,
             proxies=proxies,
             host_network=_names_loopback(addresses),
@@ -243,12 +242,12 @@ def _suite_like(name: str, suite: str) -> str:
     return f"{suite}{dash}{pocket}"
 
 
-def one_line(sources: tuple[AptSource, ...]) -> str:
+def one_line(sources: tuple[AptSource, ...], more: tuple[tuple[str, str], ...] = ()) -> str:
     """The sources in apt's one-line format: the only one it reads from a file of any name."""
     lines = []
     for source in sources:
         options = " ".join(
-            f"{key.lower()}={value.replace(' ', ',')}" for key, value in source.options
+            f"{key.lower()}={value.replace(' ', ',')}" for key, value in (*source.options, *more)
         )
         lines += [
             f"deb [{options}] {uri} {suite} {' '.join(source.components)}"
@@ -270,6 +269,18 @@ def build_apt_conf(*, sources: bool, ca: bool) -> str:
     if ca:
         lines.append(f'Acquire::https::CaInfo "{folder}/ca";')
     return "".join(f"{line}\n" for line in lines)
+
+
+def lenient(conf: str) -> tuple[tuple[str, str], ...]:
+    """Settings on stale mirrors as options of a source, for tools that read sources only."""
+    off = re.findall(r'^Acquire::(Check-(?:Valid-Until|Date)) "(?:false|no|0)";', conf, re.M)
+    return tuple((name, "no") for name in dict.fromkeys(off))
+
+
+def apt_proxies(conf: str) -> tuple[tuple[str, str], ...]:
+    """The proxies that apt is told to use, as variables, for tools that read no apt.conf."""
+    found = re.findall(r'^Acquire::(https?)::Proxy "(https?://[^"]+)";', conf, re.M | re.I)
+    return tuple((f"{scheme.lower()}_proxy", url) for scheme, url in found)
 
 
 def apt_conf(runner: StoppableRunner) -> str:

@@ -16,6 +16,9 @@ from deployctl.errors import DeployctlError
 #: Every image that is built from packages starts from this recipe's.
 BASE = "base"
 
+#: What the names of images built here begin with.
+BUILT_HERE = "deployctl/"
+
 #: Room a build needs when its Dockerfile does not say.
 _USUAL_BYTES = 2_000_000_000
 
@@ -45,7 +48,7 @@ class Recipe:
     @property
     def tag(self) -> str:
         """What the built image is called here: it exists only if exactly this was built."""
-        return f"deployctl/{self.name}:{self.digest[:16]}"
+        return f"{BUILT_HERE}{self.name}:{self.digest[:16]}"
 
     @property
     def on_base(self) -> bool:
@@ -54,7 +57,7 @@ class Recipe:
 
 
 def _is_base(start: str) -> bool:
-    return start.partition(":")[0] == f"deployctl/{BASE}"
+    return start.partition(":")[0] == f"{BUILT_HERE}{BASE}"
 
 
 def load_recipe(images: Path, name: str, *, root: Path = Path("/")) -> Recipe:

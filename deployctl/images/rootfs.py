@@ -75,15 +75,14 @@ class RootMaker:
     def _make_command(self, archive: Path, inputs: Inputs) -> Command:
         # Outside of Debian there are no sources to hand on: mmdebstrap knows the public ones.
         sources = str(inputs.secrets.get("apt_sources") or "")
-        conf = str(inputs.host_apt_conf or "")
         root = rights(self.runner, self.environment, os.geteuid()) == "root"
         prefix = () if root else ("sudo", "-n", "--preserve-env=http_proxy,https_proxy,no_proxy")
-        script = (str(self.recipe.folder / SCRIPT), sources, self.suite, conf)
+        script = (str(self.recipe.folder / SCRIPT), sources, self.suite, str(archive))
         return Command(
-            argv=(*prefix, "sh", "-c", 'sh "$1" "$2" "$3" "$4" >"$5"', "sh", *script, str(archive)),
+            argv=(*prefix, "sh", "-c", 'sh "$1" "$2" "$3" >"$4"', "sh", *script),
             label=SCRIPT,
             timeout_s=_MAKE_TIMEOUT_S,
-            env=inputs.proxies,
+            env=(*inputs.apt_proxies, *inputs.proxies),
         )
 
     def _import_command(self, archive: Path) -> Command:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from deployctl.errors import DeployctlError, Fault
 from deployctl.images.board import Board, Say
-from deployctl.images.recipes import Recipe, load_recipe
+from deployctl.images.recipes import BUILT_HERE, Recipe, load_recipe
 from deployctl.model import Image, Progress
 from deployctl.runner import StoppableRunner
 
@@ -84,7 +84,12 @@ class ImageStore:
         if missing:
             got |= self._get(tuple(missing), mode, progress)
         return tuple(
-            ResolvedImage(service=image.service, reference=got[image][0], source=got[image][1])
+            ResolvedImage(
+                service=image.service,
+                reference=got[image][0],
+                source=got[image][1],
+                built=got[image][0].startswith(BUILT_HERE),
+            )
             for image in images
         )
 

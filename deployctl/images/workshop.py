@@ -45,6 +45,7 @@ class Workshop:
     around: Surroundings
     stack: ExitStack
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _base_lock: threading.Lock = field(default_factory=threading.Lock)
     _base: str | DeployctlError = ""
     _builder: Builder | None = None
     _docker: DockerFacts | None = None
@@ -53,10 +54,12 @@ class Workshop:
 
     def build(self, recipe: Recipe, say: Say) -> None:
         """Build ``recipe``, its base first; see :meth:`Builder.build` and :func:`check_room`."""
-        say("waiting for the base image")
-        with self._lock:
-            start = self._ensure_base(say) if recipe.on_base else recipe.starts_from
-            builder, inputs = self._open(recipe)
+        builder, inputs = self._open(recipe)
+        start = recipe.starts_from
+        if recipe.on_base:
+            say("waiting for the base image")
+            with self._base_lock:
+                start = self._ensure_base(say)
         builder.build(recipe, inputs, start=start, say=say)
 
     def root_pull(self) -> Pull | None:
@@ -70,22 +73,28 @@ class Workshop:
         return load_recipe(self.around.images_dir, BASE, root=self.around.root)
 
     def _open(self, recipe: Recipe) -> tuple[Builder, Inputs]:
-        """Look at Docker and the machine once, and claim room on the disk. Under the lock."""
+        """Look at Docker and the machine once, and claim room on the disk for this recipe."""
         around = self.around
-        if self._docker is None:
-            self._docker = gather_docker(around.runner, around.environment)
-        if self._docker.problem is None and self._docker.buildx_version is None:
-            raise buildx_missing()
-        self._claimed = (*self._claimed, recipe)
-        check_room(self._claimed, self._docker)
-        if self._builder is None:
-            self._builder = Builder(
-                runner=around.runner,
-                stop=around.stop,
-                now=around.now,
-                instance=_instance(around.runner, around.environment),
-            )
-        return self._builder, self._ensure_inputs()
+        with self._lock:
+            if self._docker is None:
+                self._docker = gather_docker(around.runner, around.environment)
+            if self._docker.problem is None and self._docker.buildx_version is None:
+                raise buildx_missing()
+            self._claimed = (*self._claimed, recipe)
+            check_room(self._claimed, self._docker)
+            if self._builder is None:
+                self._builder = Builder(
+                    runner=around.runner,
+                    stop=around.stop,
+                    now=around.now,
+                    instance=_instance(around.runner, around.environment),
+                )
+            return self._builder, self._ensure_inputs()
+
+    def _close(self, recipe: Recipe) -> None:
+        """Give the claim back: what a finished build needs is missing on the disk already."""
+        with self._lock:
+            self._claimed = tuple(claimed for claimed in self._claimed if claimed != recipe)
 
     def _ensure_inputs(self) -> Inputs:
         if self._inputs is None:
@@ -97,10 +106,11 @@ class Workshop:
         return self._inputs
 
     def _ensure_base(self, say: Say) -> str:
-        """The tag of the base image, made by whoever comes first. Under the lock."""
+        """The tag of the base image, made by whoever comes first."""
         if not self._base:
             try:
                 self._base = self._make_base(say)
+                self._close(self._base_recipe())
             except DeployctlError as error:
                 self._base = error
         if isinstance(self._base, DeployctlError):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PORT = 8080
 VOLUME = "webui-data"
-_DATA = "/app/backend/data"
+DATA = "/app/backend/data"
 
 #: One check is a fresh Python; it asks /ready because /health says yes before the database is up.
 _CHECK = (
@@ -29,7 +29,7 @@ def service(spec: ProfileSpec) -> Service:
         image=Image(service="webui", reference=spec.frontend.image, recipe="open-webui"),
         environment=(*_connection(), *_access(), *_behaviour(spec), *_quiet()),
         ports=(Port(address="127.0.0.1", host_port=spec.ports.webui, container_port=PORT),),
-        mounts=(Mount(kind="volume", source=VOLUME, target=_DATA, read_only=False),),
+        mounts=(Mount(kind="volume", source=VOLUME, target=DATA, read_only=False),),
         tmpfs=(Tmpfs(target="/tmp", size_bytes=256 * 1024**2),),  # noqa: S108  # in the container
         memory_bytes=spec.frontend.memory,
         healthcheck=Healthcheck(

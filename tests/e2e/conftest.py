@@ -110,8 +110,8 @@ def cold(
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         sys.stderr.write(f"\n$ deployctl {' '.join(stack.up_words)}\n")
-        running = stack.product.start(*stack.up_words, patience_s=COLD_PATIENCE_S)
-        outcome = running.finish(on_line=_to_terminal)
+        with stack.product.start(*stack.up_words, patience_s=COLD_PATIENCE_S) as running:
+            outcome = running.finish(on_line=_to_terminal)
     return stack, outcome
 
 

@@ -63,18 +63,31 @@ class Running:
         self._watchdog = threading.Timer(patience_s, process.kill)
         self._watchdog.start()
 
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Whatever became of the test, the command it started is not left running."""
+        self._watchdog.cancel()
+        if self._process.poll() is None:
+            self._process.kill()
+        with self._process:  # closes the pipes, waits
+            pass
+
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def until(self, text: str) -> None:
-        """Read what it says until a line contains ``text``."""
+    def until(self, *texts: str) -> None:
+        """Read what it says until each of ``texts`` was in a line, in whatever order."""
         assert self._process.stderr is not None
+        missing = set(texts)
         for line in self._process.stderr:
             self._said.append(line)
-            if text in line:
+            missing = {text for text in missing if text not in line}
+            if not missing:
                 return
-        raise AssertionError(f"it ended before it said {text!r}: {self.finish()}")
+        raise AssertionError(f"it ended before it said {missing}: {self.finish()}")
 
     def interrupt(self) -> None:
         """Do what Ctrl-C does."""
@@ -88,14 +101,12 @@ class Running:
         """Wait for its end. Only little may be left on stdout: it is read last."""
         assert self._process.stderr is not None
         assert self._process.stdout is not None
-        with self._process:
-            for line in self._process.stderr:
-                self._said.append(line)
-                on_line(line)
-            stdout = self._process.stdout.read()
-        self._watchdog.cancel()
+        for line in self._process.stderr:
+            self._said.append(line)
+            on_line(line)
+        stdout = self._process.stdout.read()
         return Outcome(
-            exit_code=self._process.returncode,
+            exit_code=self._process.wait(),
             stdout=stdout,
             stderr="".join(self._said),
             seconds=time.monotonic() - self._started,
@@ -137,7 +148,8 @@ class Product:
     def run(
         self, *words: str, env: Mapping[str, str] | None = None, patience_s: float = PATIENCE_S
     ) -> Outcome:
-        return self.start(*words, env=env, patience_s=patience_s).finish()
+        with self.start(*words, env=env, patience_s=patience_s) as running:
+            return running.finish()
 
 
 @dataclass(frozen=True, kw_only=True)

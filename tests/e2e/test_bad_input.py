@@ -13,6 +13,10 @@ from tests.e2e import machine
 from tests.e2e.product import Outcome, Stack
 
 
+#: The discard port: nobody listens there.
+NO_HUB_PORT = 9
+
+
 @pytest.fixture(scope="module")
 def fresh(new_stack: Callable[[str], Stack], images: None) -> Stack:
     """A stack that is not there."""
@@ -60,7 +64,7 @@ def test_a_port_of_another_container_names_that_container(stack: Stack, fresh: S
 @pytest.fixture(scope="module")
 def no_hub(fresh: Stack) -> Outcome:
     """``up`` of the profile whose model is on a hub, with a hub that is not there."""
-    closed = f"http://127.0.0.1:{machine.free_port()}"
+    closed = f"http://127.0.0.1:{NO_HUB_PORT}"
     words = [word.replace("smoke", "cpu-only") for word in fresh.up_words]
     hub = {"HF_ENDPOINT": closed, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     return fresh.product.run(*words, "--output", "json", env=hub)
@@ -76,7 +80,7 @@ def test_without_a_hub_the_error_names_the_file_the_hub_and_how_to_bring_the_fil
 ) -> None:
     said = " ".join([no_hub.error["message"], *no_hub.error["details"]])
     assert "DeepSeek-R1-Distill-Qwen-1.5B-Q4_K_M.gguf" in said
-    assert "http://127.0.0.1:" in said
+    assert f"127.0.0.1:{NO_HUB_PORT}" in said
     assert "--set model.source=file:" in no_hub.error["hint"]
     assert "HF_ENDPOINT" in no_hub.error["hint"]
 

@@ -51,7 +51,7 @@ def test_the_phases_are_told_and_timed(box: Box) -> None:
 
 def test_the_files_are_checked_before_anything_starts(box: Box) -> None:
     bring_up(box)
-    assert box.runner.labels == ["check the stack's files", "hash the stack", "start the stack"]
+    assert box.runner.labels == ["check the stack's files", "start the stack"]
 
 
 def test_again_changes_nothing_but_asks_again(box: Box) -> None:
@@ -259,3 +259,23 @@ def test_little_disk_is_warned_about_once(box: Box) -> None:
     box.talk.warned.clear()
     bring_up(box)
     assert box.talk.warned == []
+
+
+def test_a_new_volume_of_a_registry_image_is_handed_over_once(box: Box) -> None:
+    box.images.built = False
+    bring_up(box)
+    hand_over = "hand over the data volume"
+    assert box.runner.labels == ["check the stack's files", hand_over, "start the stack"]
+    down(box.world("down"), "deployctl", volumes=False)
+    bring_up(box)
+    assert box.runner.labels.count(hand_over) == 1
+
+
+def test_the_live_file_stays_when_the_new_one_is_refused(box: Box) -> None:
+    bring_up(box)
+    folder = box.home / "stacks/deployctl"
+    live = (folder / "compose.yaml").read_text()
+    box.runner.fail["check the stack's files"] = "yaml: line 2"
+    assert code_of(box, replace(SMOKE, sets=("concurrency=3",))) == "render-invalid"
+    assert (folder / "compose.yaml").read_text() == live
+    assert not list(folder.glob("*.next.*"))
