@@ -6,6 +6,7 @@ plan (:func:`preflight`) or choose between plans (:func:`choose`).
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -186,10 +187,19 @@ def _ports(plan: Plan, facts: HostFacts, again: str) -> tuple[CheckResult, ...]:
                     summary=f"Port {number} ({service.name}) is held by {holder}.",
                     code="port-taken",
                     where=service.name,
-                    hint=f"{again} --set {key}={number + 1}",
+                    hint=_with_set(again, key, number + 1),
                 )
             )
     return tuple(checks)
+
+
+def _with_set(command: str, key: str, value: int) -> str:
+    """The command line with this setting, instead of one that it may have for the same key."""
+    words = shlex.split(command)
+    for index in range(len(words) - 1, 0, -1):
+        if words[index - 1] == "--set" and words[index].startswith(f"{key}="):
+            del words[index - 1 : index + 1]
+    return shlex.join((*words, "--set", f"{key}={value}"))
 
 
 def gib(size_bytes: int) -> str:

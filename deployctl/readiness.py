@@ -130,12 +130,14 @@ def probe_engine(http: Http, at: Endpoints) -> Probe:
 def probe_frontend(http: Http, at: Endpoints) -> Probe:
     """Ask the frontend whether its start is complete, database included."""
     reply = http.call(f"{at.webui}/ready", timeout_s=5)
-    return Probe(ok=reply.status == requests.codes.ok, seen=_seen(reply))
+    if reply.status == requests.codes.ok:
+        return Probe(ok=True, seen="answers")
+    return Probe(ok=False, seen=_seen(reply))
 
 
 def _seen(reply: Reply) -> str:
     if reply.status == 0:
-        return "no connection yet" if "refused" in reply.text else "no answer"
+        return "does not answer yet"
     message = reply.data.get("error", reply.data) if isinstance(reply.data, dict) else None
     if isinstance(message, dict):
         message = message.get("message", message.get("detail"))

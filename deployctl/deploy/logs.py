@@ -9,6 +9,9 @@ from deployctl.deploy.world import World
 from deployctl.errors import DeployctlError
 from deployctl.workspace import Workspace
 
+#: Compose 2.26 begins every line with this, into files and pipes too, whatever --ansi says.
+_CLEAR_LINE = "\x1b[2K"
+
 
 def logs(
     world: World,
@@ -41,5 +44,5 @@ def logs(
         stack.as_found(space).logs(*services, follow=follow, tail=tail),
         code="compose-failed",
         hint=f"deployctl status --stack {name}",
-        on_line=on_line,
+        on_line=lambda line: on_line(line.removeprefix(_CLEAR_LINE)),
     )

@@ -66,7 +66,7 @@ def start(world: World, progress: Progress, space: Workspace, wanted: Wanted) ->
         hint=f"deployctl status --stack {space.stack}",
         on_line=lambda line: progress(line.strip()),
     )
-    summary = f"{len(wanted.plan.services)} containers in {space.folder}"
+    summary = f"{len(wanted.plan.services)} containers"
     return Started(changed=True, summary=summary, restarts_before=before)
 
 
@@ -147,5 +147,5 @@ def _credentials(space: Workspace, plan: Plan) -> str:
 
 def _override_hint(space: Workspace) -> str:
     if space.override is not None:
-        return f"look at {space.override}, then: deployctl up"
+        return f"look at {space.override}, then: deployctl up --stack {space.stack}"
     return "deployctl up --debug"

@@ -57,12 +57,15 @@ def up(world: World, request: UpRequest) -> UpReport:
     """Bring the stack to where it has answered. Converges from whatever is there."""
     run = _Run(world=world, started=world.clock.now())
     space = Workspace(world.home, request.stack)
-    with run.phase("preflight") as phase:
-        profile, choice = _profile(world, request)
-        plan = planner.build_plan(profile)
-        bundle = render(plan, world.catalog.templates_dir)
-        phase.text = _preflight(world, request, plan)
-    with space.lock(world.doing):
+    with contextlib.ExitStack() as held:
+        with run.phase("preflight") as phase:
+            profile, choice = _profile(world, request)
+            plan = planner.build_plan(profile)
+            bundle = render(plan, world.catalog.templates_dir)
+            # First the lock: the ports of a stack that another `up` is just starting would look
+            # taken by a stranger.
+            held.enter_context(space.lock(world.doing))
+            phase.text = _preflight(world, request, plan)
         images, weights = _obtain(run, plan, request.images)
         with run.phase("start") as phase:
             wanted = Wanted(
@@ -149,7 +152,9 @@ def _preflight(world: World, request: UpRequest, plan: Plan) -> str:
     )
     if faults:
         raise DeployctlError.of(faults)
-    return " · ".join(check.summary for check in checks)
+    return " · ".join(
+        check.summary for check in checks if check.name not in ("port", "architecture")
+    )
 
 
 def _obtain(run: _Run, plan: Plan, mode: ImageMode) -> tuple[tuple[ResolvedImage, ...], Weights]:
@@ -161,6 +166,9 @@ def _obtain(run: _Run, plan: Plan, mode: ImageMode) -> tuple[tuple[ResolvedImage
         except BaseException:
             run.world.weights.stop()  # Ctrl-C reaches this thread only
             raise
+
+
+_HOW = {"local": "here already", "pull": "pulled", "build": "built from packages"}
 
 
 def _images(
@@ -177,7 +185,7 @@ def _images(
             phase.progress(text, done=done, total=total)
 
         images = run.world.images.obtain(wanted, mode=mode, progress=progress)
-        phase.text = " · ".join(f"{i.service}: {i.reference} ({i.source})" for i in images)
+        phase.text = " · ".join(f"{i.service} {_HOW[i.source]}" for i in images)
     return images
 
 

@@ -73,16 +73,19 @@ class RootMaker:
             _check(imported, "`docker import`")
 
     def _make_command(self, archive: Path, inputs: Inputs) -> Command:
-        # Outside of Debian there are no sources to hand on: mmdebstrap knows the public ones.
-        sources = str(inputs.secrets.get("apt_sources") or "")
+        # On stdin, because a mirror's address may hold a password. Outside of Debian there are no
+        # sources to hand on: mmdebstrap knows the public ones.
+        sources = inputs.secrets.get("apt_sources")
         root = rights(self.runner, self.environment, os.geteuid()) == "root"
         prefix = () if root else ("sudo", "-n", "--preserve-env=http_proxy,https_proxy,no_proxy")
-        script = (str(self.recipe.folder / SCRIPT), sources, self.suite, str(archive))
+        mirror = "-" if sources else ""
+        script = (str(self.recipe.folder / SCRIPT), mirror, self.suite, str(archive))
         return Command(
             argv=(*prefix, "sh", "-c", 'sh "$1" "$2" "$3" >"$4"', "sh", *script),
             label=SCRIPT,
             timeout_s=_MAKE_TIMEOUT_S,
             env=(*inputs.apt_proxies, *inputs.proxies),
+            stdin=sources.read_text(encoding="utf-8") if sources else None,
         )
 
     def _import_command(self, archive: Path) -> Command:

@@ -106,12 +106,12 @@ def test_an_error_in_the_stream_is_shown() -> None:
 def test_waiting_ends_at_the_deadline_with_the_last_sight() -> None:
     clock = FakeClock()
     last = wait(
-        lambda: Probe(ok=False, seen="no connection yet"),
+        lambda: Probe(ok=False, seen="does not answer yet"),
         lambda: None,
         clock=clock,
         deadline_s=3,
     )
-    assert last.seen == "no connection yet"
+    assert last.seen == "does not answer yet"
     assert 3 <= clock.now() < 3.2
 
 
