@@ -302,6 +302,18 @@ def test_what_a_build_sees_of_this_machine_does_not_stay_in_the_image(
         assert not any(trace in part for part in everything)
 
 
+def test_the_base_keeps_nothing_of_the_machine_that_made_it(store: Store, tmp_path: Path) -> None:
+    plain = store.write("plain", "# disk: 0.1 GB\nARG BASE=deployctl/base:x\nFROM ${BASE}\n")
+    (image,) = store.obtain(tiny(recipe=plain), mode="build")
+    files = exported(image.reference, tmp_path)
+    settings = {n: text for n, text in files.items() if n.startswith("etc/apt/")}
+    # Debian's published image names Debian's own servers; one made here names none.
+    assert not [n for n in settings if n.endswith(".list")]
+    assert not [n for n in settings if "mmdebstrap" in n or "deployctl" in n]
+    assert not any(b"/run/secrets" in text for text in settings.values())
+    assert socket.gethostname().encode() != files.get("etc/hostname", b"").strip()
+
+
 def exported(reference: str, folder: Path) -> dict[str, bytes]:
     """The files of a container of the image, small ones only."""
     name = f"{PREFIX}-export"
