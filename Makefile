@@ -47,11 +47,11 @@ setup: $(STAMP) ## Give this machine a working Docker, if it has none
 test: lint test-fast test-docker test-e2e ## Everything: lint, then all tests, on a real Docker
 
 test-fast: $(DEV_STAMP) ## Unit, golden, property and command-line tests; needs nothing
-	@$(BIN)/python -m pytest -q tests/unit tests/golden tests/property tests/cli $(ARGS)
+	@$(BIN)/python -m pytest -q -m "not network" tests/unit tests/golden tests/property tests/cli $(ARGS)
 
 test-docker: $(DEV_STAMP) ## Tests of the adapters against a real daemon
 	@$(BIN)/deployctl setup --yes
-	@$(BIN)/python -m pytest -q tests/docker $(ARGS)
+	@$(BIN)/python -m pytest -q -m "docker or network" tests/docker tests/unit $(ARGS)
 
 test-e2e: $(DEV_STAMP) ## From nothing to a browser chat, with real images and a real model
 	@$(BIN)/deployctl setup --yes

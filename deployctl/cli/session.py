@@ -91,6 +91,7 @@ def real_world(session: Session, stack: str) -> World:
     # Only what changes something is logged: logs and status would log what they print.
     runner = SubprocessRunner(log) if session.command in ("up", "down") else SubprocessRunner()
     catalog = Catalog(environment)
+    docker = DockerDaemon()
     models = home / "models"
 
     def facts(ports: tuple[int, ...], *, own_project: str | None) -> HostFacts:
@@ -106,9 +107,15 @@ def real_world(session: Session, stack: str) -> World:
         home=home,
         catalog=catalog,
         runner=runner,
-        docker=DockerDaemon(),
+        docker=docker,
         http=RequestsHttp(),
-        images=ImageStore(runner=runner, catalog=catalog, environment=environment),
+        images=ImageStore(
+            runner=runner,
+            catalog=catalog,
+            environment=environment,
+            docker=docker,
+            again=session.again,
+        ),
         weights=WeightsStore(models, environment=environment, runner=runner, again=session.again),
         facts=facts,
         resolve=lambda name, sets: resolve(name, read=catalog.read_profile, sets=sets),

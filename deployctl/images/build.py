@@ -33,6 +33,7 @@ class Builder:
     runner: StoppableRunner
     stop: Callable[[], bool]
     now: Callable[[], float]
+    again: str  # what to type to try again
     instance: str  # buildx's name for the daemon that will run the image
 
     def build(self, recipe: Recipe, inputs: Inputs, *, start: str, say: Say) -> None:
@@ -47,7 +48,7 @@ class Builder:
             self._command(recipe, inputs, start), on_line=watch.line, stop=watch.pulse
         )
         if not result.ok:
-            raise _failed(recipe, result, log)
+            raise _failed(recipe, result, log, self.again)
 
     def _command(self, recipe: Recipe, inputs: Inputs, start: str) -> Command:
         words = (
@@ -93,7 +94,7 @@ class _Watch:
             self.say(f"{step}, {self.said - step.started:.0f} s")
 
 
-def _failed(recipe: Recipe, result: CommandResult, log: BuildLog) -> DeployctlError:
+def _failed(recipe: Recipe, result: CommandResult, log: BuildLog, again: str) -> DeployctlError:
     if result.exit_code == NOT_FOUND or "unknown command: docker buildx" in result.output:
         return buildx_missing()
     step = log.failure
@@ -106,7 +107,7 @@ def _failed(recipe: Recipe, result: CommandResult, log: BuildLog) -> DeployctlEr
         f"The image {recipe.name} could not be built: the build failed{where}.",
         code="image-build-failed",
         where=recipe.name,
-        hint="deployctl up --images build  # goes on where it stopped",
+        hint=f"{again} --images build  # goes on where it stopped",
         details=(*lines, reason) if step and reason else lines,
     )
 

@@ -92,6 +92,6 @@ class Puller:
             return self._info
 
 
-def pull_hint(*, recipe: str | None, reference: str) -> str:
+def pull_hint(*, recipe: str | None, reference: str, again: str) -> str:
     """What to type when an image cannot be pulled."""
-    return "deployctl up --images build" if recipe else f"docker pull {reference}"
+    return f"{again} --images build" if recipe else f"docker pull {reference}"

@@ -43,6 +43,7 @@ class RootMaker:
     environment: Mapping[str, str]
     recipe: Recipe
     suite: str
+    again: str  # what to type to try again
 
     @property
     def possible(self) -> bool:
@@ -67,10 +68,10 @@ class RootMaker:
             archive = Path(folder) / "root.tar"
             say(f"making Debian {self.suite} from packages")
             made = self.runner.run(self._make_command(archive, inputs), stop=stop)
-            _check(made, f"making Debian {self.suite} from packages")
+            _check(made, f"making Debian {self.suite} from packages", self.again)
             say("importing")
             imported = self.runner.run(self._import_command(archive), stop=stop)
-            _check(imported, "`docker import`")
+            _check(imported, "`docker import`", self.again)
 
     def _make_command(self, archive: Path, inputs: Inputs) -> Command:
         # On stdin, because a mirror's address may hold a password. Outside of Debian there are no
@@ -100,12 +101,12 @@ class RootMaker:
         )
 
 
-def _check(result: CommandResult, doing: str) -> None:
+def _check(result: CommandResult, doing: str, again: str) -> None:
     if not result.ok:
         raise DeployctlError(
             f"The image base could not be built: {doing} failed.",
             code="image-build-failed",
             where="base",
-            hint="deployctl up --images build  # tries again",
+            hint=f"{again} --images build  # tries again",
             details=result.tail(20),
         )

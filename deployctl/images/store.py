@@ -19,7 +19,6 @@ from deployctl.runner import StoppableRunner
 if TYPE_CHECKING:
     from deployctl.deploy.world import ImageMode, ResolvedImage
     from deployctl.dockerd import Docker
-    from deployctl.images.puller import Puller
     from deployctl.images.registry import Silence
     from deployctl.images.workshop import Workshop
 
@@ -36,7 +35,7 @@ class Recipes(Protocol):
 
 
 class ImageStore:
-    """The real port ``Images``; see ``deploy/world.py``.
+    """The real port ``Images``; see ``deploy/world.py``. ``again`` is what hints repeat.
 
     What decides nothing on a machine that has everything (HTTP, mirrors, builds) is imported when
     it is needed: the usual case is one look per image.
@@ -49,6 +48,7 @@ class ImageStore:
         catalog: Recipes,
         environment: Mapping[str, str],
         docker: Docker | None = None,
+        again: str = "deployctl up",
         asker: Callable[[str, float], Silence] | None = None,
         now: Callable[[], float] = time.monotonic,
         root: Path = Path("/"),
@@ -57,6 +57,7 @@ class ImageStore:
         self._catalog = catalog
         self._environment = environment
         self._docker = docker
+        self._again = again
         self._asker = asker
         self._now = now
         self._root = root
@@ -128,8 +129,8 @@ class ImageStore:
 
     def _missing(self, image: Image) -> Fault:
         built = "" if image.recipe is None else ", and none was built here"
-        commands = ["deployctl up --images pull"]
-        commands += ["deployctl up --images build"] if image.recipe else []
+        commands = [f"{self._again} --images pull"]
+        commands += [f"{self._again} --images build"] if image.recipe else []
         return Fault(
             code="image-missing",
             message=f"The image {image.reference} is not on this machine{built}.",
@@ -177,6 +178,7 @@ class ImageStore:
             puller=puller,
             stop=stop,
             now=self._now,
+            again=self._again,
         )
         return Workshop(around=around, stack=stack)
 
@@ -195,7 +197,7 @@ class ImageStore:
         earlier = None
         if mode != "build":
             try:
-                got[image] = (_pull(workshop.around.puller, image, say), "pull")
+                got[image] = (_pull(workshop, image, say), "pull")
                 say("pulled")
             except DeployctlError as error:
                 if mode == "pull" or image.recipe is None or workshop.around.stop():
@@ -216,7 +218,7 @@ class ImageStore:
                 f"There is no recipe for building {image.reference} from packages.",
                 code="image-missing",
                 where=image.service,
-                hint="deployctl up --images pull",
+                hint=f"{self._again} --images pull",
             )
         recipe = self._recipe(image.recipe)
         try:
@@ -226,9 +228,11 @@ class ImageStore:
         return recipe.tag
 
 
-def _pull(puller: Puller, image: Image, say: Say) -> str:
+def _pull(workshop: Workshop, image: Image, say: Say) -> str:
     from deployctl.images.puller import pull_hint
 
-    pull = puller.pull_for(image.service, image.reference)
-    puller.fetch(pull, say, hint=pull_hint(recipe=image.recipe, reference=image.reference))
+    around = workshop.around
+    pull = around.puller.pull_for(image.service, image.reference)
+    hint = pull_hint(recipe=image.recipe, reference=image.reference, again=around.again)
+    around.puller.fetch(pull, say, hint=hint)
     return pull.known_as

@@ -36,6 +36,7 @@ class Surroundings:
     puller: Puller
     stop: Callable[[], bool]
     now: Callable[[], float]
+    again: str  # the command line that hints repeat
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,6 +88,7 @@ class Workshop:
                     runner=around.runner,
                     stop=around.stop,
                     now=around.now,
+                    again=around.again,
                     instance=_instance(around.runner, around.environment),
                 )
             return self._builder, self._ensure_inputs()
@@ -133,10 +135,11 @@ class Workshop:
             environment=around.environment,
             recipe=recipe,
             suite=self._suite(recipe),
+            again=around.again,
         )
         if not around.here(pull.known_as):
             try:
-                hint = pull_hint(recipe=None, reference=pull.reference)
+                hint = pull_hint(recipe=None, reference=pull.reference, again=around.again)
                 around.puller.fetch(pull, speak, hint=hint)
             except DeployctlError as error:
                 if around.stop() or not maker.possible:

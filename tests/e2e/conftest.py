@@ -119,7 +119,8 @@ def cold(
 def images(cold: tuple[Stack, Outcome]) -> None:
     """From here on images and weights are warm."""
     _, outcome = cold
-    assert outcome.exit_code == 0, str(outcome)
+    if outcome.exit_code:
+        pytest.fail(f"the first `up` of all failed, see test_first_up:\n{outcome}", pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -133,7 +134,8 @@ def first_up(new_stack: Callable[[str], Stack], images: None) -> tuple[Stack, Ou
 def stack(first_up: tuple[Stack, Outcome]) -> Stack:
     """A stack that is up and healthy by Docker's own checks as well."""
     found, outcome = first_up
-    assert outcome.exit_code == 0, str(outcome)
+    if outcome.exit_code:
+        pytest.fail(f"the stack's first `up` failed:\n{outcome}", pytrace=False)
     for service in ("engine", "webui"):
         machine.eventually(
             lambda service=service: (  # type: ignore[misc]

@@ -289,7 +289,13 @@ def test_the_current_step_is_the_one_that_began_last_and_is_not_done() -> None:
 
 
 def build(runner: ImageRunner, recipes: Recipes, said: Said, times: Iterator[float]) -> None:
-    builder = Builder(runner=runner, stop=lambda: False, now=times.__next__, instance="default")
+    builder = Builder(
+        runner=runner,
+        stop=lambda: False,
+        now=times.__next__,
+        instance="default",
+        again="deployctl up",
+    )
     inputs = Inputs(
         secrets={"pip": Path("/run/x/pip")},
         proxies=(("https_proxy", "http://user:pw@proxy.example"),),

@@ -35,6 +35,7 @@ class World:
         self.silent: set[str] = set()
         self.asked: list[str] = []
         self.said = Said()
+        self.again = "deployctl up"
         (folder / "bin").mkdir()
         client = folder / "bin/docker"
         client.write_text("")
@@ -62,6 +63,7 @@ class World:
             asker=self.ask,
             now=lambda: 0.0,
             root=self.root,
+            again=self.again,
         )
         return store.obtain(images, mode=mode, progress=self.said)
 
@@ -215,6 +217,17 @@ def test_mode_local_names_every_missing_image_and_what_to_type(world: World) -> 
         ),
     ]
     assert world.runner.commands == []
+
+
+def test_hints_repeat_what_was_asked(world: World) -> None:
+    world.again = "deployctl up --profile smoke"
+    for mode, hint in (
+        ("local", f"{world.again} --images pull  or  {world.again} --images build"),
+        ("pull", f"{world.again} --images build"),
+    ):
+        with pytest.raises(DeployctlError) as caught:
+            world.obtain(ENGINE, mode=mode)  # type: ignore[arg-type]
+        assert caught.value.faults[0].hint == hint
 
 
 def test_mode_pull_does_not_look_at_what_was_built(world: World) -> None:
