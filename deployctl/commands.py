@@ -69,6 +69,14 @@ class Project:
             timeout_s=600,
         )
 
+    def unpause(self, *services: str) -> Command:
+        """Let paused containers go on."""
+        return self._command("unpause", *services, label="unpause", timeout_s=60)
+
+    def stop(self, *services: str) -> Command:
+        """Stop containers and keep them."""
+        return self._command("stop", *services, label="stop what hangs", timeout_s=120)
+
     def down(self, *, volumes: bool) -> Command:
         """Stop and remove containers and networks, with ``volumes`` the data too."""
         words = ("down", "--remove-orphans", *(("--volumes",) if volumes else ()))

@@ -20,6 +20,7 @@ _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
 _HASH = "com.docker.compose.config-hash"
 _ONE_OFF = "com.docker.compose.oneoff"
+_WORKING_DIR = "com.docker.compose.project.working_dir"
 
 
 class Docker(Protocol):
@@ -127,5 +128,7 @@ def _state(data: dict[str, Any]) -> ContainerState:
         restarts=data["RestartCount"],
         config_hash=labels.get(_HASH),
         image=data["Config"]["Image"],
+        image_id=data["Image"],
+        working_dir=labels.get(_WORKING_DIR),
         error=state.get("Error", ""),
     )

@@ -92,6 +92,14 @@ CODES: dict[str, tuple[ExitCode, str]] = {
         "The rendered stack, with the operator's override, is not valid.",
     ),
     "stack-locked": (ExitCode.APPLY, "Another deployctl is working on this stack."),
+    "stack-foreign": (
+        ExitCode.APPLY,
+        "A stack of this name is there, brought up from another state folder.",
+    ),
+    "secrets-lost": (
+        ExitCode.APPLY,
+        "The chats are there, but not the credentials they were made with.",
+    ),
     "stack-unknown": (ExitCode.APPLY, "No stack of this name has been brought up."),
     "workspace-unwritable": (ExitCode.APPLY, "The state folder cannot be written."),
     # readiness

@@ -111,6 +111,7 @@ class Weights:
     path: Path
     size_bytes: int
     how: Literal["cached", "downloaded", "local"]
+    identity: str = ""  # changes when the file is replaced, even in place
 
 
 # ── the plan ──────────────────────────────────────────────────────────────────────────────────
@@ -353,7 +354,9 @@ class ContainerState:
     oom_killed: bool
     restarts: int
     config_hash: str | None
-    image: str
+    image: str  # the reference the container was made from
+    image_id: str  # the image itself, whatever the reference names by now
+    working_dir: str | None  # the folder Compose ran in; None when it did not make it
     error: str = ""
 
 

@@ -58,9 +58,8 @@ class Manifest:
     webui_port: int
     engine_port: int
     images: Mapping[str, str]  # service → image reference that runs
-    image_sources: Mapping[str, str]  # service → local, pull or build
     hashes: Mapping[str, str]  # service → Compose's config hash
-    proved: bool
+    data_owned: bool  # the data volume was handed to the user its container runs as
 
 
 def home_folder(environment: Mapping[str, str]) -> Path:
@@ -162,6 +161,11 @@ class Workspace:
         self.ensure()
         _write(path, json.dumps(made, indent=1) + "\n", 0o600)
         return StackSecrets(**{name: Secret(value) for name, value in made.items()})
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether the secrets were generated before."""
+        return self._secrets_file.exists()
 
     @property
     def _secrets_file(self) -> Path:

@@ -89,6 +89,7 @@ class FakeDocker:
     kept_volumes: tuple[str, ...] = ()
     tails: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     down: bool = False
+    image_suffix: str = ""
 
     def containers(self, stack: str) -> tuple[ContainerState, ...]:
         if self.down:
@@ -101,7 +102,7 @@ class FakeDocker:
         return self.tails.get(container_id, ())[-lines:]
 
     def image_id(self, reference: str) -> str | None:
-        return f"sha256:{reference}"
+        return f"sha256:{reference}{self.image_suffix}"
 
     def volumes(self, stack: str) -> tuple[str, ...]:
         return self.kept_volumes
@@ -118,6 +119,8 @@ def container(service: str, config_hash: str | None = None, **changes: Any) -> C
         restarts=0,
         config_hash=config_hash,
         image="image",
+        image_id="sha256:image",
+        working_dir=None,
     )
     return replace(state, **changes)
 
@@ -130,7 +133,9 @@ class FakeRunner:
         self.services = services
         self.commands: list[Command] = []
         self.fail: dict[str, str] = {}  # label → output
+        self.fail_once = ""  # a label
         self.interrupt_at: str | None = None
+        self.sticky_volumes = False  # somebody else uses them
 
     def run(
         self, command: Command, *, on_line: Callable[[str], None] | None = None
@@ -138,6 +143,9 @@ class FakeRunner:
         self.commands.append(command)
         if command.label == self.interrupt_at:
             raise KeyboardInterrupt
+        if command.label == self.fail_once:
+            self.fail_once = ""
+            return failed(command, "yaml: line 2")
         if command.label in self.fail:
             return failed(command, self.fail[command.label])
         words = command.argv
@@ -149,8 +157,11 @@ class FakeRunner:
             self.docker.kept_volumes = ("deployctl_webui-data",)
         if "down" in words:
             self.docker.states.clear()
-            if "--volumes" in words:
+            if "--volumes" in words and not self.sticky_volumes:
                 self.docker.kept_volumes = ()
+        if "stop" in words:
+            for name in words[words.index("stop") + 1 :]:
+                self.docker.states.pop(name)
         if "logs" in words and on_line is not None:
             on_line("engine-1  | listening")
         return ok(command)
@@ -228,6 +239,7 @@ class FakeWeights:
     silent: frozenset[str] = frozenset()
     error: DeployctlError | None = None
     stopped: bool = False
+    identity: str = "1-1"
 
     def locate(self, spec: WeightsSpec) -> Weights | None:
         return self._file(spec) if self.here else None
@@ -245,7 +257,7 @@ class FakeWeights:
 
     def _file(self, spec: WeightsSpec) -> Weights:
         path = Path("/models") / spec.source.filename
-        return Weights(path=path, size_bytes=98_362_432, how="cached")
+        return Weights(path=path, size_bytes=98_362_432, how="cached", identity=self.identity)
 
 
 def facts(**changes: Any) -> HostFacts:

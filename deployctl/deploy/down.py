@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from deployctl.commands import Project
 from deployctl.deploy import stack
 from deployctl.deploy.world import DownReport, World
+from deployctl.errors import DeployctlError
+from deployctl.talk import PhaseTalk
 from deployctl.workspace import Workspace
 
 
@@ -15,20 +20,45 @@ def down(world: World, name: str, *, volumes: bool) -> DownReport:
     started = world.clock.now()
     space = Workspace(world.home, name)
     with space.lock(world.doing), world.talk.phase("down") as phase:
-        removed = tuple(state.service for state in world.docker.containers(name))
-        stack.compose(
-            world,
-            stack.as_found(space).down(volumes=volumes),
-            code="compose-failed",
-            hint=f"deployctl status --stack {name}",
-            on_line=lambda line: phase(line.strip()),
-        )
+        states = world.docker.containers(name)
+        stack.refuse_foreign(space, states)
+        removed = tuple(state.service for state in states)
+        project = stack.as_found(space)
+        try:
+            _compose_down(world, project, phase, volumes=volumes)
+        except DeployctlError:
+            # A broken override must not keep a stack alive: Compose knows its own by their labels.
+            _compose_down(world, replace(project, rendered=False), phase, volumes=volumes)
         kept = world.docker.volumes(name)
+        if volumes and kept:
+            raise _still_there(name, kept)
         if volumes:
             space.forget()
         phase.finish(_summary(removed, kept))
     return DownReport(
         stack=name, removed=removed, kept_volumes=kept, seconds=world.clock.now() - started
+    )
+
+
+def _compose_down(world: World, project: Project, phase: PhaseTalk, *, volumes: bool) -> None:
+    stack.compose(
+        world,
+        project.down(volumes=volumes),
+        code="compose-failed",
+        hint=f"deployctl status --stack {project.name}",
+        on_line=lambda line: phase(line.strip()),
+    )
+
+
+def _still_there(name: str, volumes: tuple[str, ...]) -> DeployctlError:
+    first = volumes[0]
+    return DeployctlError(
+        f"Docker did not remove {', '.join(volumes)}: something else uses it. Its credentials "
+        "are kept.",
+        code="compose-failed",
+        where=first,
+        hint=f"docker ps --all --filter volume={first}  # then: deployctl down --volumes "
+        f"--stack {name}",
     )
 
 

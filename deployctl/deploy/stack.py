@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from deployctl.commands import Project
 from deployctl.deploy.world import World
@@ -74,9 +75,35 @@ def config_hashes(output: str) -> dict[str, str]:
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
 
+def hangs(state: ContainerState) -> bool:
+    """Whether a container runs but does not work, by its own healthcheck."""
+    return state.status == "running" and state.health == "unhealthy"
+
+
+def finished(manifest: Manifest, state: ContainerState) -> bool:
+    """Whether a service of the operator's override did its job and left."""
+    return state.service not in manifest.images and state.status == "exited" and not state.exit_code
+
+
 def as_applied(manifest: Manifest, states: tuple[ContainerState, ...]) -> bool:
-    """Whether every container runs, and is the one that was last applied."""
-    running: Mapping[str, str | None] = {
-        state.service: state.config_hash for state in states if state.status == "running"
-    }
-    return running == manifest.hashes
+    """Whether every service's container works, and is the one that was last applied."""
+    good = [
+        state
+        for state in states
+        if (state.status == "running" and not hangs(state)) or finished(manifest, state)
+    ]
+    return len(good) == len(states) and {s.service: s.config_hash for s in good} == manifest.hashes
+
+
+def refuse_foreign(space: Workspace, states: tuple[ContainerState, ...]) -> None:
+    """Refuse to touch a stack that another state folder brought up; ``stack-foreign``."""
+    for state in states:
+        if state.working_dir is not None and Path(state.working_dir) != space.folder:
+            raise DeployctlError(
+                f"Stack {space.stack} was brought up from {state.working_dir}, "
+                f"and this is {space.folder}.",
+                code="stack-foreign",
+                where=state.service,
+                hint=f"deployctl up --stack {space.stack}2  # or set DEPLOYCTL_HOME to "
+                f"{Path(state.working_dir).parent.parent}",
+            )

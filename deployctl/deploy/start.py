@@ -6,12 +6,13 @@ The rendered files are checked, with the operator's override, before the live on
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deployctl.commands import Project
 from deployctl.deploy import stack
 from deployctl.deploy.world import ResolvedImage, World
-from deployctl.model import Bundle, Plan, Progress, Weights
+from deployctl.errors import DeployctlError
+from deployctl.model import Bundle, ContainerState, Plan, Progress, Weights
 from deployctl.render import CONTAINER_USER, image_variable
 from deployctl.services import webui
 from deployctl.workspace import ADMIN_EMAIL, Manifest, Workspace
@@ -39,26 +40,27 @@ class Started:
 
 def start(world: World, progress: Progress, space: Workspace, wanted: Wanted) -> Started:
     """Start what is not as wanted. ``render-invalid``, ``compose-failed``."""
+    _refuse_lost_secrets(world, space)
     variables = _variables(space, wanted)
-    fingerprint = space.fingerprint(wanted.bundle, variables)
+    fingerprint = _fingerprint(world, space, wanted, variables)
     states = world.docker.containers(space.stack)
     before = {state.id: state.restarts for state in states}
     kept = space.manifest()
-    if kept and kept.fingerprint == fingerprint and stack.as_applied(kept, states):
-        return Started(changed=False, summary="nothing to do", restarts_before=before)
-    with space.staged(wanted.bundle) as staged:
-        checked = stack.compose(
-            world,
-            stack.project(space, variables).check(staged),
-            code="render-invalid",
-            hint=_override_hint(space),
-        )
-    space.write(wanted.bundle, variables)
     project = stack.project(space, variables)
+    same = kept is not None and kept.fingerprint == fingerprint
+    hashes = kept.hashes if same and kept else {}
+    if not same or space.override is not None:  # an override may name files of its own
+        hashes = _check(world, space, wanted, project)
+    if same and kept and hashes == kept.hashes and stack.as_applied(kept, states):
+        return Started(changed=False, summary="nothing to do", restarts_before=before)
+    space.write(wanted.bundle, variables)
     space.write_credentials(_credentials(space, wanted.plan))
-    hashes = stack.config_hashes(checked.stdout)
-    space.save_manifest(_manifest(wanted, fingerprint, hashes))
-    _own_the_data(world, progress, space, wanted, project)
+    manifest = _manifest(wanted, fingerprint, hashes, data_owned=bool(kept and kept.data_owned))
+    space.save_manifest(manifest)
+    if not manifest.data_owned:
+        _own_the_data(world, progress, space, wanted, project)
+        space.save_manifest(replace(manifest, data_owned=True))
+    _revive(world, space, project, states)
     stack.compose(
         world,
         project.up(),
@@ -70,25 +72,67 @@ def start(world: World, progress: Progress, space: Workspace, wanted: Wanted) ->
     return Started(changed=True, summary=summary, restarts_before=before)
 
 
+def _refuse_lost_secrets(world: World, space: Workspace) -> None:
+    """Never generate new secrets for old data: nobody could sign in any more."""
+    volumes = world.docker.volumes(space.stack)
+    if volumes and not space.has_secrets:
+        raise DeployctlError(
+            f"The data of stack {space.stack} is there ({', '.join(volumes)}), but the credentials "
+            f"it was made with are not in {space.folder}.",
+            code="secrets-lost",
+            where=str(space.folder),
+            hint=f"put secrets.json back there, or use another name: deployctl up --stack "
+            f"{space.stack}2; to give the chats up: deployctl down --volumes --stack {space.stack}",
+        )
+
+
+def _fingerprint(
+    world: World, space: Workspace, wanted: Wanted, variables: tuple[tuple[str, str], ...]
+) -> str:
+    """One value over all that decides the containers; an image by its id, not by its name."""
+    ids = tuple((i.reference, world.docker.image_id(i.reference) or "") for i in wanted.images)
+    return space.fingerprint(wanted.bundle, (*variables, *ids))
+
+
+def _check(world: World, space: Workspace, wanted: Wanted, project: Project) -> Mapping[str, str]:
+    """Have Compose read the new files, the override too, before they replace the live ones."""
+    with space.staged(wanted.bundle) as staged:
+        checked = stack.compose(
+            world, project.check(staged), code="render-invalid", hint=_override_hint(space)
+        )
+    return stack.config_hashes(checked.stdout)
+
+
+def _revive(
+    world: World, space: Workspace, project: Project, states: tuple[ContainerState, ...]
+) -> None:
+    """Stop what hangs, so that ``compose up`` starts it anew: it leaves what runs alone."""
+    hanging = tuple(s.service for s in states if stack.hangs(s))
+    paused = tuple(s.service for s in states if s.status == "paused")
+    hint = f"deployctl logs --stack {space.stack}"
+    if paused:
+        stack.compose(world, project.unpause(*paused), code="compose-failed", hint=hint)
+    if hanging:
+        stack.compose(world, project.stop(*hanging), code="compose-failed", hint=hint)
+
+
 def _own_the_data(
     world: World, progress: Progress, space: Workspace, wanted: Wanted, project: Project
 ) -> None:
-    """Hand a new data volume to the user its container runs as.
+    """Hand the data volume to the user its container runs as, the first time it is used.
 
     Docker fills a new volume from the image, owners included. The registry's image keeps its data
     folder for root, and ours runs as nobody in particular; an image built here has it right.
     """
-    if any(volume.endswith(f"_{webui.VOLUME}") for volume in world.docker.volumes(space.stack)):
-        return
     image = next(image for image in wanted.images if image.service == "webui")
     if image.built:
         return
-    progress("handing the new data volume to the frontend's user")
+    progress("handing the data volume to the frontend's user")
     stack.compose(
         world,
         project.own("webui", webui.DATA, user=CONTAINER_USER),
         code="compose-failed",
-        hint=f"deployctl down --volumes --stack {space.stack}  # then up again",
+        hint=f"deployctl up --stack {space.stack}  # tries it again",
     )
 
 
@@ -98,7 +142,9 @@ def host_ports(plan: Plan) -> tuple[int, int]:
     return frontend, engine
 
 
-def _manifest(wanted: Wanted, fingerprint: str, hashes: Mapping[str, str]) -> Manifest:
+def _manifest(
+    wanted: Wanted, fingerprint: str, hashes: Mapping[str, str], *, data_owned: bool
+) -> Manifest:
     plan = wanted.plan
     frontend, engine = host_ports(plan)
     return Manifest(
@@ -110,9 +156,8 @@ def _manifest(wanted: Wanted, fingerprint: str, hashes: Mapping[str, str]) -> Ma
         webui_port=frontend,
         engine_port=engine,
         images={image.service: image.reference for image in wanted.images},
-        image_sources={image.service: image.source for image in wanted.images},
         hashes=hashes,
-        proved=False,
+        data_owned=data_owned,
     )
 
 
@@ -123,6 +168,7 @@ def _variables(space: Workspace, wanted: Wanted) -> tuple[tuple[str, str], ...]:
     return (
         *((image_variable(s).name, by_service[s.name]) for s in wanted.plan.services),
         ("DEPLOYCTL_MODEL", str(wanted.weights.path)),
+        ("DEPLOYCTL_WEIGHTS", wanted.weights.identity),
         ("DEPLOYCTL_ENGINE_KEY", secrets.engine_key.reveal()),
         ("DEPLOYCTL_WEBUI_SECRET", secrets.webui_secret.reveal()),
         ("DEPLOYCTL_ADMIN_EMAIL", ADMIN_EMAIL),

@@ -24,7 +24,11 @@ def status(world: World, name: str) -> StatusReport:
             where=str(space.folder),
             hint=f"deployctl up --stack {name}",
         )
-    checks = tuple(_container(state, name) for state in states)
+    checks = tuple(
+        _container(state, name)
+        for state in states
+        if manifest is None or not stack.finished(manifest, state)
+    )
     if manifest is not None:
         missing = [service for service in manifest.hashes if not _has(states, service)]
         checks += tuple(_missing(service, name) for service in missing)

@@ -59,13 +59,13 @@ def up(world: World, request: UpRequest) -> UpReport:
     space = Workspace(world.home, request.stack)
     with contextlib.ExitStack() as held:
         with run.phase("preflight") as phase:
-            profile, choice = _profile(world, request)
+            profile, choice = _profile(world, request, space)
             plan = planner.build_plan(profile)
             bundle = render(plan, world.catalog.templates_dir)
             # First the lock: the ports of a stack that another `up` is just starting would look
             # taken by a stranger.
             held.enter_context(space.lock(world.doing))
-            phase.text = _preflight(world, request, plan)
+            phase.text = _preflight(world, request, plan, space)
         images, weights = _obtain(run, plan, request.images)
         with run.phase("start") as phase:
             wanted = Wanted(
@@ -78,7 +78,6 @@ def up(world: World, request: UpRequest) -> UpReport:
             started = start(world, phase.progress, space, wanted)
             phase.text = started.summary
         answer = _prove(run, space, plan, started.restarts_before)
-        _remember_proof(space)
     at = stack.endpoints(space, plan.served_name, *host_ports(plan))
     return UpReport(
         stack=request.stack,
@@ -99,12 +98,41 @@ def up(world: World, request: UpRequest) -> UpReport:
     )
 
 
-def _profile(world: World, request: UpRequest) -> tuple[Profile, planner.Choice | None]:
-    """Resolve the profile; for ``auto`` look at the host and the sources first."""
+def _profile(
+    world: World, request: UpRequest, space: Workspace
+) -> tuple[Profile, planner.Choice | None]:
+    """Resolve the profile; ``auto`` keeps what it chose for a running stack, else it chooses."""
     if request.profile != AUTO:
         return world.resolve(request.profile, request.sets), None
     profiles = [world.resolve(name, request.sets) for name in world.catalog.shipped_names()]
     offered = [p for p in profiles if p.spec.auto is not None]
+    kept = space.manifest()
+    running = kept is not None and kept.automatic and _runs(world, request.stack)
+    choice = _keep(offered, kept.profile if running and kept else "") or _choose(world, offered)
+    world.talk.say(f"profile auto: {choice.reason}")
+    if choice.hint:
+        world.talk.warn("\n".join((*choice.given_up, f"To get it: {choice.hint}")))
+    return next(p for p in offered if p.name == choice.profile), choice
+
+
+def _runs(world: World, name: str) -> bool:
+    try:
+        return any(state.status == "running" for state in world.docker.containers(name))
+    except DeployctlError:
+        return False  # no Docker: preflight says so better
+
+
+def _keep(offered: list[Profile], running: str) -> planner.Choice | None:
+    """Keep a running choice: a hub that comes and goes must not swap the model under people."""
+    for profile in offered:
+        if profile.name == running:
+            reason = f"{running} ({profile.spec.model.name}) is kept: the stack runs with it."
+            return planner.Choice(profile=running, reason=reason)
+    return None
+
+
+def _choose(world: World, offered: list[Profile]) -> planner.Choice:
+    """Look at the host and at the sources of what is not here, and choose."""
     candidates = []
     for profile in offered:
         plan = planner.build_plan(profile)
@@ -112,12 +140,9 @@ def _profile(world: World, request: UpRequest) -> tuple[Profile, planner.Choice 
         rank = profile.spec.auto.rank if profile.spec.auto else 0
         candidates.append(planner.Candidate(rank=rank, plan=plan, weights_here=here))
     facts = world.facts((), own_project=None)
-    facts = replace(facts, reachable=_reachable(world, candidates))
-    choice = planner.choose(tuple(candidates), facts)
-    world.talk.say(f"profile auto: {choice.reason}")
-    if choice.hint:
-        world.talk.warn("\n".join((*choice.given_up, f"To get it: {choice.hint}")))
-    return next(p for p in offered if p.name == choice.profile), choice
+    return planner.choose(
+        tuple(candidates), replace(facts, reachable=_reachable(world, candidates))
+    )
 
 
 def _reachable(world: World, candidates: list[planner.Candidate]) -> Mapping[str, bool]:
@@ -128,13 +153,13 @@ def _reachable(world: World, candidates: list[planner.Candidate]) -> Mapping[str
         return dict(answers)
 
 
-def _preflight(world: World, request: UpRequest, plan: Plan) -> str:
+def _preflight(world: World, request: UpRequest, plan: Plan, space: Workspace) -> str:
     """Judge the plan by the host; raises every failed check at once."""
-    name = request.stack
-    facts = world.facts(host_ports(plan), own_project=name)
-    states = () if facts.docker.problem else world.docker.containers(name)
+    facts = world.facts(host_ports(plan), own_project=request.stack)
+    states = () if facts.docker.problem else world.docker.containers(request.stack)
+    stack.refuse_foreign(space, states)
     running = any(state.status == "running" for state in states)
-    first = Workspace(world.home, name).manifest() is None
+    first = space.manifest() is None
     checks = planner.preflight(plan, facts, running=running, first=first, again=request.again)
     for check in checks:
         if check.status == "warning":
@@ -238,9 +263,11 @@ def _watch(world: World, name: str, before: Mapping[str, int]) -> Callable[[], N
 
     def look() -> None:
         for state in world.docker.containers(name):
+            if state.service not in _ROLE:
+                continue  # a service of the operator's override may come and go
             fresh = replace(state, restarts=state.restarts - before.get(state.id, 0))
             if what := trouble(fresh):
-                role = _ROLE.get(state.service, "engine")
+                role = _ROLE[state.service]
                 raise DeployctlError(
                     f"The {role}'s container {what}.",
                     code=f"{role}-exited",
@@ -264,9 +291,3 @@ def _not_ready(
         hint=f"deployctl logs {service} --stack {name}",
         details=world.docker.log_tail(states[0].id, 20) if states else (),
     )
-
-
-def _remember_proof(space: Workspace) -> None:
-    manifest = space.manifest()
-    if manifest is not None and not manifest.proved:
-        space.save_manifest(replace(manifest, proved=True))

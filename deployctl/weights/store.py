@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from deployctl.model import Progress, Source, Weights, WeightsSpec
@@ -103,7 +104,7 @@ class WeightsStore:
         if note is None or not note.matches(seen) or not _as_asked(note, spec):
             return None
         local = spec.source.kind == "file"
-        return Weights(path=path, size_bytes=seen.st_size, how="local" if local else "cached")
+        return _found(path, "local" if local else "cached")
 
     def fetch(self, spec: WeightsSpec, *, progress: Progress) -> Weights:
         """The file, downloaded and verified if it is not here yet.
@@ -146,7 +147,7 @@ class WeightsStore:
 
     def _fetch_locked(self, spec: WeightsSpec, target: Path, progress: Progress) -> Weights:
         if target.is_file() and self._keep_what_is_here(spec, target, progress):
-            return Weights(path=target, size_bytes=target.stat().st_size, how="cached")
+            return _found(target, "cached")
         part = target.with_name(f"{target.name}.part")
         expected = self._obtain(spec, part, progress)
         try:
@@ -161,7 +162,7 @@ class WeightsStore:
         self._remember(spec.source, target, found)
         forget(part)
         target.with_name(f"{target.name}.corrupt").unlink(missing_ok=True)
-        return Weights(path=target, size_bytes=target.stat().st_size, how="downloaded")
+        return _found(target, "downloaded")
 
     def _keep_what_is_here(self, spec: WeightsSpec, target: Path, progress: Progress) -> bool:
         """Whether a file that already has the final name is the right one after all.
@@ -225,7 +226,7 @@ class WeightsStore:
         path = self.path_of(spec.source)
         readable_by_all(path)
         self._remember(spec.source, path, self._verify(path, spec, progress))
-        return Weights(path=path, size_bytes=path.stat().st_size, how="local")
+        return _found(path, "local")
 
     def _sleep(self, seconds: float) -> None:
         self._nap(seconds)
@@ -270,3 +271,10 @@ def _as_asked(note: Verified, spec: WeightsSpec) -> bool:
     return (spec.sha256 is None or spec.sha256.lower() == note.sha256) and (
         spec.size_bytes is None or spec.size_bytes == note.size_bytes
     )
+
+
+def _found(path: Path, how: Literal["cached", "downloaded", "local"]) -> Weights:
+    """Describe a file that is here and whole."""
+    seen = path.stat()
+    identity = f"{seen.st_size}-{seen.st_mtime_ns}"
+    return Weights(path=path, size_bytes=seen.st_size, how=how, identity=identity)

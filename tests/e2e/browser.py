@@ -40,6 +40,8 @@ class Conversation:
     question: str
     answer: str
     prompt_tokens: float
+    token: str  # of a session that was signed in at that time
+    frontend_started_at: str
 
 
 def program() -> str:

@@ -161,4 +161,6 @@ def conversation(stack: Stack) -> Conversation:
         question=question,
         answer=answer,
         prompt_tokens=stack.engine_counter("llamacpp:prompt_tokens_total") - before,
+        token=stack.sign_in(),
+        frontend_started_at=stack.container("webui")["State"]["StartedAt"],
     )

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 
-WAIT_S = 2.0
+WAIT_S = 1.0
 
 
 def opened(kind: int, protocol: int = 0) -> socket.socket:

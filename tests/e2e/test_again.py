@@ -62,12 +62,12 @@ def test_after_down_and_up_the_chat_of_the_browser_is_still_there_for_the_same_c
     assert any(conversation.question in text for text in kept)
 
 
-def test_a_session_of_before_is_still_signed_in_after_down_and_up(stack: Stack) -> None:
+def test_a_session_of_before_is_still_signed_in_after_down_and_up(
+    conversation: Conversation, stack: Stack
+) -> None:
     stack.up()
-    token = stack.sign_in()
-    stack.down()
-    stack.up()
-    answer = machine.http("GET", f"{stack.webui}/api/v1/auths/", token=token)
+    assert stack.container("webui")["State"]["StartedAt"] > conversation.frontend_started_at
+    answer = machine.http("GET", f"{stack.webui}/api/v1/auths/", token=conversation.token)
     assert answer.status_code == 200
 
 

@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.e2e import machine
 from tests.e2e.product import Outcome, Stack
-
 
 #: The discard port: nobody listens there.
 NO_HUB_PORT = 9

@@ -15,6 +15,7 @@ from tests.world import Box
 
 SMOKE = UpRequest(stack="deployctl", profile="smoke")
 R1 = "deepseek-r1-1.5b"
+CHECK = "check the stack's files"
 
 
 @pytest.fixture
@@ -265,7 +266,7 @@ def test_a_new_volume_of_a_registry_image_is_handed_over_once(box: Box) -> None:
     box.images.built = False
     bring_up(box)
     hand_over = "hand over the data volume"
-    assert box.runner.labels == ["check the stack's files", hand_over, "start the stack"]
+    assert box.runner.labels == [CHECK, hand_over, "start the stack"]
     down(box.world("down"), "deployctl", volumes=False)
     bring_up(box)
     assert box.runner.labels.count(hand_over) == 1
@@ -279,3 +280,79 @@ def test_the_live_file_stays_when_the_new_one_is_refused(box: Box) -> None:
     assert code_of(box, replace(SMOKE, sets=("concurrency=3",))) == "render-invalid"
     assert (folder / "compose.yaml").read_text() == live
     assert not list(folder.glob("*.next.*"))
+
+
+def test_an_interrupted_hand_over_is_repeated(box: Box) -> None:
+    box.images.built = False
+    box.runner.interrupt_at = "hand over the data volume"
+    with pytest.raises(KeyboardInterrupt):
+        bring_up(box)
+    box.runner.interrupt_at = None
+    box.docker.kept_volumes = ("deployctl_webui-data",)
+    bring_up(box)
+    assert box.runner.labels.count("hand over the data volume") == 2
+
+
+def test_a_stack_of_another_folder_is_not_touched(box: Box) -> None:
+    box.docker.states["engine"] = container("engine", working_dir="/home/a/deployctl/stacks/x")
+    assert code_of(box) == "stack-foreign"
+    with pytest.raises(DeployctlError, match="was brought up from"):
+        down(box.world("down"), "deployctl", volumes=True)
+    assert box.runner.commands == []
+
+
+def test_no_new_secrets_for_old_data(box: Box) -> None:
+    box.docker.kept_volumes = ("deployctl_webui-data",)
+    assert code_of(box) == "secrets-lost"
+    assert not Workspace(box.home, "deployctl").has_secrets
+
+
+def test_a_hanging_container_is_started_anew(box: Box) -> None:
+    bring_up(box)
+    box.docker.states["engine"] = container("engine", "hash-engine", health="unhealthy")
+    assert bring_up(box).changed
+    assert box.runner.labels[-2:] == ["stop what hangs", "start the stack"]
+
+
+def test_another_image_under_the_same_name_is_a_change(box: Box) -> None:
+    bring_up(box)
+    box.docker.image_suffix = "pulled again"
+    assert bring_up(box).changed
+
+
+def test_a_model_file_replaced_in_place_is_a_change(box: Box) -> None:
+    bring_up(box)
+    box.weights.identity = "another"
+    assert bring_up(box).changed
+
+
+def test_a_service_of_the_override_may_finish(box: Box) -> None:
+    box.runner.services = ("engine", "webui", "once")
+    bring_up(box)
+    box.docker.states["once"] = container("once", "hash-once", status="exited")
+    assert not bring_up(box).changed
+    assert status(box.world(), "deployctl").status == "ok"
+
+
+def test_auto_keeps_what_runs(box: Box) -> None:
+    box.weights = FakeWeights(here=False, silent=frozenset({"hf"}))
+    assert bring_up(box, replace(SMOKE, profile="auto")).profile == "smoke"
+    box.weights.silent = frozenset()
+    again = bring_up(box, replace(SMOKE, profile="auto"))
+    assert (again.profile, again.changed) == ("smoke", False)
+    assert "is kept" in box.talk.said[-1]
+
+
+def test_down_goes_by_labels_when_the_files_do_not_load(box: Box) -> None:
+    bring_up(box)
+    box.runner.fail_once = "stop the stack"
+    assert down(box.world("down"), "deployctl", volumes=False).removed == ("engine", "webui")
+    assert "--file" not in box.runner.commands[-1].argv
+
+
+def test_a_volume_that_stays_keeps_its_credentials(box: Box) -> None:
+    bring_up(box)
+    box.runner.sticky_volumes = True
+    with pytest.raises(DeployctlError, match="something else uses it"):
+        down(box.world("down"), "deployctl", volumes=True)
+    assert Workspace(box.home, "deployctl").has_secrets

@@ -83,9 +83,8 @@ def test_manifest_comes_back_or_is_none(tmp_path: Path) -> None:
         webui_port=1,
         engine_port=2,
         images={"engine": "i"},
-        image_sources={"engine": "local"},
         hashes={"engine": "h"},
-        proved=False,
+        data_owned=False,
     )
     space.save_manifest(manifest)
     assert space.manifest() == manifest
