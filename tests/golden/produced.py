@@ -37,7 +37,7 @@ def produced() -> dict[Path, str]:
     catalog = Catalog({})
     files = {ROOT / "profiles/profile.schema.json": json_schema()}
     variables: dict[str, str] = {}
-    for name in catalog.profile_names():
+    for name in catalog.shipped_names():
         plan = build_plan(resolve(name, read=catalog.read_profile))
         files[ROOT / f"compose/{name}.yaml"] = render(plan, catalog.templates_dir).text(
             "compose.yaml"
@@ -69,12 +69,22 @@ def screen(arguments: list[str]) -> str:
 
 
 def _example_env(variables: dict[str, str]) -> str:
+    """What must be given, and as comments what has a default in the file of each stack."""
     lines = [
-        "# What the stacks in this folder leave open. To use one without deployctl: copy this file",
-        "# to .env beside it, give every secret a value of your own, point DEPLOYCTL_MODEL at the",
-        "# model file, then: docker compose -f <profile>.yaml up -d",
+        "# What the stacks in this folder leave open. To use one without deployctl, here:",
+        "#",
+        "#   cp example.env .env   # and give every secret a value of your own",
+        "#   docker compose -f smoke.yaml run --rm --no-deps --user 0:0 --cap-add CHOWN \\",
+        "#     --entrypoint sh webui -c 'touch data/.own && chown -R 10001:10001 data'",
+        "#   docker compose -f smoke.yaml up -d",
+        "#",
+        "# The model file is looked for in ./models. The second line is needed once: the registry's",
+        "# image keeps its data folder for root, and nothing here runs as root.",
+        "",
     ]
-    lines += [f"{name}={value}" for name, value in sorted(variables.items())]
+    lines += [f"{name}=change-me" for name, value in sorted(variables.items()) if not value]
+    lines += ["", "# These have defaults; DEPLOYCTL_MODEL is another file in each stack."]
+    lines += [f"# {name}={value}" for name, value in sorted(variables.items()) if value]
     return "\n".join(lines) + "\n"
 
 

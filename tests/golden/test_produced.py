@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.golden.produced import ROOT, SCREENS, produced, screen
 
@@ -23,3 +24,15 @@ def test_screen_is_current(name: str) -> None:
 def test_no_stack_of_a_profile_that_is_gone() -> None:
     kept = set((ROOT / "compose").glob("*.yaml"))
     assert kept <= set(PRODUCED)
+
+
+def test_each_stack_mounts_the_model_it_names() -> None:
+    for path, text in PRODUCED.items():
+        if path.parent.name == "compose" and path.suffix == ".yaml":
+            (mount,) = yaml.safe_load(text)["services"]["engine"]["volumes"]
+            assert mount["source"].rstrip("}").endswith(mount["target"].rsplit("/", 1)[-1])
+
+
+def test_no_document_has_a_gap_left_to_fill() -> None:
+    for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        assert "@@" not in path.read_text(encoding="utf-8"), path
