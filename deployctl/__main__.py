@@ -12,8 +12,11 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         sys.stdout.write(f"deployctl {__version__}\n")
         return
-    from deployctl.cli import run
-
+    try:
+        from deployctl.cli import run
+    except KeyboardInterrupt:  # before there was anything to clean up
+        sys.stderr.write("error: Interrupted; nothing was done. [interrupted]\n")
+        sys.exit(130)
     sys.exit(run(sys.argv[1:]))
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from deployctl.errors import DeployctlError
 from deployctl.profiles.document import NotFound, ProfileText
-from deployctl.profiles.excerpt import quoted, visible
+from deployctl.profiles.excerpt import quoted
+from deployctl.visible import visible
 
 _PACKAGE = Path(__file__).parent
 

@@ -7,6 +7,16 @@ from pathlib import Path
 
 from deployctl.model import Command
 
+#: What the operator's shell may hold for other projects of theirs. An empty value is as good as
+#: none, except that COMPOSE_DISABLE_ENV_FILE must be a truth value.
+_QUIET = (
+    *(("COMPOSE_PROFILES", ""), ("COMPOSE_FILE", ""), ("COMPOSE_ENV_FILES", "")),
+    *(("COMPOSE_PROJECT_NAME", ""), ("COMPOSE_DISABLE_ENV_FILE", "false")),
+    # With it Compose refuses --remove-orphans.
+    ("COMPOSE_IGNORE_ORPHANS", "false"),
+    ("COMPOSE_ANSI", "never"),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
@@ -36,7 +46,7 @@ class Project:
             label=label,
             timeout_s=timeout_s,
             cwd=self.folder if self.rendered else Path("/"),
-            env=(*self.variables, ("COMPOSE_PROFILES", ""), ("COMPOSE_ANSI", "never")),
+            env=(*self.variables, *_QUIET),
         )
 
     def check(self, file: str) -> Command:

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import docker
-from docker.context import ContextAPI
 from docker.errors import DockerException, ImageNotFound, NotFound
+from docker.tls import TLSConfig
 
+from deployctl.endpoint import Endpoint, docker_endpoint
 from deployctl.errors import DeployctlError
 from deployctl.model import ContainerState
 
@@ -90,14 +91,34 @@ class DockerDaemon:
 
 
 def _connect(timeout_s: float) -> Any:  # noqa: ANN401
-    """Find the daemon as the client does: DOCKER_HOST, then the current context, the socket."""
+    """Find the daemon as the client does; ``docker-remote`` when it is not on this machine."""
     from os import environ  # edge: the SDK's own from_env reads it as well
 
+    at = docker_endpoint(environ)
+    if at is None:
+        raise DockerException("The context that DOCKER_CONTEXT or `docker context` names is gone.")
+    if not at.here:
+        raise DeployctlError(
+            "The Docker client is told to use another machine; the stack's ports and its model "
+            "file are on this one.",
+            code="docker-remote",
+            hint="unset DOCKER_HOST DOCKER_CONTEXT; docker context use default",
+            details=(at.address,),
+        )
     if environ.get("DOCKER_HOST"):
         return docker.from_env(timeout=int(timeout_s)).api
-    context = ContextAPI.get_current_context()
-    host = context.Host if context is not None else None
-    return docker.APIClient(base_url=host, version="auto", timeout=int(timeout_s))
+    return docker.APIClient(
+        base_url=at.address or None, version="auto", timeout=int(timeout_s), tls=_tls(at)
+    )
+
+
+def _tls(at: Endpoint) -> TLSConfig | bool:
+    """What a context says about certificates, as the SDK wants it."""
+    folder = at.certificates
+    if folder is None:
+        return False
+    pair = (str(folder / "cert.pem"), str(folder / "key.pem"))
+    return TLSConfig(client_cert=pair, ca_cert=str(folder / "ca.pem"), verify=at.verify)
 
 
 @contextlib.contextmanager

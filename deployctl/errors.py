@@ -47,6 +47,7 @@ CODES: dict[str, tuple[ExitCode, str]] = {
         ExitCode.PREFLIGHT,
         "Docker is installed, but its daemon does not answer.",
     ),
+    "docker-remote": (ExitCode.PREFLIGHT, "The Docker client is told to use another machine."),
     "docker-denied": (ExitCode.PREFLIGHT, "This user may not talk to the Docker daemon."),
     "docker-too-old": (
         ExitCode.PREFLIGHT,
@@ -116,7 +117,10 @@ CODES: dict[str, tuple[ExitCode, str]] = {
     ),
     "stack-not-running": (ExitCode.NOT_READY, "The stack is not running, or only partly."),
     # everything else
-    "interrupted": (ExitCode.INTERRUPTED, "The operator pressed Ctrl-C."),
+    "interrupted": (
+        ExitCode.INTERRUPTED,
+        "The operator pressed Ctrl-C, or ended deployctl with a signal.",
+    ),
     "bug": (ExitCode.BUG, "deployctl itself is wrong here."),
 }
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from deployctl.endpoint import docker_endpoint
 from deployctl.gpus import container_toolkit, gather_gpus
 from deployctl.model import Command, CommandResult, DockerFacts, HostFacts
 from deployctl.ports import busy_ports
@@ -39,14 +40,16 @@ def gather_host(
     environment: Mapping[str, str],
     root: Path = Path("/"),
     own_project: str | None = None,
+    gpus: bool = False,
 ) -> HostFacts:
     """Look at the machine. ``models_dir`` need not exist yet; ``ports`` are those the plan needs.
 
     Ports held by containers of the Compose project ``own_project`` do not count as busy.
+    Cards are looked for only when ``gpus`` says so: their tool may take seconds.
     ``reachable`` is left empty: only the caller knows which sources matter.
     """
     docker, info = _look_at_docker(runner, environment)
-    gpus = gather_gpus(runner, environment, root)
+    cards = gather_gpus(runner, environment, root) if gpus else ()
     total, available = memory(root, docker_total=_number(info.get("MemTotal")))
     return HostFacts(
         architecture=architecture(platform.machine()),
@@ -55,8 +58,8 @@ def gather_host(
         memory_available_bytes=available,
         disk_free_bytes=disk_free(models_dir),
         docker=docker,
-        gpus=gpus,
-        container_toolkit=container_toolkit(info, environment, root) if gpus else None,
+        gpus=cards,
+        container_toolkit=container_toolkit(info, environment, root) if cards else None,
         busy_ports=busy_ports(
             runner,
             root=root,
@@ -78,20 +81,22 @@ def _look_at_docker(
     if client is None:
         evidence = ("There is no `docker` program on the PATH.",)
         return DockerFacts(problem="docker-missing", evidence=evidence), {}
+    at = docker_endpoint(environment)
+    if at is not None and not at.here:
+        return DockerFacts(client=client, problem="docker-remote", evidence=(at.address,)), {}
     result = runner.run(
         Command(
             argv=(client, "info", "--format", "{{json .}}"),
             label="docker info",
+            private=True,
             timeout_s=_DOCKER_TIMEOUT_S,
         )
     )
     info = _parsed(result.stdout)
-    return docker_facts(client, result, info, environment), info
+    return docker_facts(client, result, info), info
 
 
-def docker_facts(
-    client: str, result: CommandResult, info: Mapping[str, Any], environment: Mapping[str, str]
-) -> DockerFacts:
+def docker_facts(client: str, result: CommandResult, info: Mapping[str, Any]) -> DockerFacts:
     """Judge what ``docker info`` left behind. ``info`` is its JSON, empty when it gave none."""
     plugins = {
         plugin.get("Name"): plugin.get("Version") or None
@@ -106,7 +111,7 @@ def docker_facts(
         compose_version=plugins.get("compose"),
         buildx_version=plugins.get("buildx"),
         running_containers=_number(info.get("ContainersRunning")) if server else None,
-        root_dir=_root_dir(info, environment),
+        root_dir=_root_dir(info),
         problem=problem,
         evidence=evidence,
     )
@@ -152,12 +157,11 @@ def _complaints(result: CommandResult, info: Mapping[str, Any]) -> tuple[str, ..
     return tuple(dict.fromkeys([*said, *(info.get("ServerErrors") or ())]))
 
 
-def _root_dir(info: Mapping[str, Any], environment: Mapping[str, str]) -> Path | None:
-    """Where images go, unless the daemon lives on another machine."""
-    remote = environment.get("DOCKER_HOST", "").startswith(("tcp://", "ssh://", "http"))
+def _root_dir(info: Mapping[str, Any]) -> Path | None:
+    """Where images go, unless the daemon lives in a virtual machine of its own."""
     folder = Path(info.get("DockerRootDir") or "/nonexistent")
     try:
-        return folder if not remote and folder.is_dir() else None
+        return folder if folder.is_dir() else None
     except PermissionError:  # inside a folder of root's: it is there, more we need not know
         return folder
 

@@ -294,7 +294,10 @@ class HostFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One subprocess to run. ``label`` is what the operator sees; ``env`` is added to ours."""
+    """One subprocess to run. ``label`` is what the operator sees; ``env`` is added to ours.
+
+    The output of a ``private`` one may hold passwords (of indexes, proxies): it is not logged.
+    """
 
     argv: tuple[str, ...]
     label: str
@@ -302,6 +305,7 @@ class Command:
     cwd: Path | None = None
     env: tuple[tuple[str, str], ...] = ()
     stdin: str | None = None
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,15 +88,22 @@ def preflight(
         _architecture(plan, facts),
         _memory(plan, facts, running=running),
         *((_disk(plan, facts),) if first else ()),
-        *_ports(plan, facts, again),
+        # Without Docker it cannot be known which ports are the stack's own.
+        *(() if facts.docker.problem else _ports(plan, facts, again)),
     )
 
 
 _DOCKER_PROBLEMS = {
     "docker-missing": "Docker, or its Compose plugin, is not installed.",
     "docker-unreachable": "Docker is installed, but its daemon does not answer.",
+    "docker-remote": "The Docker client is told to use another machine; ports and model are here.",
     "docker-denied": "This user may not talk to the Docker daemon.",
     "docker-too-old": "Docker is too old for the stack.",
+}
+
+_DOCKER_HINTS = {
+    "docker-denied": "sudo usermod -aG docker $USER  # then sign in again",
+    "docker-remote": "unset DOCKER_HOST DOCKER_CONTEXT; docker context use default",
 }
 
 
@@ -108,9 +115,7 @@ def _docker(facts: HostFacts) -> CheckResult:
             status="failed",
             summary=_DOCKER_PROBLEMS[docker.problem],
             code=docker.problem,
-            hint="sudo usermod -aG docker $USER  # then sign in again"
-            if docker.problem == "docker-denied"
-            else "deployctl setup",
+            hint=_DOCKER_HINTS.get(docker.problem, "deployctl setup"),
             details=docker.evidence,
         )
     summary = f"Docker {docker.server_version}, Compose {docker.compose_version}"
@@ -187,10 +192,28 @@ def _ports(plan: Plan, facts: HostFacts, again: str) -> tuple[CheckResult, ...]:
                     summary=f"Port {number} ({service.name}) is held by {holder}.",
                     code="port-taken",
                     where=service.name,
-                    hint=_with_set(again, key, number + 1),
+                    hint=_with_set(again, key, _free_port(plan, facts, number)),
                 )
             )
     return tuple(checks)
+
+
+def asked_ports(plan: Plan) -> tuple[int, ...]:
+    """The ports to look at: those of the plan, and behind each some that could stand in for it."""
+    numbers = (p.host_port + k for s in plan.services for p in s.ports for k in range(_STAND_INS))
+    return tuple(sorted({number for number in numbers if number <= _LAST_PORT}))
+
+
+def _free_port(plan: Plan, facts: HostFacts, taken: int) -> int:
+    """The next port that nobody holds and the plan does not want for something else."""
+    wanted = {port.host_port for service in plan.services for port in service.ports}
+    for number in asked_ports(plan):
+        if number > taken and number not in wanted and number not in facts.busy_ports:
+            return number
+    return _LAST_PORT - len(wanted)
+
+
+_STAND_INS, _LAST_PORT = 20, 65535
 
 
 def _with_set(command: str, key: str, value: int) -> str:

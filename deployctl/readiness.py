@@ -1,20 +1,19 @@
-"""The only HTTP towards a stack: probes from outside, until a deadline; and the proof.
+"""Whether a stack is ready: probes from outside, until a deadline; and the proof.
 
 ``/health`` alone is never "ready": llama-server says 200 with no model loaded, Open WebUI before
 its database is there. Ready means that an answer of the served model came back through the UI.
-Connections are not reused: llama-server may close an idle one under a client's hands.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Protocol
 
-import requests
-
 from deployctl.errors import DeployctlError
+from deployctl.loopback import Http, Reply
 from deployctl.model import Answer, ContainerState, Secret
 
 #: What the model is asked. Short to read, short to answer, the same for every model.
@@ -23,86 +22,22 @@ QUESTION = "Say hello in one short sentence."
 #: Seconds between two probes, and between two looks at the containers.
 _PROBE_EVERY_S, _LOOK_EVERY_S = 0.1, 0.5
 
+#: Tokens that are plenty for the answer of a model that does not think first.
+_SHORT_TOKENS = 48
+
 #: A proof stops reading once this much of the answer is there, in characters.
 _ENOUGH_CHARS = 200
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """An HTTP answer. ``status`` 0 means that none came; ``text`` then says why."""
-
-    status: int
-    text: str
-
-    @property
-    def data(self) -> Any:  # noqa: ANN401  # JSON is what it is
-        """The body as JSON, or ``None`` when it is not."""
-        try:
-            return json.loads(self.text)
-        except ValueError:
-            return None
-
-
-class Http(Protocol):
-    """The requests we make; the tests have a fake that keeps the same contract."""
-
-    def call(
-        self, url: str, *, token: Secret | None = None, body: object = None, timeout_s: float
-    ) -> Reply:
-        """GET, or POST when there is a body. Never raises for what the other side does."""
-
-    def stream(self, url: str, *, token: Secret, body: object, timeout_s: float) -> Iterator[str]:
-        """POST and yield the ``data:`` payloads of the event stream; ``OSError`` when it breaks."""
-
-
-class RequestsHttp:
-    """Real HTTP, straight to the loopback: the operator's proxies are for the outside."""
-
-    def __init__(self) -> None:
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.headers["Connection"] = "close"
-
-    def call(
-        self, url: str, *, token: Secret | None = None, body: object = None, timeout_s: float
-    ) -> Reply:
-        """See :class:`Http`."""
-        try:
-            answer = self._session.request(
-                "GET" if body is None else "POST",
-                url,
-                json=body,
-                headers=_bearer(token),
-                timeout=timeout_s,
-            )
-        except requests.RequestException as problem:
-            return Reply(status=0, text=str(problem))
-        return Reply(status=answer.status_code, text=answer.text)
-
-    def stream(self, url: str, *, token: Secret, body: object, timeout_s: float) -> Iterator[str]:
-        """See :class:`Http`."""
-        with self._session.post(
-            url, json=body, headers=_bearer(token), timeout=timeout_s, stream=True
-        ) as answer:
-            if answer.status_code != requests.codes.ok:
-                raise OSError(f"HTTP {answer.status_code}: {answer.text[:500]}")
-            for line in answer.iter_lines(chunk_size=None):
-                text = line.decode("utf-8", "replace")
-                if text.startswith("data:"):
-                    yield text.removeprefix("data:").strip()
-
-
-def _bearer(token: Secret | None) -> dict[str, str]:
-    return {} if token is None else {"Authorization": f"Bearer {token.reveal()}"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoints:
     """Where a stack is reached from this machine, and with what."""
 
+    stack: str
     webui: str  # http://127.0.0.1:7860
     engine: str  # http://127.0.0.1:8000
     served_name: str
+    secrets_file: str
     engine_key: Secret
     admin_email: str
     admin_password: Secret
@@ -119,20 +54,29 @@ class Probe:
 def probe_engine(http: Http, at: Endpoints) -> Probe:
     """Ask the engine which models it serves: ours must be among them."""
     reply = http.call(f"{at.engine}/v1/models", token=at.engine_key, timeout_s=5)
-    if reply.status != requests.codes.ok:
+    if reply.status != HTTPStatus.OK:
         return Probe(ok=False, seen=_seen(reply))
-    names = [row.get("id") for row in (reply.data or {}).get("data", ())]
+    names = _model_ids(reply)
     if at.served_name not in names:
-        return Probe(ok=False, seen=f"serves {', '.join(map(str, names)) or 'no model'}")
+        return Probe(ok=False, seen=f"serves {', '.join(names) or 'no model'}")
     return Probe(ok=True, seen=f"serves {at.served_name}")
 
 
 def probe_frontend(http: Http, at: Endpoints) -> Probe:
     """Ask the frontend whether its start is complete, database included."""
     reply = http.call(f"{at.webui}/ready", timeout_s=5)
-    if reply.status == requests.codes.ok:
+    if reply.status == HTTPStatus.OK:
         return Probe(ok=True, seen="answers")
     return Probe(ok=False, seen=_seen(reply))
+
+
+def _model_ids(reply: Reply) -> tuple[str, ...]:
+    """The models of a list in OpenAI's form; none in an answer of any other form."""
+    rows = reply.data.get("data") if isinstance(reply.data, dict) else None
+    names = (
+        [row.get("id") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    )
+    return tuple(name for name in names if isinstance(name, str))
 
 
 def _seen(reply: Reply) -> str:
@@ -196,65 +140,91 @@ def trouble(state: ContainerState) -> str | None:
     return None
 
 
-def sign_in(http: Http, at: Endpoints) -> Secret:
+def sign_in(http: Http, at: Endpoints, *, timeout_s: float = 30) -> Secret:
     """Sign in to the frontend as the generated administrator; ``proof-failed`` when refused."""
     reply = http.call(
         f"{at.webui}/api/v1/auths/signin",
         body={"email": at.admin_email, "password": at.admin_password.reveal()},
-        timeout_s=30,
+        timeout_s=timeout_s,
     )
     token = reply.data.get("token") if isinstance(reply.data, dict) else None
-    if reply.status != requests.codes.ok or not token:
+    if reply.status != HTTPStatus.OK or not (isinstance(token, str) and token):
         raise _unproved(
+            at,
             f"The frontend refused the stored administrator ({_seen(reply)}).",
-            hint="deployctl down --volumes  # if the password was changed in the UI by mistake: "
-            "this removes the chats too",
+            hint="if the password was changed in the chat window, write the new one into "
+            f"admin_password of {at.secrets_file}, then: deployctl up --stack {at.stack}",
         )
     return Secret(token)
 
 
-def prove(http: Http, at: Endpoints, *, clock: Clock, deadline_s: float, reasoning: bool) -> Answer:
+def prove(
+    http: Http,
+    at: Endpoints,
+    *,
+    clock: Clock,
+    deadline_s: float,
+    reasoning: bool,
+    max_tokens: int,
+) -> Answer:
     """Sign in, list the models, ask through the frontend's own chat API, read the answer.
 
+    ``max_tokens`` is what one answer may have, thoughts included; ``deadline_s`` is for it all.
     Raises ``proof-failed`` with what was seen. Returns as soon as the answer's first line is there.
     """
     started = clock.now()
-    token = sign_in(http, at)
-    listed = http.call(f"{at.webui}/api/models", token=token, timeout_s=30)
-    names = [row.get("id") for row in (listed.data or {}).get("data", ())]
+
+    def left() -> float:
+        return max(0.1, deadline_s - (clock.now() - started))
+
+    token = sign_in(http, at, timeout_s=min(30, left()))
+    listed = http.call(f"{at.webui}/api/models", token=token, timeout_s=min(30, left()))
+    names = _model_ids(listed)
     if at.served_name not in names:
-        found = ", ".join(map(str, names)) or "none"
-        raise _unproved(f"The frontend does not list model {at.served_name}; it lists: {found}.")
+        found = ", ".join(names) or "none"
+        raise _unproved(
+            at, f"The frontend does not list model {at.served_name}; it lists: {found}."
+        )
     body = {
         "model": at.served_name,
         "messages": [{"role": "user", "content": QUESTION}],
         "stream": True,
-        "max_tokens": 2048 if reasoning else 48,
+        "max_tokens": max_tokens if reasoning else min(max_tokens, _SHORT_TOKENS),
     }
-    content = thought = ""
     url = f"{at.webui}/api/chat/completions"
+    content = thought = ""
     try:
-        for payload in http.stream(url, token=token, body=body, timeout_s=deadline_s):
-            delta = _delta(payload)
-            content += delta.get("content") or ""
-            thought += delta.get("reasoning_content") or delta.get("reasoning") or ""
-            answer = content.strip()
-            if "\n" in answer or len(answer) >= _ENOUGH_CHARS:
-                break
-            if clock.now() - started > deadline_s:
+        for payload in http.stream(url, token=token, body=body, timeout_s=left()):
+            delta = _delta(at, payload)
+            content += _piece(delta, "content")
+            thought += _piece(delta, "reasoning_content", "reasoning")
+            if _enough(content) or clock.now() - started >= deadline_s:
                 break
     except OSError as problem:
-        raise _unproved("The answer broke off on its way through the frontend.", problem) from None
+        if clock.now() - started < deadline_s:
+            raise _unproved(
+                at, "The answer broke off on its way through the frontend.", problem
+            ) from None
     if not content.strip():
-        raise _unproved(
-            f"The model thought for {len(thought)} characters but gave no answer in time."
-            if thought
-            else "The model gave an empty answer."
-        )
+        raise _unproved(at, _silence(thought, late=clock.now() - started >= deadline_s))
     return Answer(text=content.strip(), reasoning=thought, seconds=clock.now() - started)
 
 
-def _delta(payload: str) -> dict[str, Any]:
+def _enough(content: str) -> bool:
+    """Whether this much of an answer proves that there is one."""
+    answer = content.strip()
+    return "\n" in answer or len(answer) >= _ENOUGH_CHARS
+
+
+def _silence(thought: str, *, late: bool) -> str:
+    """Say how it came that there is no answer."""
+    end = "in time" if late else "at the end"
+    if thought:
+        return f"The model thought for {len(thought)} characters but gave no answer {end}."
+    return "The model gave no answer in time." if late else "The model gave an empty answer."
+
+
+def _delta(at: Endpoints, payload: str) -> dict[str, Any]:
     """The new piece in one event; ``proof-failed`` when the event is an error."""
     try:
         event = json.loads(payload)
@@ -263,14 +233,21 @@ def _delta(payload: str) -> dict[str, Any]:
     if not isinstance(event, dict):
         return {}
     if problem := event.get("error") or event.get("detail"):
-        raise _unproved("The engine answered the frontend with an error.", problem)
-    choices = event.get("choices") or [{}]
-    delta = choices[0].get("delta")
+        raise _unproved(at, "The engine answered the frontend with an error.", problem)
+    choices = event.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    delta = first.get("delta") if isinstance(first, dict) else None
     return delta if isinstance(delta, dict) else {}
 
 
+def _piece(delta: dict[str, Any], *names: str) -> str:
+    """The first text under one of these names."""
+    return next((text for name in names if isinstance(text := delta.get(name), str) and text), "")
+
+
 def _unproved(
-    message: str, evidence: object = None, *, hint: str = "deployctl logs webui"
+    at: Endpoints, message: str, evidence: object = None, *, hint: str = ""
 ) -> DeployctlError:
+    hint = hint or f"deployctl logs --stack {at.stack}"
     details = () if evidence is None else tuple(str(evidence).splitlines()[:20])
     return DeployctlError(message, code="proof-failed", where="webui", hint=hint, details=details)

@@ -1,11 +1,14 @@
 """The only place that starts a subprocess.
 
 Every command has a label and a timeout, streams its output line by line, is logged, and dies with
-its whole process group when it times out or the operator presses Ctrl-C.
+its whole process group when it times out or the operator ends us (Ctrl-C, SIGTERM, SIGHUP). After
+SIGKILL nobody ends it: PR_SET_PDEATHSIG would, but it counts the death of the thread that started
+the command, and would have to be set between fork and exec, where threads make that unsafe.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
@@ -21,6 +24,9 @@ NOT_FOUND, TIMED_OUT, STOPPED = 127, 124, 130
 
 #: How often a command under way asks whether it should stop, seconds.
 _ASK_EVERY_S = 0.2
+
+#: The longest single wait for output: what the kernel takes ends at 2**31 ms, seconds.
+_LOOK_EVERY_S = 3600.0
 
 #: How long a process group may take to obey SIGTERM before SIGKILL, seconds.
 _GRACE_S = 5.0
@@ -87,14 +93,13 @@ class SubprocessRunner:
         stdout: list[str] = []
         output: list[str] = []
         try:
-            if command.stdin is not None and process.stdin is not None:
-                process.stdin.write(command.stdin.encode())
-                process.stdin.close()
+            _feed(process, command.stdin)
             for is_stdout, line in _lines(process, started + command.timeout_s, stop):
                 output.append(line)
                 if is_stdout:
                     stdout.append(line)
-                self._log(line)
+                if not command.private:
+                    self._log(line)
                 if on_line is not None:
                     on_line(line)
             code = process.wait(max(0.1, started + command.timeout_s - time.monotonic()))
@@ -124,6 +129,13 @@ class SubprocessRunner:
         )
 
 
+def _feed(process: subprocess.Popen[bytes], text: str | None) -> None:
+    """Give the program its stdin. One that leaves unread what it is given ends as it likes."""
+    if text is not None and process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+            pipe.write(text.encode())
+
+
 def _lines(
     process: subprocess.Popen[bytes], deadline: float, stop: Callable[[], bool] | None
 ) -> Iterator[tuple[bool, str]]:
@@ -140,7 +152,8 @@ def _lines(
                 raise TimeoutError
             if stop is not None and stop():
                 raise _StopError
-            for key, _ in selector.select(left if stop is None else min(left, _ASK_EVERY_S)):
+            wait_s = min(left, _LOOK_EVERY_S if stop is None else _ASK_EVERY_S)
+            for key, _ in selector.select(wait_s):
                 pipe = key.fileobj  # type: ignore[assignment]  # what we registered
                 chunk = os.read(pipe.fileno(), 65536)
                 if not chunk:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import secrets
+import shlex
 import shutil
 import string
 import tempfile
@@ -22,15 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from deployctl.errors import DeployctlError
+from deployctl.log import Log
 from deployctl.model import Bundle, Secret
 
 #: The first administrator of the frontend. ``.invalid`` is reserved: it is nobody's mailbox.
 ADMIN_EMAIL = "admin@deployctl.invalid"
 
 _OVERRIDE = "compose.override.yaml"
-
-#: A log larger than this is put aside, once, when the next command opens it.
-_LOG_BYTES = 5 * 1024**2
 _ALPHABET = string.ascii_letters + string.digits
 
 
@@ -91,13 +91,15 @@ class Workspace:
         return self.folder / "deployctl.log"
 
     def open_log(self) -> Log:
-        """Open the log; what the stack's secrets are is masked from the start."""
+        """Open the log; the stack's secrets are masked, those too that are only made later."""
+        return Log(self.log_file, self._masked)
+
+    def _masked(self) -> tuple[Secret, ...]:
         try:
             known = self._kept_secrets()
-        except (ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):
             known = None  # said by whoever needs them
-        masked = () if known is None else tuple(getattr(known, n) for n in _SECRET_NAMES)
-        return Log(self.log_file, masked)
+        return () if known is None else tuple(getattr(known, name) for name in _SECRET_NAMES)
 
     @property
     def override(self) -> Path | None:
@@ -107,16 +109,9 @@ class Workspace:
 
     def ensure(self) -> None:
         """Make the folder (0700); ``workspace-unwritable`` when that cannot be."""
-        try:
+        with _usable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self.folder.chmod(0o700)
-        except OSError as problem:
-            raise DeployctlError(
-                f"The state folder {self.folder} cannot be written: {problem.strerror}.",
-                code="workspace-unwritable",
-                where=str(self.folder),
-                hint="DEPLOYCTL_HOME=/a/folder/of/yours deployctl up",
-            ) from problem
 
     @contextlib.contextmanager
     def lock(self, doing: str) -> Iterator[None]:
@@ -125,30 +120,35 @@ class Workspace:
         The kernel drops the lock with the process, whatever ends it.
         """
         self.ensure()
-        with (self.folder / "lock").open("a+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read().strip() or "another process"
-                raise DeployctlError(
-                    f"Stack {self.stack} is being worked on by {holder}.",
-                    code="stack-locked",
-                    where=str(self.folder / "lock"),
-                    hint=f"deployctl status --stack {self.stack}",
-                ) from None
-            file.seek(0)
-            file.truncate()
-            file.write(f"`deployctl {doing}` (pid {os.getpid()})\n")
-            file.flush()
+        path = self.folder / "lock"
+        with contextlib.ExitStack() as held:
+            with _usable(path):
+                file = held.enter_context(path.open("ab+", buffering=0))
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise self._locked(path) from None
+            with contextlib.suppress(OSError):  # a full disk must not stop `down`, which frees it
+                file.truncate(0)
+                file.write(f"`deployctl {doing}` (pid {os.getpid()})\n".encode())
             yield
+
+    def _locked(self, path: Path) -> DeployctlError:
+        holder = path.read_text(encoding="utf-8").strip() or "another process"
+        return DeployctlError(
+            f"Stack {self.stack} is being worked on by {holder}.",
+            code="stack-locked",
+            where=str(path),
+            hint=f"deployctl status --stack {self.stack}",
+        )
 
     def secrets(self) -> StackSecrets:
         """Read the stack's secrets, or generate them the first time."""
-        path = self._secrets_file
+        path = self.secrets_file
         try:
-            if kept := self._kept_secrets():
-                return kept
+            with _usable(path):
+                if kept := self._kept_secrets():
+                    return kept
         except (ValueError, KeyError, TypeError) as problem:
             raise DeployctlError(
                 f"The stack's secrets in {path} cannot be read.",
@@ -165,15 +165,16 @@ class Workspace:
     @property
     def has_secrets(self) -> bool:
         """Whether the secrets were generated before."""
-        return self._secrets_file.exists()
+        return self.secrets_file.exists()
 
     @property
-    def _secrets_file(self) -> Path:
+    def secrets_file(self) -> Path:
+        """What was generated for this stack (0600)."""
         return self.folder / "secrets.json"
 
     def _kept_secrets(self) -> StackSecrets | None:
         try:
-            kept = json.loads(self._secrets_file.read_text(encoding="utf-8"))
+            kept = json.loads(self.secrets_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         return StackSecrets(**{name: Secret(kept[name]) for name in _SECRET_NAMES})
@@ -206,16 +207,20 @@ class Workspace:
         whole = hashlib.sha256(bundle.digest.encode())
         whole.update(json.dumps(variables).encode())
         if self.override is not None:
-            whole.update(self.override.read_bytes())
+            with _usable(self.override):
+                whole.update(self.override.read_bytes())
         return whole.hexdigest()
 
     def manifest(self) -> Manifest | None:
         """What was last applied; ``None`` when nothing was, or an older tool wrote it."""
+        path = self.folder / "manifest.json"
         try:
-            data: dict[str, Any] = json.loads((self.folder / "manifest.json").read_text("utf-8"))
-            return Manifest(**data)
-        except (FileNotFoundError, ValueError, TypeError):
-            return None
+            with _usable(path), contextlib.suppress(FileNotFoundError):
+                data: dict[str, Any] = json.loads(path.read_text("utf-8"))
+                return Manifest(**data)
+        except (ValueError, TypeError):
+            pass  # damaged, or another tool's: as good as none
+        return None
 
     def save_manifest(self, manifest: Manifest) -> None:
         """Remember what was applied."""
@@ -228,9 +233,10 @@ class Workspace:
     def forget(self) -> None:
         """Remove everything of ours from the folder; the operator's override stays."""
         keep = {_OVERRIDE, "lock"}
-        for path in self.folder.iterdir() if self.folder.is_dir() else ():
-            if path.name not in keep:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        with _usable(self.folder):
+            for path in self.folder.iterdir() if self.folder.is_dir() else ():
+                if path.name not in keep:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _random(length: int) -> str:
@@ -242,8 +248,30 @@ def _dotenv(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+@contextlib.contextmanager
+def _usable(path: Path) -> Iterator[None]:
+    """Say what the system has against our reading or writing ``path``: workspace-unwritable."""
+    try:
+        yield
+    except OSError as problem:
+        full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise DeployctlError(
+            f"The state in {path} cannot be used: {problem.strerror}.",
+            code="workspace-unwritable",
+            where=str(path),
+            hint=f"df -h {shlex.quote(str(path.parent))}"
+            if full
+            else "DEPLOYCTL_HOME=/a/folder/of/yours deployctl up",
+        ) from problem
+
+
 def _write(path: Path, text: str, mode: int) -> None:
     """Replace ``path`` in one step; the mode is set before the first byte is written."""
+    with _usable(path):
+        _replace(path, text, mode)
+
+
+def _replace(path: Path, text: str, mode: int) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
@@ -256,25 +284,3 @@ def _write(path: Path, text: str, mode: int) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-class Log:
-    """Appends lines to the stack's log file, 0600, masking secrets. Never fails a command."""
-
-    def __init__(self, path: Path, masked: tuple[Secret, ...] = ()) -> None:
-        self._path = path
-        with contextlib.suppress(OSError):
-            if path.stat().st_size > _LOG_BYTES:
-                path.replace(path.with_name(path.name + ".1"))
-        self.masked = masked
-
-    def __call__(self, line: str) -> None:
-        """Append one line."""
-        for secret in self.masked:
-            line = line.replace(secret.reveal(), "***")
-        try:
-            handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        except OSError:
-            return  # the folder is not there yet, or not ours: the command itself will say so
-        with os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(line + "\n")

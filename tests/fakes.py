@@ -11,6 +11,7 @@ from typing import Any
 
 from deployctl.deploy.world import ImageMode, ResolvedImage
 from deployctl.errors import DeployctlError
+from deployctl.loopback import Reply
 from deployctl.model import (
     Command,
     CommandResult,
@@ -24,7 +25,6 @@ from deployctl.model import (
     Weights,
     WeightsSpec,
 )
-from deployctl.readiness import Reply
 from deployctl.talk import PhaseTalk
 
 GIB = 1024**3

@@ -132,9 +132,9 @@ class Recipes:
         self.write("base/rootfs.sh", "exec mmdebstrap\n")
         self.write(
             "engine/Dockerfile",
-            "# disk: 3.5 GB\nARG BASE=deployctl/base:bookworm\nARG GGML_NATIVE=ON\n",
+            "# disk: 3.5 GB\nARG BASE=localhost/deployctl/base:bookworm\nARG GGML_NATIVE=ON\n",
         )
-        self.write("webui/Dockerfile", "ARG BASE=deployctl/base:bookworm\n")
+        self.write("webui/Dockerfile", "ARG BASE=localhost/deployctl/base:bookworm\n")
 
     def write(self, name: str, text: str) -> None:
         path = self.images_dir / name

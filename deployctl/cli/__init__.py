@@ -13,7 +13,6 @@ app = typer.Typer(
     name="deployctl",
     help="Takes a box to a local-LLM chat window that has already answered.",
     epilog="Start here: deployctl up",
-    no_args_is_help=True,
     add_completion=False,
     # Plain help: Rich would double the time of every --help.
     rich_markup_mode=None,
@@ -48,4 +47,4 @@ for _command in (setup, up, status, logs, down):
 
 def run(arguments: list[str]) -> int:
     """Run one command line; returns its exit code. Nothing escapes but a bug under ``--debug``."""
-    return guarded(lambda: app(args=arguments, standalone_mode=False), arguments)
+    return guarded(lambda: app(args=arguments or ["--help"], standalone_mode=False), arguments)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import shlex
+import signal
+import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
 
 import typer
 
@@ -16,47 +23,96 @@ from deployctl.workspace import home_folder
 def guarded(body: Callable[[], object], arguments: list[str]) -> int:
     """Run ``body``; returns the exit code of design: 0 to 6, or 130."""
     debug = "--debug" in arguments
+    console.prepare()
     try:
-        result = body()
+        with _ended_like_ctrl_c():
+            result = _outcome(body)
     except DeployctlError as error:
         return _report(error.faults, error.exit_code, arguments)
     except (KeyboardInterrupt, typer.Abort):
-        return _report((_INTERRUPTED,), ExitCode.INTERRUPTED, arguments)
+        return _report((_interrupted(arguments),), ExitCode.INTERRUPTED, arguments)
     except typer.Exit as leave:
         result = leave.exit_code
     except typer.TyperException as wrong:
         return _report((_usage(wrong, arguments),), ExitCode.USAGE, arguments)
-    except BrokenPipeError:
-        _drop_stdout()
-        return int(ExitCode.OK)
     except Exception as bug:  # the boundary: nothing may pass it
+        if (
+            isinstance(bug, BrokenPipeError)
+            and _only_prints(arguments)
+            and console.stdout_is_gone()
+        ):
+            return int(ExitCode.OK)
         if debug:
             raise
         return _report((_bug(bug),), ExitCode.BUG, arguments)
     if result == ExitCode.INTERRUPTED:  # what Typer makes of Ctrl-C
-        return _report((_INTERRUPTED,), ExitCode.INTERRUPTED, arguments)
+        return _report((_interrupted(arguments),), ExitCode.INTERRUPTED, arguments)
     return result if isinstance(result, int) else int(ExitCode.OK)
 
 
-_INTERRUPTED = Fault(
-    code="interrupted",
-    message="Interrupted. What was done so far is kept; the next `deployctl up` goes on from here.",
-    hint="deployctl status",
-)
+#: The names of the commands, for hints.
+COMMANDS = ("setup", "up", "status", "logs", "down")
 
 
-def _drop_stdout() -> None:
-    """Point stdout at nothing: its reader went away, and Python would complain at exit."""
-    import os
-    import sys
+def _interrupted(arguments: list[str]) -> Fault:
+    stack = _option(arguments, "--stack")
+    again = ["deployctl", *arguments] if _command(arguments) in ("up", "down", "setup") else None
+    return Fault(
+        code="interrupted",
+        message="Interrupted. What was done so far is kept; the same command goes on from here.",
+        hint=shlex.join(again or ["deployctl", "status", *(["--stack", stack] if stack else [])]),
+    )
 
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+def _only_prints(arguments: list[str]) -> bool:
+    """Whether this is `logs` or help: done, when nobody reads it any more."""
+    return "--help" in arguments or _command(arguments) in ("", "logs")
+
+
+def _outcome(body: Callable[[], object]) -> object:
+    """Run ``body``. A broken pipe comes out as one, of which Typer makes a SystemExit."""
+    streams = sys.stdout, sys.stderr
+    try:
+        return body()
+    except SystemExit as end:
+        sys.stdout, sys.stderr = streams  # it wraps them
+        if isinstance(end.__context__, BrokenPipeError):
+            raise end.__context__ from None
+        raise
+
+
+#: How a service manager and a closing terminal end us.
+_ENDS = (signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """Make the signals that would just kill us clean up first, as Ctrl-C does.
+
+    Commands run in sessions of their own, where the signal does not reach them. A signal that our
+    caller has set to be ignored (``nohup``) stays so, and only the main thread can ask for one.
+    """
+    here = threading.current_thread() is threading.main_thread()
+    ours = [n for n in _ENDS if here and signal.getsignal(n) is signal.SIG_DFL]
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        for number in ours:  # they come in pairs; the second must not end the cleaning up
+            signal.signal(number, lambda _number, _frame: None)
+        raise KeyboardInterrupt
+
+    for number in ours:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _usage(wrong: Exception, arguments: list[str]) -> Fault:
     message = wrong.format_message() if hasattr(wrong, "format_message") else str(wrong)
     command = _command(arguments)
-    help_of = f"deployctl {command} --help" if command else "deployctl --help"
+    help_of = f"deployctl {command} --help" if command in COMMANDS else "deployctl --help"
     return Fault(code="usage", message=message, hint=help_of)
 
 
@@ -78,11 +134,18 @@ def _command(arguments: list[str]) -> str:
 
 
 def _wants_json(arguments: list[str]) -> bool:
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    return any(
-        word in ("--output=json", "-ojson") or (word in ("--output", "-o") and following == "json")
-        for word, following in pairs
-    )
+    return _option(arguments, "--output", "-o") == "json"
+
+
+def _option(arguments: list[str], *names: str) -> str:
+    """The value of an option that could not be, or is no longer, read properly; else ''."""
+    for word, following in itertools.pairwise((*arguments, "")):
+        for name in names:
+            if word == name:
+                return following
+            if word.startswith(f"{name}="):
+                return word.removeprefix(f"{name}=")
+    return "json" if "-ojson" in arguments and "-o" in names else ""
 
 
 def _report(faults: tuple[Fault, ...], exit_code: ExitCode, arguments: list[str]) -> int:

@@ -1,18 +1,24 @@
 """The only place that prints. stdout is data, stderr is talk.
 
-Three ways of talking: a live view on a terminal, plain lines elsewhere (CI), silence.
+Three ways of talking: a live view on a terminal, plain lines elsewhere (CI), silence. Whoever
+listens may leave (``| head``, a closed terminal): that never ends the work.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
+import os
+import select
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from deployctl.talk import PhaseTalk, Talk
+from deployctl.visible import harmless
 
 if TYPE_CHECKING:
     from deployctl.cli.live import LiveTalk
@@ -23,16 +29,86 @@ _PLAIN_EVERY_S = 5.0
 _NAME_WIDTH = 15
 
 
+#: What writing to a closed pipe and to a closed terminal fails with.
+_GONE = (errno.EPIPE, errno.EIO)
+
+
+class _Talked:
+    """A stream that stays silent once its reader is gone, or its disk full."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # whatever the stream has
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            _mute(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            _mute(self._stream)
+
+
+def _mute(stream: TextIO) -> None:
+    """Point a stream at nothing: what it still holds would fail again when Python ends."""
+    with contextlib.suppress(OSError):
+        handle, nothing = stream.fileno(), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, handle)
+        os.close(nothing)
+
+
+def prepare() -> None:
+    """Let any text be printed in any encoding: what that lacks is written as its number."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def out(text: str) -> None:
-    """Print data, to stdout."""
-    sys.stdout.write(text + "\n")
+    """Print data, to stdout; nowhere, when nobody reads it any more."""
+    try:
+        pass_on(text)
+    except OSError as problem:
+        if problem.errno not in _GONE:
+            raise
+        _mute(sys.stdout)
+
+
+def pass_on(line: str) -> None:
+    """Print data as it came, to stdout; ``BrokenPipeError`` when nobody reads it any more.
+
+    On a terminal it is made harmless first.
+    """
+    sys.stdout.write((harmless(line) if sys.stdout.isatty() else line) + "\n")
     sys.stdout.flush()
+
+
+def stdout_is_gone() -> bool:
+    """Whether nobody reads stdout any more; then what it holds is let go."""
+    try:
+        handle = sys.stdout.fileno()
+    except OSError:  # a test's, in memory
+        return False
+    asked = select.poll()
+    asked.register(handle, 0)  # an error is told unasked
+    gone = any(events & select.POLLERR for _, events in asked.poll(0))
+    if gone:
+        _mute(sys.stdout)
+    return gone
 
 
 def err(text: str) -> None:
     """Print talk, to stderr."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    talked = _Talked(sys.stderr)
+    talked.write(harmless(text) + "\n")
+    talked.flush()
 
 
 def can_ask() -> bool:
@@ -59,6 +135,11 @@ def amount(done: int | None, total: int | None) -> str:
     if total < 1_000_000:  # steps, not bytes
         return f"{done}/{total}"
     return f"{done / 1e6:.0f} of {total / 1e6:.0f} MB, {100 * done / total:.0f} %"
+
+
+def ended(by: BaseException | None) -> str:
+    """One word for how a phase ended that did not end well."""
+    return "interrupted" if isinstance(by, KeyboardInterrupt) else "failed"
 
 
 class Silence:
@@ -94,7 +175,7 @@ class Lines:
 
     def _line(self, text: str) -> None:
         with self._lock:
-            self._stream.write(text + "\n")
+            self._stream.write(harmless(text) + "\n")
             self._stream.flush()
 
     @contextlib.contextmanager
@@ -103,8 +184,9 @@ class Lines:
         talk = _Line(name, self._line)
         try:
             yield talk
-        except BaseException:
-            self._line(f"✗ {name:<{_NAME_WIDTH}} {duration(talk.elapsed()):>10}  failed")
+        except BaseException as end:
+            how = ended(end)
+            self._line(f"✗ {name:<{_NAME_WIDTH}} {duration(talk.elapsed()):>10}  {how}")
             raise
         self._line(f"✓ {name:<{_NAME_WIDTH}} {duration(talk.elapsed()):>10}  {talk.summary}")
 
@@ -147,6 +229,7 @@ def talk_for(
     """Choose how to talk: silence, plain lines, or a live view on a capable terminal."""
     if quiet or json:
         return Silence()
+    stream = cast("TextIO", _Talked(stream))
     if not stream.isatty() or environment.get("TERM") == "dumb" or environment.get("CI"):
         return Lines(stream)
     from deployctl.cli.live import LiveTalk  # Rich is slow to import: only where it is seen

@@ -33,8 +33,7 @@ def envelope(
             "data": plain(data),
             "errors": [plain(fault) for fault in faults],
         },
-        indent=2,
-        ensure_ascii=False,
+        indent=2,  # and ASCII: whole on a stdout of any encoding, harmless on a terminal
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,8 +15,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from deployctl.cli.console import amount, duration
+from deployctl.cli.console import amount, duration, ended
 from deployctl.talk import PhaseTalk
+from deployctl.visible import harmless
 
 _NAME_WIDTH = 15
 
@@ -59,7 +61,9 @@ class LiveTalk:
         grid.add_column(width=12, justify="right", no_wrap=True)
         grid.add_column(no_wrap=True, overflow="ellipsis")
         for phase in tuple(self._running):
-            grid.add_row(phase.spinner, phase.name, phase.elapsed, Text(phase.text, style="dim"))
+            grid.add_row(
+                phase.spinner, phase.name, phase.elapsed, Text(harmless(phase.text), style="dim")
+            )
         yield grid
 
     @contextlib.contextmanager
@@ -73,9 +77,9 @@ class LiveTalk:
             mark, style = "✓", "green"
         finally:
             self._leave(running)
-            summary = running.summary if mark == "✓" else "failed"
+            summary = running.summary if mark == "✓" else ended(sys.exc_info()[1])
             line = Text.assemble((mark, style), f" {name:<{_NAME_WIDTH}} {running.elapsed:>12}  ")
-            line.append(summary, style="dim" if mark == "✓" else style)
+            line.append(harmless(summary), style="dim" if mark == "✓" else style)
             self._console.print(line, soft_wrap=True)
 
     def _enter(self, running: _Running) -> None:
@@ -92,11 +96,11 @@ class LiveTalk:
 
     def say(self, text: str) -> None:
         """See :class:`deployctl.talk.Talk`."""
-        self._console.print(Text(text), soft_wrap=True)
+        self._console.print(Text(harmless(text)), soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """See :class:`deployctl.talk.Talk`."""
-        first, *rest = text.splitlines()
+        first, *rest = harmless(text).splitlines()
         self._console.print(Text(f"! {first}", style="bold yellow"), soft_wrap=True)
         for line in rest:
             self._console.print(Text(f"  {line}"), soft_wrap=True)

@@ -28,6 +28,8 @@ def logs(
     from deployctl.cli.session import Session
     from deployctl.deploy.logs import logs as recipe
 
+    if tail != "all" and not tail.isdecimal():
+        raise typer.BadParameter(f"{tail!r} is neither a number of lines nor `all`.")
     session = Session.open("logs", Output.TEXT, quiet=True)
     recipe(
         session.world(stack),
@@ -35,6 +37,6 @@ def logs(
         tuple(services or ()),
         follow=follow,
         tail=tail,
-        on_line=console.out,
+        on_line=console.pass_on,
     )
     return 0

@@ -17,6 +17,7 @@ from deployctl.deploy.world import World
 from deployctl.errors import DeployctlError, ExitCode
 from deployctl.model import HostFacts, Status
 from deployctl.talk import Talk
+from deployctl.visible import harmless
 
 #: What Compose accepts as a project name.
 _STACK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -63,7 +64,7 @@ class Session:
                 envelope(command=self.command, status=status, exit_code=exit_code, data=data)
             )
         else:
-            console.out(text)
+            console.out(harmless(text))
         return int(exit_code)
 
     def world(self, stack: str) -> World:
@@ -80,8 +81,8 @@ def real_world(session: Session, stack: str) -> World:
     from deployctl.dockerd import DockerDaemon
     from deployctl.host import gather_host
     from deployctl.images import ImageStore
+    from deployctl.loopback import RequestsHttp
     from deployctl.profiles.resolve import resolve
-    from deployctl.readiness import RequestsHttp
     from deployctl.runner import SubprocessRunner
     from deployctl.weights import WeightsStore
 

@@ -43,7 +43,7 @@ def setup(
     Raises ``setup-declined``, ``setup-denied``, ``setup-unsupported``, ``setup-failed``.
     """
     root = Path("/")
-    facts = gather_host(runner, models_dir=root, ports=(), environment=environment)
+    facts = gather_host(runner, models_dir=root, ports=(), environment=environment, gpus=True)
     docker = facts.docker
     system = inspect(runner, root, environment, docker=docker)
     card = nvidia_note(facts.gpus, toolkit=facts.container_toolkit, system=system)

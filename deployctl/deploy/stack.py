@@ -36,6 +36,8 @@ def endpoints(space: Workspace, served_name: str, webui_port: int, engine_port: 
     """Where the stack is reached, and with what."""
     secrets = space.secrets()
     return Endpoints(
+        stack=space.stack,
+        secrets_file=str(space.secrets_file),
         webui=f"http://{LOOPBACK}:{webui_port}",
         engine=f"http://{LOOPBACK}:{engine_port}",
         served_name=served_name,

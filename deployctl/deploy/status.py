@@ -29,7 +29,9 @@ def status(world: World, name: str) -> StatusReport:
         for state in states
         if manifest is None or not stack.finished(manifest, state)
     )
-    if manifest is not None:
+    if manifest is None:
+        checks += (_unknown(space),)
+    else:
         missing = [service for service in manifest.hashes if not _has(states, service)]
         checks += tuple(_missing(service, name) for service in missing)
         if not missing:
@@ -67,6 +69,16 @@ def _verdict(checks: tuple[CheckResult, ...]) -> Status:
 
 def _has(states: tuple[ContainerState, ...], service: str) -> bool:
     return any(state.service == service for state in states)
+
+
+def _unknown(space: Workspace) -> CheckResult:
+    return CheckResult(
+        name="state folder",
+        status="failed",
+        summary=f"{space.folder} does not say what was brought up",
+        code="stack-unknown",
+        hint=f"deployctl up --stack {space.stack}",
+    )
 
 
 def _missing(service: str, name: str) -> CheckResult:

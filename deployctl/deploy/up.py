@@ -16,7 +16,7 @@ from deployctl.errors import DeployctlError, Fault
 from deployctl.model import Answer, PhaseResult, Plan, Weights
 from deployctl.readiness import Probe, probe_engine, probe_frontend, prove, trouble, wait
 from deployctl.render import render
-from deployctl.workspace import Workspace
+from deployctl.workspace import Manifest, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,11 +155,12 @@ def _reachable(world: World, candidates: list[planner.Candidate]) -> Mapping[str
 
 def _preflight(world: World, request: UpRequest, plan: Plan, space: Workspace) -> str:
     """Judge the plan by the host; raises every failed check at once."""
-    facts = world.facts(host_ports(plan), own_project=request.stack)
+    facts = world.facts(planner.asked_ports(plan), own_project=request.stack)
     states = () if facts.docker.problem else world.docker.containers(request.stack)
     stack.refuse_foreign(space, states)
     running = any(state.status == "running" for state in states)
     first = space.manifest() is None
+    _say_moved_ports(world, plan, space.manifest())
     checks = planner.preflight(plan, facts, running=running, first=first, again=request.again)
     for check in checks:
         if check.status == "warning":
@@ -180,6 +181,19 @@ def _preflight(world: World, request: UpRequest, plan: Plan, space: Workspace) -
     return " · ".join(
         check.summary for check in checks if check.name not in ("port", "architecture")
     )
+
+
+def _say_moved_ports(world: World, plan: Plan, kept: Manifest | None) -> None:
+    """Say it when the stack will be reached elsewhere than before: links and clients break."""
+    if kept is None:
+        return
+    before, now = (kept.webui_port, kept.engine_port), host_ports(plan)
+    for name, old, new in zip(("webui", "engine"), before, now, strict=True):
+        if old != new:
+            world.talk.warn(
+                f"Port {old} of {name} becomes {new}.\n"
+                f"To keep it: add --set ports.{name}={old}, or write it into a profile of yours."
+            )
 
 
 def _obtain(run: _Run, plan: Plan, mode: ImageMode) -> tuple[tuple[ResolvedImage, ...], Weights]:
@@ -250,6 +264,7 @@ def _prove(run: _Run, space: Workspace, plan: Plan, before: Mapping[str, int]) -
             clock=world.clock,
             deadline_s=plan.deadlines.proof_s,
             reasoning=plan.reasoning,
+            max_tokens=plan.max_tokens,
         )
         phase.text = f"answered through the UI in {answer.seconds:.1f} s"
     return answer

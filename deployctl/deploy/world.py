@@ -25,8 +25,9 @@ from deployctl.model import (
 if TYPE_CHECKING:
     from deployctl.catalog import Catalog
     from deployctl.dockerd import Docker
+    from deployctl.loopback import Http
     from deployctl.profiles.resolve import Profile
-    from deployctl.readiness import Clock, Http
+    from deployctl.readiness import Clock
     from deployctl.runner import Runner
     from deployctl.talk import Talk
 

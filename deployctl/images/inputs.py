@@ -141,6 +141,7 @@ def pip_settings(runner: StoppableRunner, environment: Mapping[str, str]) -> Map
             Command(
                 argv=(*program, "config", "list"),
                 label="pip config list",
+                private=True,
                 timeout_s=30.0,
                 env=(("PIP_DISABLE_PIP_VERSION_CHECK", "1"),),
             )
@@ -286,7 +287,7 @@ def apt_proxies(conf: str) -> tuple[tuple[str, str], ...]:
 def apt_conf(runner: StoppableRunner) -> str:
     """How this machine's apt reaches its mirrors: proxy, retries, how stale they may be."""
     result = runner.run(
-        Command(argv=("apt-config", "dump"), label="apt-config dump", timeout_s=30.0)
+        Command(argv=("apt-config", "dump"), label="apt-config dump", timeout_s=30.0, private=True)
     )
     lines = result.stdout.splitlines() if result.ok else []
     kept = [line for line in lines if _APT_KEYS.match(line) and not line.endswith(' "";')]

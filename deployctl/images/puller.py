@@ -83,6 +83,7 @@ class Puller:
                 command = Command(
                     argv=("docker", "info", "--format", "{{json .}}"),
                     label="docker info",
+                    private=True,
                     timeout_s=15.0,
                 )
                 try:

@@ -16,8 +16,9 @@ from deployctl.errors import DeployctlError
 #: Every image that is built from packages starts from this recipe's.
 BASE = "base"
 
-#: What the names of images built here begin with.
-BUILT_HERE = "deployctl/"
+#: What the names of images built here begin with. Without a registry in front, Docker would ask
+#: its own for one that is not here, and run what a stranger put there; nobody serves localhost.
+BUILT_HERE = "localhost/deployctl/"
 
 #: Room a build needs when its Dockerfile does not say.
 _USUAL_BYTES = 2_000_000_000
@@ -26,8 +27,20 @@ _NEED = re.compile(r"^# disk: ([0-9]+(?:\.[0-9]+)?) GB\b", re.MULTILINE)
 _START = re.compile(r"^ARG (BASE|DEBIAN_IMAGE)=(\S+)", re.MULTILINE)
 _NATIVE = re.compile(r"-march=native|-mcpu=native|GGML_NATIVE=(?:ON|1)", re.IGNORECASE)
 
-#: Lines of /proc/cpuinfo that decide which instructions a processor has: x86, then Arm.
-_CPU_KEYS = ("flags", "features", "cpu implementer", "cpu architecture", "cpu part")
+#: Lines of /proc/cpuinfo that decide which instructions a compiler may use (x86, then Arm), and
+#: their words that do. The others come and go with the kernel and the mitigations it chose.
+_CPU_WORDS = {
+    "flags": re.compile(
+        "mmx|s?sse|pni|avx|amx|fma|f16c|bmi|abm|popcnt|movbe|adx|v?aes|v?pclmul|gfni|sha_|sha512"
+        "|xop|tbm|3dnow|cx16"
+    ),
+    "features": re.compile(
+        "fp|asimd|sve|sme|i8mm|bf16|atomics|crc32|aes|pmull|sha|fcma|jscvt|i?lrcpc"
+    ),
+    "cpu implementer": re.compile(""),
+    "cpu architecture": re.compile(""),
+    "cpu part": re.compile(""),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +124,7 @@ def _add(whole: hashlib._Hash, texts: dict[str, bytes]) -> None:
 
 
 def processor(root: Path) -> tuple[str, ...]:
-    """What the first processor can do, as the kernel lists it; nothing when that is unknown.
+    """What a compiler may use of the first processor; nothing when that is unknown.
 
     Only the first is read: the kernel writes the file while it is read, slowly for many cores.
     """
@@ -121,9 +134,9 @@ def processor(root: Path) -> tuple[str, ...]:
             for line in file:
                 if not line.strip():
                     break
-                key, _, value = line.partition(":")
-                if key.strip().lower() in _CPU_KEYS:
-                    found.append(f"{key.strip()}: {' '.join(sorted(value.split()))}")
+                key, _, value = (part.strip() for part in line.partition(":"))
+                if words := _CPU_WORDS.get(key.lower()):
+                    found.append(f"{key}: {' '.join(sorted(filter(words.match, value.split())))}")
     except OSError:
         pass
     return tuple(found)

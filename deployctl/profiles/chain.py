@@ -11,6 +11,7 @@ from deployctl.profiles import excerpt
 from deployctl.profiles.document import Document, Node, ProfileText, Reader
 from deployctl.profiles.excerpt import quoted
 from deployctl.profiles.source import load
+from deployctl.visible import visible
 
 #: How many files may stand behind a profile, one extending the other.
 MAX_PARENTS = 3
@@ -69,7 +70,7 @@ class Chain:
                 code="profile-unknown",
                 message=message,
                 hint=hint,
-                where=f"--profile {excerpt.visible(name)}",
+                where=f"--profile {visible(name)}",
                 details=details,
             )
         else:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from deployctl.errors import Fault
 from deployctl.model import Origin
+from deployctl.visible import visible
 
 #: The file name of values given on the command line; their "lines" are what was typed.
 SETTINGS = "--set"
@@ -54,16 +55,6 @@ def fault(
         hint=hint,
         where=where(at, lines),
         details=(*excerpt(at, lines), *more),
-    )
-
-
-def visible(text: str) -> str:
-    """The text with everything that a terminal would not show, or would obey, escaped."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in text
     )
 
 

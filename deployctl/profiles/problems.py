@@ -19,9 +19,10 @@ from pydantic.fields import FieldInfo
 from deployctl.errors import Fault
 from deployctl.model import Origin
 from deployctl.profiles.document import Node, Path, dotted, nearest
-from deployctl.profiles.excerpt import SETTINGS, Sources, fault, quoted, visible
+from deployctl.profiles.excerpt import SETTINGS, Sources, fault, quoted
 from deployctl.profiles.schema import ProfileSpec
 from deployctl.profiles.values import PROBLEM
+from deployctl.visible import visible
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

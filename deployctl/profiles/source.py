@@ -23,6 +23,7 @@ from deployctl.model import Origin
 from deployctl.profiles import excerpt, scalars, syntax
 from deployctl.profiles.document import Document, Node
 from deployctl.profiles.excerpt import quoted
+from deployctl.visible import visible
 
 #: Shipped profiles have about 4 KB; what is much larger is not a profile.
 MAX_BYTES = 64 * 1024
@@ -295,7 +296,7 @@ class _Reader:
     def _write(self, *instead: str) -> str:
         if self.setting is None or self.depth:
             return "write " + " or ".join(quoted(value, 200) for value in instead)
-        typed = (excerpt.visible(f"{self.setting}={value}") for value in instead)
+        typed = (visible(f"{self.setting}={value}") for value in instead)
         return " or ".join(f"--set {shlex.quote(text)}" for text in typed)
 
     def fault(self, at: Origin, sentence: str, hint: str) -> None:

@@ -46,6 +46,8 @@ def plan_setup(system: OsFacts, docker: DockerFacts) -> SetupPlan:
         return SetupPlan(notes=_buildx_note(docker))
     if docker.problem == "docker-denied":
         raise refusals.denied(system, docker)
+    if docker.problem == "docker-remote":
+        raise refusals.docker_problem(docker)
     if system.endpoint is not None and docker.server_version is None:
         raise refusals.elsewhere(system, docker)
     needs = _needs(system, docker)

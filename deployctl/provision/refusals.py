@@ -88,18 +88,21 @@ def no_apt(system: OsFacts, names: tuple[str, ...]) -> DeployctlError:
 
 
 def docker_problem(docker: DockerFacts) -> DeployctlError:
-    """What is still wrong with Docker after it was set up."""
+    """What is wrong with Docker that setting it up cannot change, or has not."""
     problem = docker.problem or "docker-missing"
-    if problem == "docker-denied":
-        hint = "sudo usermod -aG docker $USER  # then log in again, or type: newgrp docker"
-    else:
-        hint = "deployctl setup"
+    hint = _HINTS.get(problem, "deployctl setup")
     return DeployctlError(_PROBLEMS[problem], code=problem, hint=hint, details=docker.evidence)
 
 
 _PROBLEMS = {
     "docker-missing": "Docker, or its Compose plugin, is not installed.",
     "docker-unreachable": "Docker is installed, but its daemon does not answer.",
+    "docker-remote": "The Docker client is told to use another machine; ports and model are here.",
     "docker-denied": "Docker runs, but this user may not use it.",
     "docker-too-old": "Docker Engine or Compose is too old for the stack.",
+}
+
+_HINTS = {
+    "docker-denied": "sudo usermod -aG docker $USER  # then log in again, or type: newgrp docker",
+    "docker-remote": "unset DOCKER_HOST DOCKER_CONTEXT; docker context use default",
 }

@@ -5,7 +5,6 @@ Runs quick read-only commands and reads files under a given root; changes nothin
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 import re
@@ -16,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from deployctl.endpoint import context_name
 from deployctl.model import Command, CommandResult, DockerFacts
 from deployctl.provision import apt
 from deployctl.provision.model import AptSource, OsFacts, Rights
@@ -211,18 +211,8 @@ def _endpoint(environment: Mapping[str, str], root: Path) -> str | None:
         return host
     if host:
         return None
-    home = environment.get("HOME", "").lstrip("/")
-    folder = Path(environment.get("DOCKER_CONFIG") or root / home / ".docker")
-    context = environment.get("DOCKER_CONTEXT", "") or _configured_context(folder)
-    return None if context in ("", "default") else f"the context {context!r}"
-
-
-def _configured_context(folder: Path) -> str:
-    try:
-        settings = json.loads(_read(folder / "config.json") or "{}")
-    except ValueError:
-        return ""
-    return str(settings.get("currentContext", "")) if isinstance(settings, dict) else ""
+    context = context_name(environment, root)
+    return None if context == "default" else f"the context {context!r}"
 
 
 def stale_pid_files(root: Path) -> tuple[Path, ...]:

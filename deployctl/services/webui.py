@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from deployctl.engines import llama_cpp
 from deployctl.model import Healthcheck, Image, Mount, Port, Service, Text, Tmpfs, Variable
+from deployctl.services import NO_PROXIES
 
 if TYPE_CHECKING:
     from deployctl.profiles.schema import ProfileSpec
@@ -27,7 +28,7 @@ def service(spec: ProfileSpec) -> Service:
     return Service(
         name="webui",
         image=Image(service="webui", reference=spec.frontend.image, recipe="open-webui"),
-        environment=(*_connection(), *_access(), *_behaviour(spec), *_quiet()),
+        environment=(*_connection(), *_access(), *_behaviour(spec), *_quiet(), *NO_PROXIES),
         ports=(Port(address="127.0.0.1", host_port=spec.ports.webui, container_port=PORT),),
         mounts=(Mount(kind="volume", source=VOLUME, target=DATA, read_only=False),),
         tmpfs=(Tmpfs(target="/tmp", size_bytes=256 * 1024**2),),  # noqa: S108  # in the container

@@ -98,7 +98,7 @@ def test_exit_6_for_not_ready(box: Box) -> None:
 def test_exit_130_for_an_interruption(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
     box.runner.interrupt_at = "start the stack"
     assert deployctl(box, "up", "--profile", "smoke") == 130
-    assert "next:  deployctl status" in capsys.readouterr().err
+    assert "next:  deployctl up --profile smoke" in capsys.readouterr().err
 
 
 def test_exit_1_for_a_bug_without_a_traceback(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,3 +131,25 @@ def test_down_says_what_it_kept(box: Box, capsys: pytest.CaptureFixture[str]) ->
 def test_version_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("deployctl 0.")
+
+
+def test_nothing_typed_is_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 0
+    assert "Commands:" in capsys.readouterr().out
+
+
+def test_hints_keep_the_stack(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    box.runner.interrupt_at = "start the stack"
+    assert deployctl(box, "up", "--profile", "smoke", "--stack", "s2") == 130
+    assert "next:  deployctl up --profile smoke --stack s2" in capsys.readouterr().err
+
+
+def test_an_unknown_command_hints_at_the_help_that_exists(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deployctl(box, "upp") == 2
+    assert "next:  deployctl --help" in capsys.readouterr().err
+
+
+def test_a_tail_that_is_no_number_is_refused(box: Box) -> None:
+    assert deployctl(box, "logs", "--tail", "foo") == 2

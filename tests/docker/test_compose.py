@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ COMPOSE = Path(__file__).parents[2] / "compose"
 STACKS = sorted(COMPOSE.glob("*.yaml"))
 EXAMPLE = COMPOSE / "example.env"
 
-#: A value for everything the example leaves open on purpose.
+#: Without these nothing may start.
 SECRETS = ("DEPLOYCTL_ENGINE_KEY", "DEPLOYCTL_WEBUI_SECRET", "DEPLOYCTL_ADMIN_PASSWORD")
 
 
@@ -31,22 +32,8 @@ def config(stack: Path, env_file: Path, *words: str) -> subprocess.CompletedProc
 
 
 @pytest.fixture
-def filled(tmp_path: Path) -> Path:
-    """The example, with every value given that it leaves open."""
-    lines = []
-    for line in EXAMPLE.read_text(encoding="utf-8").splitlines():
-        name, equals, value = line.partition("=")
-        lines.append(
-            f"{name}={value or 'a-value'}" if equals and not name.startswith("#") else line
-        )
-    path = tmp_path / "filled.env"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def read(filled: Path, request: pytest.FixtureRequest) -> dict[str, Any]:
-    done = config(request.param, filled, "--format", "json")
+def read(request: pytest.FixtureRequest) -> dict[str, Any]:
+    done = config(request.param, EXAMPLE, "--format", "json")
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -64,20 +51,21 @@ def test_there_is_a_stack_for_every_profile() -> None:
 
 
 @every_stack
-def test_compose_accepts_the_stack_with_the_example_filled_in(stack: Path, filled: Path) -> None:
-    done = config(stack, filled, "--quiet")
+def test_compose_accepts_the_stack_with_the_example_environment(stack: Path) -> None:
+    done = config(stack, EXAMPLE, "--quiet")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @every_stack
 @pytest.mark.parametrize("name", SECRETS)
 def test_compose_refuses_the_stack_when_a_secret_is_empty(
-    stack: Path, filled: Path, name: str
+    stack: Path, tmp_path: Path, name: str
 ) -> None:
-    text = filled.read_text(encoding="utf-8")
-    assert f"\n{name}=a-value\n" in text
-    filled.write_text(text.replace(f"\n{name}=a-value\n", f"\n{name}=\n"), encoding="utf-8")
-    done = config(stack, filled, "--quiet")
+    emptied, count = re.subn(rf"(?m)^{name}=.+$", f"{name}=", EXAMPLE.read_text(encoding="utf-8"))
+    assert count == 1
+    env_file = tmp_path / "emptied.env"
+    env_file.write_text(emptied, encoding="utf-8")
+    done = config(stack, env_file, "--quiet")
     assert done.returncode != 0
     assert name in done.stderr
 
@@ -110,3 +98,14 @@ def test_the_network_lets_nothing_out_and_the_weights_cannot_be_written(
 @every_stack_read
 def test_no_compose_profiles_are_used(read: dict[str, Any]) -> None:
     assert all("profiles" not in service for service in read["services"].values())
+
+
+@every_stack_read
+def test_the_operators_proxies_are_not_for_containers(read: dict[str, Any]) -> None:
+    for service in read["services"].values():
+        told = service["environment"]
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY"):
+            assert told[name] == told[name.lower()] == ""
+        assert told["NO_PROXY"] == told["no_proxy"] == "*"
+    check = read["services"]["engine"]["healthcheck"]["test"]
+    assert check[check.index("--noproxy") + 1] == "*"

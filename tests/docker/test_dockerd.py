@@ -271,3 +271,18 @@ def test_only_the_real_daemon_a_current_context_is_followed_as_the_client_does(
         check=False,
     )
     assert "The Docker daemon does not answer." in followed.stderr
+
+
+def test_only_the_real_daemon_the_context_of_the_shell_wins_over_the_one_in_use(
+    real: RealScene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    for name, address in (("other", "ssh://box.invalid"), ("gone", "unix:///nonexistent.sock")):
+        _docker("context", "create", name, "--docker", f"host={address}")
+    monkeypatch.setenv("DOCKER_CONTEXT", "default")
+    _docker("context", "use", "other")
+    assert real.docker.containers(STACK) == ()
+    monkeypatch.setenv("DOCKER_CONTEXT", "other")
+    assert _fault(DockerDaemon()).code == "docker-remote"
+    monkeypatch.setenv("DOCKER_CONTEXT", "unheard-of")
+    assert _fault(DockerDaemon()).code == "docker-unreachable"

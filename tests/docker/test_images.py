@@ -31,6 +31,9 @@ PREFIX = "dctl-test-images"
 TINY = f"ghcr.io/{PREFIX}/tiny:1"
 SHIPPED = Path(__file__).parents[2] / "compose/images"
 
+#: A recipe that adds nothing to the base.
+PLAIN = "# disk: 0.1 GB\nARG BASE=localhost/deployctl/base:x\nFROM ${BASE}\n"
+
 
 def docker(*words: str) -> str:
     done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=300)
@@ -263,7 +266,7 @@ def test_nobody_waits_for_a_mirror_that_is_mute_or_gone(store: Store) -> None:
 #: The patterns are written so that they do not match themselves: the step is in the history.
 SECRETS = """\
 # disk: 0.1 GB
-ARG BASE=deployctl/base:bookworm
+ARG BASE=localhost/deployctl/base:bookworm
 FROM ${BASE}
 RUN --mount=type=secret,id=pip --mount=type=secret,id=ca,mode=0444 \\
     grep -q [i]ndex.dctl-test.invalid /run/secrets/pip && \\
@@ -279,7 +282,7 @@ def test_what_a_build_sees_of_this_machine_does_not_stay_in_the_image(
     store: Store, tmp_path: Path
 ) -> None:
     (tmp_path / "ca.pem").write_text(CA)
-    plain = store.write("plain", "# disk: 0.1 GB\nARG BASE=deployctl/base:x\nFROM ${BASE}\n")
+    plain = store.write("plain", PLAIN)
     store.obtain(tiny(recipe=plain), mode="build")  # the base is made in this machine's own way
     strange = {
         "PIP_INDEX_URL": "https://op:pw@index.dctl-test.invalid/simple",
@@ -303,7 +306,7 @@ def test_what_a_build_sees_of_this_machine_does_not_stay_in_the_image(
 
 
 def test_the_base_keeps_nothing_of_the_machine_that_made_it(store: Store, tmp_path: Path) -> None:
-    plain = store.write("plain", "# disk: 0.1 GB\nARG BASE=deployctl/base:x\nFROM ${BASE}\n")
+    plain = store.write("plain", PLAIN)
     (image,) = store.obtain(tiny(recipe=plain), mode="build")
     files = exported(image.reference, tmp_path)
     settings = {n: text for n, text in files.items() if n.startswith("etc/apt/")}
@@ -342,18 +345,18 @@ def saved(reference: str, folder: Path) -> Iterator[bytes]:
 
 
 def test_a_build_is_labelled_and_found_again(store: Store) -> None:
-    recipe = store.write("label", "# disk: 0.1 GB\nARG BASE=deployctl/base:x\nFROM ${BASE}\n")
+    recipe = store.write("label", PLAIN)
     sources = [store.obtain(tiny(recipe=recipe), mode="auto")[0] for _ in range(2)]
     assert [image.source for image in sources] == ["build", "local"]
     (inspected,) = json.loads(docker("inspect", sources[0].reference))
     digest = inspected["Config"]["Labels"]["deployctl.recipe"]
-    assert sources[0].reference == f"deployctl/{recipe}:{digest[:16]}"
+    assert sources[0].reference == f"localhost/deployctl/{recipe}:{digest[:16]}"
 
 
 def test_a_failed_build_names_its_step_and_shows_the_end_of_it(store: Store) -> None:
     recipe = store.write(
         "broken",
-        "# disk: 0.1 GB\nARG BASE=deployctl/base:x\nFROM ${BASE}\nENV X=y\n"
+        "# disk: 0.1 GB\nARG BASE=localhost/deployctl/base:x\nFROM ${BASE}\nENV X=y\n"
         "RUN for n in $(seq 30); do echo line $n; done; exit 3\n",
     )
     fault = store.fault(tiny(recipe=recipe), mode="build")
@@ -369,7 +372,7 @@ def test_ctrl_c_leaves_no_build_behind(store: Store) -> None:
     nap = "31557.6"  # seconds, and what the process is known by
     recipe = store.write(
         "sleepy",
-        f"# disk: 0.1 GB\nARG BASE=deployctl/base:x\nFROM ${{BASE}}\nRUN sleep {nap}\n",
+        f"# disk: 0.1 GB\nARG BASE=localhost/deployctl/base:x\nFROM ${{BASE}}\nRUN sleep {nap}\n",
     )
 
     class Interrupting(Said):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -40,6 +40,7 @@ class Conversation:
     question: str
     answer: str
     prompt_tokens: float
+    requests: list[dict[str, Any]] | None  # what the engine was sent; None where nobody may look
     token: str  # of a session that was signed in at that time
     frontend_started_at: str
 

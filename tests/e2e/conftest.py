@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import browser, evidence, machine
+from tests.e2e import browser, evidence, machine, wire
 from tests.e2e.browser import Conversation
 from tests.e2e.product import Outcome, Product, Stack
 
@@ -33,6 +34,9 @@ ORDER = (
 
 #: Building both images from packages on two cores takes about five minutes; once per machine.
 COLD_PATIENCE_S = 15 * 60
+
+#: Where llama-server listens in its container.
+ENGINE_PORT_INSIDE = 8080
 
 _HOME = pytest.StashKey[Path]()
 _STARTED = pytest.StashKey[float]()
@@ -154,13 +158,21 @@ def conversation(stack: Stack) -> Conversation:
     question = "Name one colour of the rainbow, please."
     sheet = stack.credentials()
     before = stack.engine_counter("llamacpp:prompt_tokens_total")
-    with browser.opened(executable, screenshot=ROOT / "artifacts" / "browser.png") as page:
+    with contextlib.ExitStack() as open_things:
+        screenshot = ROOT / "artifacts" / "browser.png"
+        page = open_things.enter_context(browser.opened(executable, screenshot=screenshot))
+        listened = None
+        if wire.problem() is None:
+            engine = stack.container("engine")
+            listened = open_things.enter_context(wire.listening(engine, ENGINE_PORT_INSIDE))
         browser.sign_in(page, sheet["chat window"], sheet["email"], sheet["password"])
         answer = browser.ask(page, question)
+        requests = listened.bodies("/v1/chat/completions") if listened else None
     return Conversation(
         question=question,
         answer=answer,
         prompt_tokens=stack.engine_counter("llamacpp:prompt_tokens_total") - before,
+        requests=requests,
         token=stack.sign_in(),
         frontend_started_at=stack.container("webui")["State"]["StartedAt"],
     )

@@ -78,8 +78,8 @@ def _example_env(variables: dict[str, str]) -> str:
         "#     --entrypoint sh webui -c 'touch data/.own && chown -R 10001:10001 data'",
         "#   docker compose -f smoke.yaml up -d",
         "#",
-        "# The model file is looked for in ./models. The second line is needed once: the registry's",
-        "# image keeps its data folder for root, and nothing here runs as root.",
+        "# The model file is looked for in ./models. The second line is needed once: the image of",
+        "# the registry keeps its data folder for root, and nothing here runs as root.",
         "",
     ]
     lines += [f"{name}=change-me" for name, value in sorted(variables.items()) if not value]

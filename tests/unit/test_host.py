@@ -128,9 +128,14 @@ def test_client_and_daemon_too_far_apart(path: dict[str, str]) -> None:
 
 
 def test_images_of_a_daemon_elsewhere_are_not_on_this_disk(path: dict[str, str]) -> None:
-    here = info(DockerRootDir="/")
-    assert docker(path, here).root_dir == Path("/")
-    assert docker({**path, "DOCKER_HOST": "ssh://box"}, here).root_dir is None
+    assert docker(path, info(DockerRootDir="/")).root_dir == Path("/")
+    assert docker(path, info(DockerRootDir="/nonexistent")).root_dir is None
+
+
+def test_a_daemon_on_another_machine_is_not_even_asked(path: dict[str, str]) -> None:
+    runner = ScriptedRunner({})
+    facts = host.gather_docker(runner, {**path, "DOCKER_HOST": "ssh://box"})
+    assert (facts.problem, facts.evidence, runner.lines) == ("docker-remote", ("ssh://box",), [])
 
 
 @pytest.mark.parametrize(
@@ -214,6 +219,21 @@ def test_architectures_are_called_as_images_call_them() -> None:
 
 
 # ── the whole, here ───────────────────────────────────────────────────────────────────────────
+
+
+def test_cards_are_looked_for_only_when_asked(path: dict[str, str], tmp_path: Path) -> None:
+    put(tmp_path / "bin/nvidia-smi", "#!/bin/sh\n").chmod(0o755)
+    runner = ScriptedRunner({"docker info": INFO, "nvidia-smi": "NVIDIA L4, 23034, 550.54\n"})
+
+    def cards(*, gpus: bool) -> int:
+        facts = host.gather_host(
+            runner, models_dir=tmp_path, ports=(), environment=path, root=tmp_path, gpus=gpus
+        )
+        return len(facts.gpus)
+
+    assert cards(gpus=False) == 0
+    assert [line for line in runner.lines if "nvidia-smi" in line] == []
+    assert cards(gpus=True) == 1
 
 
 def test_this_machine() -> None:

@@ -256,7 +256,7 @@ FAILED_BUILD = """\
 #0 building with "default" instance using docker driver
 #1 [internal] load build definition from Dockerfile
 #1 DONE 0.0s
-#4 [compile 1/3] FROM docker.io/deployctl/base:0f
+#4 [compile 1/3] FROM localhost/deployctl/base:0f
 #4 DONE 0.0s
 #5 [compile 2/3] RUN --mount=type=secret,id=pip   python3 fetch.py
 #5 CACHED
@@ -281,7 +281,7 @@ def test_the_current_step_is_the_one_that_began_last_and_is_not_done() -> None:
         seen.append(str(log.current))
     assert list(dict.fromkeys(seen)) == [
         "None",
-        "[compile 1/3] FROM docker.io/deployctl/base:0f",
+        "[compile 1/3] FROM localhost/deployctl/base:0f",
         "[compile 2/3] RUN python3 fetch.py",
         "[stage-1 2/4] COPY start.sh ./",
         "[compile 3/3] RUN cmake -S . && ninja",
@@ -305,7 +305,9 @@ def build(runner: ImageRunner, recipes: Recipes, said: Said, times: Iterator[flo
     recipe = load_recipe(recipes.images_dir, "webui")
     runner_secrets = Path("/run/x/pip")
     assert not runner_secrets.exists()
-    builder.build(recipe, inputs, start="deployctl/base:0f", say=Board(said).line("webui"))
+    builder.build(
+        recipe, inputs, start="localhost/deployctl/base:0f", say=Board(said).line("webui")
+    )
 
 
 def test_a_failed_build_names_recipe_and_step_and_shows_its_last_lines(recipes: Recipes) -> None:
@@ -341,7 +343,7 @@ def test_a_build_command_shows_no_proxy(recipes: Recipes) -> None:
         *("docker", "buildx", "build", "--builder=default", "--progress=plain", "--load"),
         f"--tag={recipe.tag}",
         f"--label=deployctl.recipe={recipe.digest}",
-        "--build-arg=BASE=deployctl/base:0f",
+        "--build-arg=BASE=localhost/deployctl/base:0f",
         "--secret=id=pip,src=/run/x/pip",
         "--build-arg=https_proxy",
         str(recipe.folder),

@@ -11,6 +11,7 @@ from deployctl.deploy.world import ImageMode, ResolvedImage
 from deployctl.errors import DeployctlError
 from deployctl.images import ImageStore
 from deployctl.images.recipes import load_recipe
+from deployctl.images.reference import parse_reference
 from deployctl.images.registry import Silence
 from deployctl.model import Image
 from tests.imageworld import (
@@ -77,7 +78,7 @@ def world(tmp_path: Path) -> World:
 
 
 def resolved(image: Image, reference: str, source: str) -> ResolvedImage:
-    built = reference.startswith("deployctl/")
+    built = reference.startswith("localhost/deployctl/")
     return ResolvedImage(
         service=image.service,
         reference=reference,
@@ -164,6 +165,17 @@ def test_an_image_compiled_for_one_processor_is_not_taken_for_another(world: Wor
     world.cpu("fpu sse")
     assert world.tag("engine") != engine
     assert world.tag("webui") == webui
+
+
+def test_what_no_compiler_uses_may_change_with_the_kernel(world: World) -> None:
+    engine = world.tag("engine")
+    world.cpu("fpu sse avx2 ibrs_enhanced smep user_shstk bus_lock_detect")
+    assert world.tag("engine") == engine
+
+
+@pytest.mark.parametrize("name", ["engine", "webui", "base"])
+def test_docker_looks_nowhere_else_for_what_was_built_here(world: World, name: str) -> None:
+    assert parse_reference(world.tag(name)).registry == "localhost"
 
 
 def test_the_mirror_is_asked_instead_and_the_image_gets_its_own_name(world: World) -> None:
@@ -341,7 +353,8 @@ def test_without_the_build_plugin_set_up_is_the_next_command(world: World) -> No
 
 
 def test_too_little_room_is_said_before_anything_is_built(world: World) -> None:
-    world.recipes.write("engine/Dockerfile", "# disk: 9000000 GB\nARG BASE=deployctl/base:x\n")
+    huge = "# disk: 9000000 GB\nARG BASE=localhost/deployctl/base:x\n"
+    world.recipes.write("engine/Dockerfile", huge)
     with pytest.raises(
         DeployctlError, match=r"Building engine needs 9000000.0 GB; / has"
     ) as caught:

@@ -18,6 +18,7 @@ PURE = [
     "render.py",
     "talk.py",
     "versions.py",
+    "visible.py",
     "provision/model.py",
     "provision/apt.py",
     "provision/advice.py",

@@ -1,15 +1,17 @@
 import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from deployctl.errors import DeployctlError
+from deployctl.loopback import Reply, RequestsHttp
 from deployctl.model import Secret
 from deployctl.readiness import (
     Endpoints,
     Probe,
-    Reply,
     probe_engine,
     probe_frontend,
     prove,
@@ -19,6 +21,8 @@ from deployctl.readiness import (
 from tests.fakes import FakeClock, FakeHttp, container
 
 AT = Endpoints(
+    stack="s",
+    secrets_file="/s/secrets.json",
     webui="http://127.0.0.1:7860",
     engine="http://127.0.0.1:8000",
     served_name="smollm2-135m",
@@ -28,8 +32,11 @@ AT = Endpoints(
 )
 
 
-def answer(http: FakeHttp, *, reasoning: bool = False) -> str:
-    return prove(http, AT, clock=FakeClock(), deadline_s=60, reasoning=reasoning).text
+def answer(http: FakeHttp, *, reasoning: bool = False, clock: FakeClock | None = None) -> str:
+    proof = prove(
+        http, AT, clock=clock or FakeClock(), deadline_s=60, reasoning=reasoning, max_tokens=4096
+    )
+    return proof.text
 
 
 class Streaming(FakeHttp):
@@ -38,6 +45,8 @@ class Streaming(FakeHttp):
         self.events = events
 
     def stream(self, url: str, *, token: Secret, body: object, timeout_s: float) -> Iterator[str]:
+        assert isinstance(body, dict)
+        self.body, self.timeout_s = body, timeout_s
         yield from self.events
 
 
@@ -92,8 +101,99 @@ def test_both_names_for_thoughts_are_understood() -> None:
 
 def test_thoughts_alone_are_no_answer() -> None:
     http = Streaming('{"choices":[{"delta":{"reasoning":"hm"}}]}')
-    with pytest.raises(DeployctlError, match="thought for 2 characters but gave no answer"):
+    with pytest.raises(
+        DeployctlError, match="thought for 2 characters but gave no answer at the end"
+    ):
         answer(http, reasoning=True)
+
+
+@pytest.mark.parametrize(("reasoning", "tokens"), [(True, 4096), (False, 48)])
+def test_a_model_that_thinks_may_use_all_its_tokens(reasoning: bool, tokens: int) -> None:
+    http = Streaming('{"choices":[{"delta":{"content":"Hi."}}]}')
+    answer(http, reasoning=reasoning)
+    assert http.body["max_tokens"] == tokens
+
+
+def test_the_deadline_is_for_the_whole_proof() -> None:
+    clock = FakeClock()
+
+    class Slow(Streaming):
+        def call(
+            self, url: str, *, token: Secret | None = None, body: object = None, timeout_s: float
+        ) -> Reply:
+            clock.sleep(25)
+            return super().call(url, token=token, body=body, timeout_s=timeout_s)
+
+    http = Slow('{"choices":[{"delta":{"content":"Hi."}}]}')
+    assert answer(http, clock=clock) == "Hi."
+    assert http.timeout_s == 10
+
+
+def test_a_stream_cut_off_at_the_deadline_is_no_broken_one() -> None:
+    clock = FakeClock()
+
+    class Endless(FakeHttp):
+        def stream(
+            self, url: str, *, token: Secret, body: object, timeout_s: float
+        ) -> Iterator[str]:
+            yield '{"choices":[{"delta":{"reasoning":"hm"}}]}'
+            clock.sleep(timeout_s)
+            raise OSError("connection closed")
+
+    with pytest.raises(DeployctlError, match="thought for 2 characters but gave no answer in time"):
+        answer(Endless(), clock=clock)
+
+
+class Mute(BaseHTTPRequestHandler):
+    """Begins a stream of events and never goes on."""
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'data: {"n": 1}\n\n')
+        self.rfile.read(1 << 20)  # until the client hangs up
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_stream_ends_when_its_time_is_up() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Mute) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        try:
+            events = RequestsHttp().stream(url, token=Secret("t"), body={}, timeout_s=0.2)
+            assert list(events) == ['{"n": 1}']
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+STRANGE = ["[1]", '"x"', "7", '{"data":null}', '{"data":7}', '{"data":[1,{"id":2}]}', "<html>"]
+
+
+@pytest.mark.parametrize("text", STRANGE)
+def test_a_strange_list_of_models_is_an_empty_one(text: str) -> None:
+    class Strange(FakeHttp):
+        def call(
+            self, url: str, *, token: Secret | None = None, body: object = None, timeout_s: float
+        ) -> Reply:
+            if url.endswith("/models"):
+                return Reply(status=200, text=text)
+            return super().call(url, token=token, body=body, timeout_s=timeout_s)
+
+    assert probe_engine(Strange(), AT) == Probe(ok=False, seen="serves no model")
+    with pytest.raises(DeployctlError, match="it lists: none"):
+        answer(Strange())
+
+
+@pytest.mark.parametrize(
+    "event", ['{"choices":7}', '{"choices":[1]}', '{"choices":[{"delta":{"content":[1]}}]}', "[]"]
+)
+def test_a_strange_event_says_nothing(event: str) -> None:
+    with pytest.raises(DeployctlError, match="empty answer"):
+        answer(Streaming(event))
 
 
 def test_an_error_in_the_stream_is_shown() -> None:

@@ -84,6 +84,25 @@ def test_another_thread_can_end_a_silent_command() -> None:
     assert result.seconds < 10
 
 
+def test_a_command_without_an_end_may_be_waited_for() -> None:
+    result = SubprocessRunner().run(python("print('a line')", timeout_s=10**9))
+    assert (result.exit_code, result.stdout) == (0, "a line")
+
+
+def test_a_program_that_does_not_read_its_stdin_tells_its_own_end() -> None:
+    big = "x" * 2_000_000  # more than a pipe holds
+    result = SubprocessRunner().run(python("print('no');raise SystemExit(3)", stdin=big))
+    assert (result.exit_code, result.stdout) == (3, "no")
+
+
+def test_the_output_of_a_private_command_is_not_logged() -> None:
+    log: list[str] = []
+    result = SubprocessRunner(log.append).run(python("print('a' + 'b')", private=True))
+    assert result.stdout == "ab"
+    assert len(log) == 2
+    assert "ab" not in "".join(log)
+
+
 def test_every_command_and_line_is_logged() -> None:
     log: list[str] = []
     SubprocessRunner(log.append).run(python("print('hello')"))

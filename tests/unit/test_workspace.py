@@ -1,13 +1,41 @@
+import resource
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from deployctl.errors import DeployctlError
+from deployctl.log import Log
 from deployctl.model import Bundle, BundleFile, Secret
-from deployctl.workspace import Log, Manifest, Workspace, home_folder
+from deployctl.workspace import Manifest, Workspace, home_folder
 
 BUNDLE = Bundle(files=(BundleFile(name="compose.yaml", text="services: {}\n"),), digest="d")
+
+MANIFEST = Manifest(
+    profile="smoke",
+    automatic=True,
+    model="m",
+    served_name="s",
+    fingerprint="f",
+    webui_port=1,
+    engine_port=2,
+    images={"engine": "i"},
+    hashes={"engine": "h"},
+    data_owned=True,
+)
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Let no file grow: every write fails in the kernel, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def mode(path: Path) -> int:
@@ -101,6 +129,70 @@ def test_an_unwritable_home_is_a_sentence(tmp_path: Path) -> None:
 
 def test_the_log_masks_secrets(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    Log(path, (Secret("hush"),))("key=hush")
+    Log(path, lambda: (Secret("hush"),))("key=hush")
     assert path.read_text() == "key=***\n"
     assert mode(path) == 0o600
+
+
+def test_the_log_masks_secrets_that_are_made_after_it_was_opened(tmp_path: Path) -> None:
+    space = Workspace(tmp_path, "s")
+    log = space.open_log()
+    log("before there is a folder")
+    key = Workspace(tmp_path, "s").secrets().engine_key.reveal()
+    log(f"started with {key}")
+    assert space.log_file.read_text() == "started with ***\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("index https://me:p%40ss@host/simple ok", "index https://***@host/simple ok"),
+        ("--proxy=http://tok@en@host:1", "--proxy=http://***@host:1"),
+        ("https://host/a@b http://h", "https://host/a@b http://h"),
+        ("debian@sha256:0f", "debian@sha256:0f"),
+    ],
+)
+def test_the_log_masks_who_signs_in_to_an_address(tmp_path: Path, line: str, kept: str) -> None:
+    path = tmp_path / "log"
+    Log(path)(line)
+    assert path.read_text() == f"{kept}\n"
+
+
+def test_a_full_disk_does_not_stop_the_log() -> None:
+    Log(Path("/dev/full"))("a line")
+
+
+def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
+    space = Workspace(tmp_path, "s")
+    space.ensure()
+    for write in (
+        space.secrets,
+        lambda: space.save_manifest(MANIFEST),
+        lambda: space.write(BUNDLE, ()),
+        lambda: space.write_credentials("sheet"),
+    ):
+        with pytest.raises(DeployctlError) as refused, no_room():
+            write()
+        (fault,) = refused.value.faults
+        assert fault.code == "workspace-unwritable"
+        assert fault.where is not None
+        assert fault.where.startswith(str(space.folder))
+        assert list(space.folder.iterdir()) == []
+
+
+def test_a_full_disk_does_not_stop_who_frees_it(tmp_path: Path) -> None:
+    space = Workspace(tmp_path, "s")
+    with no_room(), space.lock("down"):
+        pass
+
+
+def test_state_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
+    space = Workspace(tmp_path, "s")
+    space.ensure()
+    for name in ("lock", "manifest.json", "secrets.json"):
+        (space.folder / name).mkdir()  # not even root reads a folder as a file
+    for read in (space.secrets, space.manifest, lambda: space.lock("up").__enter__()):
+        with pytest.raises(DeployctlError) as refused:
+            read()
+        assert refused.value.faults[0].code == "workspace-unwritable"
+    space.open_log()("works all the same")

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes the file system of deployctl/base, made from Debian packages alone, to stdout as a tar.
-#   rootfs.sh MIRROR | docker import -c 'ENV LANG=C.UTF-8' -c 'CMD ["bash"]' - deployctl/base:TAG
+# Writes the file system of localhost/deployctl/base, made from Debian packages alone, to stdout as a tar.
+#   rootfs.sh MIRROR | docker import -c 'ENV LANG=C.UTF-8' -c 'CMD ["bash"]' - localhost/deployctl/base:TAG
 # MIRROR is the Debian mirror this host's apt uses, `-` for apt sources on stdin, or nothing for the
 # public one. What is given stays out of the image: builds on top mount their apt sources for the
 # length of one command. Needs root, mmdebstrap and the Debian keyring.

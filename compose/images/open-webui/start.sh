@@ -13,8 +13,4 @@ if [ -z "${WEBUI_SECRET_KEY:-}" ]; then
 fi
 
 mkdir -p "$STATIC_DIR"
-exec uvicorn open_webui.main:app \
-  --host "${HOST:-0.0.0.0}" \
-  --port "${PORT:-8080}" \
-  --forwarded-allow-ips "${FORWARDED_ALLOW_IPS:-*}" \
-  --workers "${UVICORN_WORKERS:-1}"
+exec python serve.py

@@ -1,0 +1,110 @@
+"""The only HTTP towards a stack, over the loopback: plain calls and streams of events.
+
+Connections are not reused: llama-server may close an idle one under a client's hands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import requests
+
+from deployctl.model import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An HTTP answer. ``status`` 0 means that none came; ``text`` then says why."""
+
+    status: int
+    text: str
+
+    @property
+    def data(self) -> Any:  # noqa: ANN401  # JSON is what it is
+        """The body as JSON, or ``None`` when it is not."""
+        try:
+            return json.loads(self.text)
+        except ValueError:
+            return None
+
+
+class Http(Protocol):
+    """The requests we make; the tests have a fake that keeps the same contract."""
+
+    def call(
+        self, url: str, *, token: Secret | None = None, body: object = None, timeout_s: float
+    ) -> Reply:
+        """GET, or POST when there is a body. Never raises for what the other side does."""
+
+    def stream(self, url: str, *, token: Secret, body: object, timeout_s: float) -> Iterator[str]:
+        """POST and yield the ``data:`` payloads of the event stream.
+
+        Ends after ``timeout_s`` in all, whatever still comes; ``OSError`` when it breaks.
+        """
+
+
+class RequestsHttp:
+    """Real HTTP, straight to the loopback: the operator's proxies are for the outside."""
+
+    def __init__(self) -> None:
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.headers["Connection"] = "close"
+
+    def call(
+        self, url: str, *, token: Secret | None = None, body: object = None, timeout_s: float
+    ) -> Reply:
+        """See :class:`Http`."""
+        try:
+            answer = self._session.request(
+                "GET" if body is None else "POST",
+                url,
+                json=body,
+                headers=_bearer(token),
+                timeout=timeout_s,
+            )
+        except requests.RequestException as problem:
+            return Reply(status=0, text=str(problem))
+        return Reply(status=answer.status_code, text=answer.text)
+
+    def stream(self, url: str, *, token: Secret, body: object, timeout_s: float) -> Iterator[str]:
+        """See :class:`Http`."""
+        with self._session.post(
+            url, json=body, headers=_bearer(token), timeout=timeout_s, stream=True
+        ) as answer:
+            if answer.status_code != requests.codes.ok:
+                raise OSError(f"HTTP {answer.status_code}: {answer.text[:500]}")
+            with _ending(answer, timeout_s - answer.elapsed.total_seconds()):
+                for line in answer.iter_lines(chunk_size=None):
+                    text = line.decode("utf-8", "replace")
+                    if text.startswith("data:"):
+                        yield text.removeprefix("data:").strip()
+
+
+@contextlib.contextmanager
+def _ending(answer: requests.Response, seconds: float) -> Iterator[None]:
+    """End a stream when its time is up: the client's own limit is only for one read."""
+    with socket.socket(fileno=os.dup(answer.raw.fileno())) as connection:
+        timer = threading.Timer(max(0.0, seconds), _hang_up, (connection,))
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # the other side was first
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def _bearer(token: Secret | None) -> dict[str, str]:
+    return {} if token is None else {"Authorization": f"Bearer {token.reveal()}"}

@@ -1,0 +1,33 @@
+"""What every ``docker compose`` command is protected from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deployctl.commands import Project
+
+PROJECT = Project(name="s", folder=Path("/stacks/s"), variables=(("A", "1"),), override=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("COMPOSE_FILE", ""),
+        ("COMPOSE_PROFILES", ""),
+        ("COMPOSE_PROJECT_NAME", ""),
+        ("COMPOSE_ENV_FILES", ""),
+        ("COMPOSE_DISABLE_ENV_FILE", "false"),  # Compose refuses an empty one
+        ("COMPOSE_IGNORE_ORPHANS", "false"),
+        ("A", "1"),
+    ],
+)
+def test_the_shells_settings_for_other_projects_do_not_reach_ours(name: str, value: str) -> None:
+    for command in (
+        PROJECT.check("compose.yaml"),
+        PROJECT.up(),
+        PROJECT.down(volumes=False),
+        PROJECT.logs(follow=False, tail="10"),
+    ):
+        assert dict(command.env)[name] == value
