@@ -15,7 +15,7 @@ STAMP     := $(subst $(space),\$(space),$(VENV)/.installed)
 DEV_STAMP := $(subst $(space),\$(space),$(VENV)/.installed-dev)
 TOOL      := '$(VENV)/bin/deployctl'
 PY        := '$(VENV)/bin/python'
-PIP       := $(PY) -m pip --quiet --disable-pip-version-check
+PIP       := $(PY) -m pip -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 # Suites share one Docker and this folder: `make -j` must not run them at once.
@@ -38,6 +38,7 @@ $(DEV_STAMP): $(STAMP)
 up: $(STAMP) ## Bring a stack up until it has answered (PROFILE=auto, STACK=deployctl)
 	@$(TOOL) setup
 	@$(TOOL) up --profile '$(PROFILE)' --stack '$(STACK)' $(ARGS)
+	@command -v deployctl >/dev/null || echo '(deployctl is $(VENV)/bin/deployctl here; make status, make logs and make down work too)'
 
 down: $(STAMP) ## Stop and remove the stack; the chats stay (ARGS=--volumes removes them)
 	@$(TOOL) down --stack '$(STACK)' $(ARGS)

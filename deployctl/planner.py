@@ -7,6 +7,7 @@ plan (:func:`preflight`) or choose between plans (:func:`choose`).
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -252,8 +253,13 @@ class Choice:
     hint: str = ""
 
 
-def choose(candidates: tuple[Candidate, ...], facts: HostFacts) -> Choice:
-    """Pick the best profile that this machine can run now; ``memory-short`` when none can be."""
+def choose(
+    candidates: tuple[Candidate, ...], facts: HostFacts, *, again: Callable[[str], str]
+) -> Choice:
+    """Pick the best profile that this machine can run now; ``memory-short`` when none can be.
+
+    ``again`` gives the command line that names a profile instead, for hints.
+    """
     given_up: list[str] = []
     unreachable: Plan | None = None
     for candidate in sorted(candidates, key=lambda c: -c.rank):
@@ -264,7 +270,7 @@ def choose(candidates: tuple[Candidate, ...], facts: HostFacts) -> Choice:
                 profile=plan.profile,
                 reason=_reason(plan, facts, first=not given_up),
                 given_up=tuple(given_up),
-                hint=_later(unreachable) if unreachable else "",
+                hint=_later(unreachable, again) if unreachable else "",
             )
         given_up.append(f"{plan.profile}: {obstacle}")
         if unreachable is None and _fits(plan, facts):
@@ -300,9 +306,9 @@ def _reason(plan: Plan, facts: HostFacts, *, first: bool) -> str:
     return f"{plan.profile} ({plan.model}): {which} for {cores}{memory}."
 
 
-def _later(plan: Plan) -> str:
+def _later(plan: Plan, again: Callable[[str], str]) -> str:
     name = plan.weights.source.filename
     return (
-        f"deployctl up --profile {plan.profile}  # once the hub answers, or with "
+        f"{again(plan.profile)}  # once the hub answers, or with "
         f"--set model.source=file:/path/to/{name}"
     )

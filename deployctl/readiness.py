@@ -66,7 +66,7 @@ def probe_frontend(http: Http, at: Endpoints) -> Probe:
     """Ask the frontend whether its start is complete, database included."""
     reply = http.call(f"{at.webui}/ready", timeout_s=5)
     if reply.status == HTTPStatus.OK:
-        return Probe(ok=True, seen="answers")
+        return Probe(ok=True, seen="ready")
     return Probe(ok=False, seen=_seen(reply))
 
 

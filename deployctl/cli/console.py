@@ -23,8 +23,9 @@ from deployctl.visible import harmless
 if TYPE_CHECKING:
     from deployctl.cli.live import LiveTalk
 
-#: In plain output a phase that works on speaks at most this often, seconds.
-_PLAIN_EVERY_S = 5.0
+#: In plain output a phase that goes on speaks after so many seconds, then ever more seldom, until
+#: once a minute: a log should show that it lives, not every breath.
+_PLAIN_FIRST_S, _PLAIN_MORE, _PLAIN_MOST_S = 5.0, 1.5, 60.0
 
 _NAME_WIDTH = 15
 
@@ -205,6 +206,7 @@ class _Line:
         self._name = name
         self._write = write
         self._started = self._spoke = time.monotonic()
+        self._pause = _PLAIN_FIRST_S
         self.summary = ""
 
     def elapsed(self) -> float:
@@ -212,9 +214,10 @@ class _Line:
 
     def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
         now = time.monotonic()
-        if now - self._spoke < _PLAIN_EVERY_S:
+        if now - self._spoke < self._pause:
             return
         self._spoke = now
+        self._pause = min(_PLAIN_MOST_S, self._pause * _PLAIN_MORE)
         far = amount(done, total)
         said = f"{text} ({far})" if far else text
         self._write(f"… {self._name:<{_NAME_WIDTH}} {duration(self.elapsed()):>10}  {said}")

@@ -108,7 +108,9 @@ def _profile(
     offered = [p for p in profiles if p.spec.auto is not None]
     kept = space.manifest()
     running = kept is not None and kept.automatic and _runs(world, request.stack)
-    choice = _keep(offered, kept.profile if running and kept else "") or _choose(world, offered)
+    choice = _keep(offered, kept.profile if running and kept else "") or _choose(
+        world, request, offered
+    )
     world.talk.say(f"profile auto: {choice.reason}")
     if choice.hint:
         world.talk.warn("\n".join((*choice.given_up, f"To get it: {choice.hint}")))
@@ -131,7 +133,7 @@ def _keep(offered: list[Profile], running: str) -> planner.Choice | None:
     return None
 
 
-def _choose(world: World, offered: list[Profile]) -> planner.Choice:
+def _choose(world: World, request: UpRequest, offered: list[Profile]) -> planner.Choice:
     """Look at the host and at the sources of what is not here, and choose."""
     candidates = []
     for profile in offered:
@@ -141,7 +143,9 @@ def _choose(world: World, offered: list[Profile]) -> planner.Choice:
         candidates.append(planner.Candidate(rank=rank, plan=plan, weights_here=here))
     facts = world.facts((), own_project=None)
     return planner.choose(
-        tuple(candidates), replace(facts, reachable=_reachable(world, candidates))
+        tuple(candidates),
+        replace(facts, reachable=_reachable(world, candidates)),
+        again=lambda name: replace(request, profile=name).again,
     )
 
 
