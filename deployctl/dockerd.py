@@ -129,6 +129,13 @@ def _translated() -> Iterator[None]:
     except (NotFound, ImageNotFound):
         raise
     except (DockerException, OSError) as problem:
+        if "Permission denied" in str(problem):
+            raise DeployctlError(
+                "This user may not talk to the Docker daemon.",
+                code="docker-denied",
+                hint="sudo usermod -aG docker $USER  # then sign in again",
+                details=(str(problem),),
+            ) from problem
         raise DeployctlError(
             "The Docker daemon does not answer.",
             code="docker-unreachable",

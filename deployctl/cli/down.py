@@ -32,8 +32,10 @@ def down(
 
     session = Session.open("down", output, quiet=quiet)
     report = recipe(session.world(stack), stack, volumes=volumes)
-    if report.kept_volumes:
+    if not report.known:
+        said = f"There is no stack {stack}; nothing to do."
+    elif report.kept_volumes:
         said = f"Stack {stack} is down. Kept: {', '.join(report.kept_volumes)} (the chats)."
     else:
-        said = f"Stack {stack} is down; nothing is left of it."
+        said = f"Stack {stack} is down; nothing of it is left on Docker."
     return session.emit(report, said)

@@ -19,6 +19,14 @@ def down(world: World, name: str, *, volumes: bool) -> DownReport:
     """
     started = world.clock.now()
     space = Workspace(world.home, name)
+    if not (space.folder.exists() or world.docker.containers(name) or world.docker.volumes(name)):
+        return DownReport(
+            stack=name,
+            known=False,
+            removed=(),
+            kept_volumes=(),
+            seconds=world.clock.now() - started,
+        )
     with space.lock(world.doing), world.talk.phase("down") as phase:
         states = world.docker.containers(name)
         stack.refuse_foreign(space, states)
@@ -36,7 +44,11 @@ def down(world: World, name: str, *, volumes: bool) -> DownReport:
             space.forget()
         phase.finish(_summary(removed, kept))
     return DownReport(
-        stack=name, removed=removed, kept_volumes=kept, seconds=world.clock.now() - started
+        stack=name,
+        known=True,
+        removed=removed,
+        kept_volumes=kept,
+        seconds=world.clock.now() - started,
     )
 
 

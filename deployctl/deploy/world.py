@@ -161,6 +161,7 @@ class DownReport:
     """What ``down`` removed, and what it kept."""
 
     stack: str
+    known: bool  # there was something of this name
     removed: tuple[str, ...]
     kept_volumes: tuple[str, ...]
     seconds: float

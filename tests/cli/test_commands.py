@@ -125,7 +125,7 @@ def test_down_says_what_it_kept(box: Box, capsys: pytest.CaptureFixture[str]) ->
     assert deployctl(box, "down") == 0
     assert "Kept: deployctl_webui-data (the chats)." in capsys.readouterr().out
     assert deployctl(box, "down", "--volumes") == 0
-    assert "nothing is left" in capsys.readouterr().out
+    assert "nothing of it is left" in capsys.readouterr().out
 
 
 def test_version_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -244,7 +244,9 @@ def test_down_keeps_the_chats_unless_told(box: Box) -> None:
 
 
 def test_down_of_nothing_is_fine(box: Box) -> None:
-    assert down(box.world("down"), "deployctl", volumes=False).removed == ()
+    report = down(box.world("down"), "deployctl", volumes=False)
+    assert (report.known, report.removed) == (False, ())
+    assert not (box.home / "stacks").exists()
 
 
 def test_a_failing_image_stops_the_download(box: Box) -> None:
