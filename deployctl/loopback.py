@@ -12,11 +12,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import requests
+from typing import TYPE_CHECKING, Any, Protocol
 
 from deployctl.model import Secret
+
+if TYPE_CHECKING:
+    import requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,9 @@ class RequestsHttp:
     """Real HTTP, straight to the loopback: the operator's proxies are for the outside."""
 
     def __init__(self) -> None:
+        import requests  # slow to import, and not every command speaks HTTP
+
+        self._requests = requests
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers["Connection"] = "close"
@@ -70,7 +74,7 @@ class RequestsHttp:
                 headers=_bearer(token),
                 timeout=timeout_s,
             )
-        except requests.RequestException as problem:
+        except self._requests.RequestException as problem:
             return Reply(status=0, text=str(problem))
         return Reply(status=answer.status_code, text=answer.text)
 
@@ -79,7 +83,7 @@ class RequestsHttp:
         with self._session.post(
             url, json=body, headers=_bearer(token), timeout=timeout_s, stream=True
         ) as answer:
-            if answer.status_code != requests.codes.ok:
+            if answer.status_code != self._requests.codes.ok:
                 raise OSError(f"HTTP {answer.status_code}: {answer.text[:500]}")
             with _ending(answer, timeout_s - answer.elapsed.total_seconds()):
                 for line in answer.iter_lines(chunk_size=None):

@@ -158,6 +158,9 @@ def sign_in(http: Http, at: Endpoints, *, timeout_s: float = 30) -> Secret:
     return Secret(token)
 
 
+_SIGNED_OUT = (401, 403)
+
+
 def prove(
     http: Http,
     at: Endpoints,
@@ -166,10 +169,13 @@ def prove(
     deadline_s: float,
     reasoning: bool,
     max_tokens: int,
-) -> Answer:
+    kept: Secret | None = None,
+) -> tuple[Answer, Secret]:
     """Sign in, list the models, ask through the frontend's own chat API, read the answer.
 
     ``max_tokens`` is what one answer may have, thoughts included; ``deadline_s`` is for it all.
+    ``kept`` is the session of an earlier sign-in; while it is valid nobody signs in anew. Returns
+    the answer and the session.
     Raises ``proof-failed`` with what was seen. Returns as soon as the answer's first line is there.
     """
     started = clock.now()
@@ -177,8 +183,11 @@ def prove(
     def left() -> float:
         return max(0.1, deadline_s - (clock.now() - started))
 
-    token = sign_in(http, at, timeout_s=min(30, left()))
+    token = kept or sign_in(http, at, timeout_s=min(30, left()))
     listed = http.call(f"{at.webui}/api/models", token=token, timeout_s=min(30, left()))
+    if kept is not None and listed.status in _SIGNED_OUT:
+        token = sign_in(http, at, timeout_s=min(30, left()))
+        listed = http.call(f"{at.webui}/api/models", token=token, timeout_s=min(30, left()))
     names = _model_ids(listed)
     if at.served_name not in names:
         found = ", ".join(names) or "none"
@@ -207,7 +216,8 @@ def prove(
             ) from None
     if not content.strip():
         raise _unproved(at, _silence(thought, late=clock.now() - started >= deadline_s))
-    return Answer(text=content.strip(), reasoning=thought, seconds=clock.now() - started)
+    answer = Answer(text=content.strip(), reasoning=thought, seconds=clock.now() - started)
+    return answer, token
 
 
 def _enough(content: str) -> bool:

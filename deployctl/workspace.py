@@ -162,6 +162,17 @@ class Workspace:
         _write(path, json.dumps(made, indent=1) + "\n", 0o600)
         return StackSecrets(**{name: Secret(value) for name, value in made.items()})
 
+    def session(self) -> Secret | None:
+        """Read the session of the last proof's sign-in; ``None`` when there is none."""
+        try:
+            return Secret((self.folder / "session").read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return None
+
+    def keep_session(self, token: Secret) -> None:
+        """Keep a session for the next proof, 0600."""
+        _write(self.folder / "session", token.reveal(), 0o600)
+
     @property
     def has_secrets(self) -> bool:
         """Whether the secrets were generated before."""

@@ -194,6 +194,8 @@ class FakeHttp:
         if url.endswith("/signin"):
             return _json({"token": "t0ken"})
         if url.endswith("/api/models"):
+            if token != Secret("t0ken"):
+                return Reply(status=401, text='{"detail":"Not authenticated"}')
             return _json({"data": [{"id": self.served_name}] if self.listed else []})
         return Reply(status=404, text='{"detail":"Not Found"}')
 

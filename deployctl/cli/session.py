@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from deployctl.cli import console
 from deployctl.cli.envelope import envelope
@@ -18,6 +19,12 @@ from deployctl.errors import DeployctlError, ExitCode
 from deployctl.model import HostFacts, Status
 from deployctl.talk import Talk
 from deployctl.visible import harmless
+
+if TYPE_CHECKING:
+    from deployctl.catalog import Catalog
+    from deployctl.dockerd import Docker
+    from deployctl.loopback import Http
+    from deployctl.profiles.resolve import Profile
 
 #: What Compose accepts as a project name.
 _STACK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -78,11 +85,7 @@ def real_world(session: Session, stack: str) -> World:
     from deployctl import workspace
     from deployctl.catalog import Catalog
     from deployctl.clock import SystemClock
-    from deployctl.dockerd import DockerDaemon
-    from deployctl.host import gather_host
     from deployctl.images import ImageStore
-    from deployctl.loopback import RequestsHttp
-    from deployctl.profiles.resolve import resolve
     from deployctl.runner import SubprocessRunner
     from deployctl.weights import WeightsStore
 
@@ -92,10 +95,12 @@ def real_world(session: Session, stack: str) -> World:
     # Only what changes something is logged: logs and status would log what they print.
     runner = SubprocessRunner(log) if session.command in ("up", "down") else SubprocessRunner()
     catalog = Catalog(environment)
-    docker = DockerDaemon()
+    docker = cast("Docker", _Late(_docker))
     models = home / "models"
 
     def facts(ports: tuple[int, ...], *, own_project: str | None) -> HostFacts:
+        from deployctl.host import gather_host
+
         return gather_host(
             runner,
             models_dir=models,
@@ -109,7 +114,7 @@ def real_world(session: Session, stack: str) -> World:
         catalog=catalog,
         runner=runner,
         docker=docker,
-        http=RequestsHttp(),
+        http=cast("Http", _Late(_http)),
         images=ImageStore(
             runner=runner,
             catalog=catalog,
@@ -119,11 +124,45 @@ def real_world(session: Session, stack: str) -> World:
         ),
         weights=WeightsStore(models, environment=environment, runner=runner, again=session.again),
         facts=facts,
-        resolve=lambda name, sets: resolve(name, read=catalog.read_profile, sets=sets),
+        resolve=_resolver(catalog),
         clock=SystemClock(),
         talk=session.talk(),
         doing=session.command,
     )
+
+
+def _docker() -> object:
+    from deployctl.dockerd import DockerDaemon
+
+    return DockerDaemon()
+
+
+def _http() -> object:
+    from deployctl.loopback import RequestsHttp
+
+    return RequestsHttp()
+
+
+def _resolver(catalog: Catalog) -> Callable[[str, tuple[str, ...]], Profile]:
+    def late(name: str, sets: tuple[str, ...]) -> Profile:
+        from deployctl.profiles.resolve import resolve
+
+        return resolve(name, read=catalog.read_profile, sets=sets)
+
+    return late
+
+
+class _Late:
+    """A port that is imported and built when it is first used: ``down`` needs no HTTP."""
+
+    def __init__(self, build: Callable[[], object]) -> None:
+        self._build = build
+
+    def __getattr__(self, name: str) -> object:
+        if name == "_port":
+            self._port = self._build()
+            return self._port
+        return getattr(self._port, name)
 
 
 WorldBuilder = Callable[[Session, str], World]

@@ -77,7 +77,7 @@ def up(world: World, request: UpRequest) -> UpReport:
             )
             started = start(world, phase.progress, space, wanted)
             phase.text = started.summary
-        answer = _prove(run, space, plan, started.restarts_before)
+        answer = _prove(run, space, plan, started.restarts_before, changed=started.changed)
     at = stack.endpoints(space, plan.served_name, *host_ports(plan))
     return UpReport(
         stack=request.stack,
@@ -239,7 +239,9 @@ def _weights(run: _Run, plan: Plan) -> Weights:
     return weights
 
 
-def _prove(run: _Run, space: Workspace, plan: Plan, before: Mapping[str, int]) -> Answer:
+def _prove(
+    run: _Run, space: Workspace, plan: Plan, before: Mapping[str, int], *, changed: bool
+) -> Answer:
     """Wait for engine and frontend, then ask a question through the UI."""
     world = run.world
     at = stack.endpoints(space, plan.served_name, *host_ports(plan))
@@ -262,14 +264,18 @@ def _prove(run: _Run, space: Workspace, plan: Plan, before: Mapping[str, int]) -
                 raise _not_ready(world, space.stack, service, last, deadline_s)
             phase.text = last.seen
     with run.phase("proof") as phase:
-        answer = prove(
+        # A stack that was just changed must take the stored credentials; one that was left alone
+        # has taken them before.
+        answer, session = prove(
             world.http,
             at,
             clock=world.clock,
             deadline_s=plan.deadlines.proof_s,
             reasoning=plan.reasoning,
             max_tokens=plan.max_tokens,
+            kept=None if changed else space.session(),
         )
+        space.keep_session(session)
         phase.text = f"answered through the UI in {answer.seconds:.1f} s"
     return answer
 

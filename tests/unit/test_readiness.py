@@ -33,7 +33,7 @@ AT = Endpoints(
 
 
 def answer(http: FakeHttp, *, reasoning: bool = False, clock: FakeClock | None = None) -> str:
-    proof = prove(
+    proof, _session = prove(
         http, AT, clock=clock or FakeClock(), deadline_s=60, reasoning=reasoning, max_tokens=4096
     )
     return proof.text
@@ -253,3 +253,25 @@ def test_trouble(changes: dict[str, Any], said: str | None) -> None:
 
 def test_a_reply_that_is_not_json_has_no_data() -> None:
     assert Reply(status=200, text="<html>").data is None
+
+
+def test_a_session_is_used_while_it_is_valid() -> None:
+    http = FakeHttp()
+    first = prove(http, AT, clock=FakeClock(), deadline_s=60, reasoning=False, max_tokens=48)[1]
+    http.calls.clear()
+    kept = prove(
+        http, AT, clock=FakeClock(), deadline_s=60, reasoning=False, max_tokens=48, kept=first
+    )
+    assert kept[1] == first
+    assert not any(call.endswith("/signin") for call in http.calls)
+    stale = prove(
+        http,
+        AT,
+        clock=FakeClock(),
+        deadline_s=60,
+        reasoning=False,
+        max_tokens=48,
+        kept=Secret("of another day"),
+    )
+    assert stale[1] == first
+    assert any(call.endswith("/signin") for call in http.calls)
