@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -89,6 +90,8 @@ def real_world(session: Session, stack: str) -> World:
     from deployctl.runner import SubprocessRunner
     from deployctl.weights import WeightsStore
 
+    if session.command == "up":
+        threading.Thread(target=_import_ahead, daemon=True).start()
     environment = session.environment
     home = workspace.home_folder(environment)
     log = workspace.Workspace(home, stack).open_log()
@@ -129,6 +132,14 @@ def real_world(session: Session, stack: str) -> World:
         talk=session.talk(),
         doing=session.command,
     )
+
+
+def _import_ahead() -> None:
+    """Import what `up` will need, while it waits for its first subprocesses: about 0.1 s less."""
+    with contextlib.suppress(ImportError):  # whoever needs them will say so
+        import deployctl.dockerd
+        import deployctl.loopback
+        import deployctl.readiness  # noqa: F401
 
 
 def _docker() -> object:
