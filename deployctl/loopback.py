@@ -51,6 +51,9 @@ class Http(Protocol):
         """
 
 
+_SLACK_S = 5.0
+
+
 class RequestsHttp:
     """Real HTTP, straight to the loopback: the operator's proxies are for the outside."""
 
@@ -80,8 +83,10 @@ class RequestsHttp:
 
     def stream(self, url: str, *, token: Secret, body: object, timeout_s: float) -> Iterator[str]:
         """See :class:`Http`."""
+        # The limit of one read is longer than that of the whole, so that only one of them ends it.
+        limits = (timeout_s, timeout_s + _SLACK_S)
         with self._session.post(
-            url, json=body, headers=_bearer(token), timeout=timeout_s, stream=True
+            url, json=body, headers=_bearer(token), timeout=limits, stream=True
         ) as answer:
             if answer.status_code != self._requests.codes.ok:
                 raise OSError(f"HTTP {answer.status_code}: {answer.text[:500]}")
