@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deployctl.catalog import Catalog
+from deployctl.profiles.resolve import resolve
 from tests.golden.produced import ROOT, SCREENS, produced, screen
 
 PRODUCED = produced()
@@ -36,3 +38,12 @@ def test_each_stack_mounts_the_model_it_names() -> None:
 def test_no_document_has_a_gap_left_to_fill() -> None:
     for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
         assert "@@" not in path.read_text(encoding="utf-8"), path
+
+
+def test_the_readme_tells_each_profile_s_memory() -> None:
+    catalog = Catalog({})
+    rows = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    for name in catalog.shipped_names():
+        need = resolve(name, read=catalog.read_profile).spec.requires.memory
+        (row,) = (row for row in rows if row.startswith(f"| `{name}` |"))
+        assert row.endswith(f"| {need / 1024**3:g} GiB |")
