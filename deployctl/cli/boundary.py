@@ -30,7 +30,7 @@ def guarded(body: Callable[[], object], arguments: list[str]) -> int:
     except DeployctlError as error:
         return _report(error.faults, error.exit_code, arguments)
     except (KeyboardInterrupt, typer.Abort):
-        return _report((_interrupted(arguments),), ExitCode.INTERRUPTED, arguments)
+        return _stopped(arguments)
     except typer.Exit as leave:
         result = leave.exit_code
     except typer.TyperException as wrong:
@@ -46,12 +46,19 @@ def guarded(body: Callable[[], object], arguments: list[str]) -> int:
             raise
         return _report((_bug(bug),), ExitCode.BUG, arguments)
     if result == ExitCode.INTERRUPTED:  # what Typer makes of Ctrl-C
-        return _report((_interrupted(arguments),), ExitCode.INTERRUPTED, arguments)
+        return _stopped(arguments)
     return result if isinstance(result, int) else int(ExitCode.OK)
 
 
 #: The names of the commands, for hints.
 COMMANDS = ("setup", "up", "status", "logs", "down")
+
+
+def _stopped(arguments: list[str]) -> int:
+    """End an interrupted command. Ctrl-C is how one leaves ``logs -f``: nothing to say there."""
+    if _command(arguments) == "logs":
+        return int(ExitCode.INTERRUPTED)
+    return _report((_interrupted(arguments),), ExitCode.INTERRUPTED, arguments)
 
 
 def _interrupted(arguments: list[str]) -> Fault:

@@ -153,3 +153,11 @@ def test_an_unknown_command_hints_at_the_help_that_exists(
 
 def test_a_tail_that_is_no_number_is_refused(box: Box) -> None:
     assert deployctl(box, "logs", "--tail", "foo") == 2
+
+
+def test_ctrl_c_leaves_logs_without_a_word(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    deployctl(box, "up", "--profile", "smoke")
+    capsys.readouterr()
+    box.runner.interrupt_at = "logs"
+    assert deployctl(box, "logs", "-f") == 130
+    assert capsys.readouterr().err == ""
