@@ -14,7 +14,7 @@ from docker.errors import DockerException, ImageNotFound, NotFound
 from docker.tls import TLSConfig
 
 from deployctl.endpoint import Endpoint, docker_endpoint
-from deployctl.errors import DeployctlError
+from deployctl.errors import DOCKER_HINTS, DeployctlError
 from deployctl.model import ContainerState
 
 _PROJECT = "com.docker.compose.project"
@@ -102,7 +102,7 @@ def _connect(timeout_s: float) -> Any:  # noqa: ANN401
             "The Docker client is told to use another machine; the stack's ports and its model "
             "file are on this one.",
             code="docker-remote",
-            hint="unset DOCKER_HOST DOCKER_CONTEXT; docker context use default",
+            hint=DOCKER_HINTS["docker-remote"],
             details=(at.address,),
         )
     if environ.get("DOCKER_HOST"):
@@ -133,7 +133,7 @@ def _translated() -> Iterator[None]:
             raise DeployctlError(
                 "This user may not talk to the Docker daemon.",
                 code="docker-denied",
-                hint="sudo usermod -aG docker $USER  # then sign in again",
+                hint=DOCKER_HINTS["docker-denied"],
                 details=(str(problem),),
             ) from problem
         raise DeployctlError(

@@ -125,6 +125,13 @@ CODES: dict[str, tuple[ExitCode, str]] = {
 }
 
 
+#: What to type about a Docker that cannot be used, where it is not `deployctl setup`.
+DOCKER_HINTS = {
+    "docker-denied": "sudo usermod -aG docker $USER  # then sign in again",
+    "docker-remote": "unset DOCKER_HOST DOCKER_CONTEXT; docker context use default",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """One thing that is wrong, in the operator's words.

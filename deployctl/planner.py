@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from deployctl.engines import engine as engine_of
 from deployctl.engines import llama_cpp
-from deployctl.errors import DeployctlError
+from deployctl.errors import DOCKER_HINTS, DeployctlError
 from deployctl.model import (
     CheckResult,
     Deadlines,
@@ -102,11 +102,6 @@ _DOCKER_PROBLEMS = {
     "docker-too-old": "Docker is too old for the stack.",
 }
 
-_DOCKER_HINTS = {
-    "docker-denied": "sudo usermod -aG docker $USER  # then sign in again",
-    "docker-remote": "unset DOCKER_HOST DOCKER_CONTEXT; docker context use default",
-}
-
 
 def _docker(facts: HostFacts) -> CheckResult:
     docker = facts.docker
@@ -116,7 +111,7 @@ def _docker(facts: HostFacts) -> CheckResult:
             status="failed",
             summary=_DOCKER_PROBLEMS[docker.problem],
             code=docker.problem,
-            hint=_DOCKER_HINTS.get(docker.problem, "deployctl setup"),
+            hint=DOCKER_HINTS.get(docker.problem, "deployctl setup"),
             details=docker.evidence,
         )
     summary = f"Docker {docker.server_version}, Compose {docker.compose_version}"
@@ -273,7 +268,7 @@ def choose(
                 hint=_later(unreachable, again) if unreachable else "",
             )
         given_up.append(f"{plan.profile}: {obstacle}")
-        if unreachable is None and _fits(plan, facts):
+        if unreachable is None and _too_small(plan, facts) is None:
             unreachable = plan
     raise DeployctlError(
         "No shipped profile can run on this machine.",
@@ -283,16 +278,18 @@ def choose(
     )
 
 
-def _fits(plan: Plan, facts: HostFacts) -> bool:
-    checks = (_architecture(plan, facts), _memory(plan, facts, running=False))
-    return all(check.status != "failed" for check in checks)
+def _too_small(plan: Plan, facts: HostFacts) -> str | None:
+    """What of the machine itself rules the plan out, if anything."""
+    for check in (_architecture(plan, facts), _memory(plan, facts, running=False)):
+        if check.status == "failed":
+            return check.summary
+    return None
 
 
 def _obstacle(candidate: Candidate, facts: HostFacts) -> str | None:
     plan = candidate.plan
-    for check in (_architecture(plan, facts), _memory(plan, facts, running=False)):
-        if check.status == "failed":
-            return check.summary
+    if obstacle := _too_small(plan, facts):
+        return obstacle
     source = plan.weights.source
     if candidate.weights_here or facts.reachable.get(source.text, True):
         return None

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 #: once a minute: a log should show that it lives, not every breath.
 _PLAIN_FIRST_S, _PLAIN_MORE, _PLAIN_MOST_S = 5.0, 1.5, 60.0
 
-_NAME_WIDTH = 15
+#: Columns for the name of a phase, in lines and in the live view.
+NAME_WIDTH = 15
 
 
 #: What writing to a closed pipe and to a closed terminal fails with.
@@ -187,9 +188,9 @@ class Lines:
             yield talk
         except BaseException as end:
             how = ended(end)
-            self._line(f"✗ {name:<{_NAME_WIDTH}} {duration(talk.elapsed()):>10}  {how}")
+            self._line(f"✗ {name:<{NAME_WIDTH}} {duration(talk.elapsed()):>10}  {how}")
             raise
-        self._line(f"✓ {name:<{_NAME_WIDTH}} {duration(talk.elapsed()):>10}  {talk.summary}")
+        self._line(f"✓ {name:<{NAME_WIDTH}} {duration(talk.elapsed()):>10}  {talk.summary}")
 
     def say(self, text: str) -> None:
         """See :class:`deployctl.talk.Talk`."""
@@ -220,7 +221,7 @@ class _Line:
         self._pause = min(_PLAIN_MOST_S, self._pause * _PLAIN_MORE)
         far = amount(done, total)
         said = f"{text} ({far})" if far else text
-        self._write(f"… {self._name:<{_NAME_WIDTH}} {duration(self.elapsed()):>10}  {said}")
+        self._write(f"… {self._name:<{NAME_WIDTH}} {duration(self.elapsed()):>10}  {said}")
 
     def finish(self, summary: str) -> None:
         self.summary = summary

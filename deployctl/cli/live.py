@@ -15,11 +15,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from deployctl.cli.console import amount, duration, ended
+from deployctl.cli.console import NAME_WIDTH, amount, duration, ended
 from deployctl.talk import PhaseTalk
 from deployctl.visible import harmless
-
-_NAME_WIDTH = 15
 
 
 class _Running:
@@ -57,7 +55,7 @@ class LiveTalk:
         """Draw the phases under way."""
         grid = Table.grid(padding=(0, 1))
         grid.add_column(width=1)
-        grid.add_column(width=_NAME_WIDTH, no_wrap=True)
+        grid.add_column(width=NAME_WIDTH, no_wrap=True)
         grid.add_column(width=12, justify="right", no_wrap=True)
         grid.add_column(no_wrap=True, overflow="ellipsis")
         for phase in tuple(self._running):
@@ -78,7 +76,7 @@ class LiveTalk:
         finally:
             self._leave(running)
             summary = running.summary if mark == "✓" else ended(sys.exc_info()[1])
-            line = Text.assemble((mark, style), f" {name:<{_NAME_WIDTH}} {running.elapsed:>12}  ")
+            line = Text.assemble((mark, style), f" {name:<{NAME_WIDTH}} {running.elapsed:>12}  ")
             line.append(harmless(summary), style="dim" if mark == "✓" else style)
             self._console.print(line, soft_wrap=True)
 

@@ -163,9 +163,11 @@ def _preflight(world: World, request: UpRequest, plan: Plan, space: Workspace) -
     states = () if facts.docker.problem else world.docker.containers(request.stack)
     stack.refuse_foreign(space, states)
     running = any(state.status == "running" for state in states)
-    first = space.manifest() is None
-    _say_moved_ports(world, plan, space.manifest())
-    checks = planner.preflight(plan, facts, running=running, first=first, again=request.again)
+    kept = space.manifest()
+    _say_moved_ports(world, plan, kept)
+    checks = planner.preflight(
+        plan, facts, running=running, first=kept is None, again=request.again
+    )
     for check in checks:
         if check.status == "warning":
             world.talk.warn(f"{check.summary}. {check.hint}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deployctl.errors import DeployctlError
+from deployctl.errors import DOCKER_HINTS, DeployctlError
 from deployctl.model import DockerFacts
 from deployctl.provision import advice
 from deployctl.provision.model import OsFacts, SetupPlan, typed
@@ -104,5 +104,5 @@ _PROBLEMS = {
 
 _HINTS = {
     "docker-denied": "sudo usermod -aG docker $USER  # then log in again, or type: newgrp docker",
-    "docker-remote": "unset DOCKER_HOST DOCKER_CONTEXT; docker context use default",
+    "docker-remote": DOCKER_HINTS["docker-remote"],
 }
