@@ -132,7 +132,7 @@ def _docker(*words: str) -> str:
 
 def _until(name: str, status: str) -> None:
     """Wait until Docker says that the container is so; it is between two crashes for a moment."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while _docker("inspect", "--format", "{{.State.Status}}", name) != status:
         assert time.monotonic() < deadline, f"{name} was never {status}"
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 
-from deployctl.host import gather_docker, gather_host
+from deployctl.host import gather_docker
 from deployctl.provision.apply import prove
 from deployctl.provision.plan import plan_setup
 from deployctl.provision.system import inspect
@@ -33,12 +32,3 @@ def test_a_socket_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert docker.problem == "docker-unreachable"
     assert any("daemon" in line for line in docker.evidence)
     assert docker.compose_version
-
-
-def test_looking_is_quick() -> None:
-    seconds = []
-    for _ in range(5):
-        started = time.monotonic()
-        gather_host(RUNNER, models_dir=Path("/"), ports=(7860, 8000), environment=os.environ)
-        seconds.append(time.monotonic() - started)
-    assert min(seconds) < 0.5  # 0.1 s on an idle 2-core machine; this one may be building images

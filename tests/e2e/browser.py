@@ -74,23 +74,13 @@ def opened(executable: str, *, screenshot: Path) -> Iterator[Page]:
 
 def sign_in(page: Page, url: str, email: str, password: str) -> None:
     """Open the printed address and sign in with the stored credentials."""
+    news = page.get_by_role("button", name=re.compile("let's go", re.IGNORECASE))
+    page.add_locator_handler(news, lambda button: button.click())  # what is new, whenever it opens
     page.goto(url)
     page.fill("#email", email)
     page.fill("#password", password)
     page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_selector("#chat-input")
-    _dismiss_news(page)
-
-
-def _dismiss_news(page: Page) -> None:
-    """Close the window that tells what is new, when it comes up."""
-    from playwright.sync_api import TimeoutError as TooLate
-
-    button = page.get_by_role("button", name=re.compile("let's go", re.IGNORECASE))
-    try:
-        button.click(timeout=2_000)
-    except TooLate:
-        return
 
 
 def ask(page: Page, question: str) -> str:

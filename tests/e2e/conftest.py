@@ -145,7 +145,7 @@ def stack(first_up: tuple[Stack, Outcome]) -> Stack:
             lambda service=service: (  # type: ignore[misc]
                 found.container(service)["State"]["Health"]["Status"] == "healthy"
             ),
-            within_s=30,
+            within_s=120,
             what=f"{service} healthy",
         )
     return found

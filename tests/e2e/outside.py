@@ -45,7 +45,7 @@ class Outside:
         machine.run(*words)
         seen = machine.eventually(
             lambda: (found := self._noted())[-1:] and found[-1]["port"] == port and found,
-            within_s=5,
+            within_s=60,
             what="the marker packet",
         )
         assert isinstance(seen, list)
@@ -97,7 +97,7 @@ def _respond(cleanup: contextlib.ExitStack, name: str, address: str, log: Path) 
     cleanup.callback(process.wait)
     cleanup.callback(process.kill)
     machine.eventually(
-        lambda: "listening" in log.read_text(encoding="utf-8"), within_s=10, what="the responder"
+        lambda: "listening" in log.read_text(encoding="utf-8"), within_s=60, what="the responder"
     )
 
 

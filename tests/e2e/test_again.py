@@ -20,10 +20,6 @@ def test_up_again_changes_nothing_and_still_ends_with_a_fresh_answer(stack: Stac
     assert stack.engine_counter("llamacpp:tokens_predicted_total") > asked_before
 
 
-def test_up_again_takes_seconds(stack: Stack) -> None:
-    assert stack.up().seconds < 10
-
-
 def test_down_leaves_nothing_but_the_data_volume(stack: Stack) -> None:
     report = stack.down().data
     volume = f"{stack.name}_webui-data"
@@ -75,7 +71,7 @@ def test_sign_up_stays_closed_when_the_frontend_starts_again(stack: Stack) -> No
     stack.up()
     assert sign_up(stack) == 403
     machine.docker("restart", stack.container("webui")["Id"])
-    machine.eventually(stack.frontend_ready, within_s=60, what="the frontend after its restart")
+    machine.eventually(stack.frontend_ready, within_s=180, what="the frontend after its restart")
     assert sign_up(stack) == 403
 
 

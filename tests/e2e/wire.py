@@ -66,7 +66,7 @@ def listening(container: dict[str, Any], port: int) -> Iterator[Wire]:
                 [*words, sys.executable, str(_TAP), str(port)], stdout=output
             )
         try:
-            machine.eventually(lambda: log.stat().st_size > 0, within_s=10, what="the tap")
+            machine.eventually(lambda: log.stat().st_size > 0, within_s=60, what="the tap")
             yield Wire(log)
         finally:
             process.kill()
