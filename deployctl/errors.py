@@ -125,7 +125,16 @@ CODES: dict[str, tuple[ExitCode, str]] = {
 }
 
 
-#: What to type about a Docker that cannot be used, where it is not `deployctl setup`.
+#: What is wrong with a Docker that cannot be used.
+DOCKER_PROBLEMS = {
+    "docker-missing": "Docker, or its Compose plugin, is not installed.",
+    "docker-unreachable": "Docker is installed, but its daemon does not answer.",
+    "docker-remote": "The Docker client is told to use another machine; ports and model are here.",
+    "docker-denied": "This user may not talk to the Docker daemon.",
+    "docker-too-old": "Docker is too old for the stack.",
+}
+
+#: What to type about it, where that is not `deployctl setup`.
 DOCKER_HINTS = {
     "docker-denied": "sudo usermod -aG docker $USER  # then sign in again",
     "docker-remote": "unset DOCKER_HOST DOCKER_CONTEXT; docker context use default",

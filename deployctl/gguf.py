@@ -9,6 +9,7 @@ Format: magic ``GGUF``, version, counts, key/value pairs, tensor table, padding,
 from __future__ import annotations
 
 import io
+import math
 import struct
 from typing import BinaryIO
 
@@ -143,9 +144,7 @@ class _Header:
         dimensions = self._number("<I")
         if dimensions > _MOST_DIMENSIONS:
             raise _NotGgufError(f"is damaged: its header names a tensor of {dimensions} dimensions")
-        values = 1
-        for _ in range(dimensions):
-            values *= self._number("<Q")
+        values = math.prod(self._number("<Q") for _ in range(dimensions))
         kind, offset = self._number("<I"), self._number("<Q")
         if kind not in _BLOCKS:
             return offset + 1

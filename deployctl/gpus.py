@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from deployctl.files import text_of
 from deployctl.model import Command, Gpu
 from deployctl.runner import Runner
 
@@ -44,8 +45,8 @@ def gather_gpus(runner: Runner, environment: Mapping[str, str], root: Path) -> t
         if cards:
             return cards
     count = sum(
-        _read(device / "vendor").strip() == _NVIDIA_VENDOR
-        and _read(device / "class").startswith(_DISPLAY_CLASSES)
+        text_of(device / "vendor").strip() == _NVIDIA_VENDOR
+        and text_of(device / "class").startswith(_DISPLAY_CLASSES)
         for device in (root / "sys/bus/pci/devices").glob("*")
     )
     return (Gpu(name="NVIDIA card", memory_bytes=None, driver=None),) * count
@@ -72,15 +73,7 @@ def container_toolkit(info: Mapping[str, Any], environment: Mapping[str, str], r
         return True
     for folder in info.get("CDISpecDirs") or ():
         for spec in (root / folder.lstrip("/")).glob("*"):
-            if "nvidia.com/gpu" in _read(spec):
+            if "nvidia.com/gpu" in text_of(spec):
                 return True
     hook = "nvidia-container-runtime-hook"
     return shutil.which(hook, path=environment.get("PATH", os.defpath)) is not None
-
-
-def _read(path: Path) -> str:
-    """The text of a file, or nothing when it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

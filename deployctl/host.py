@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from deployctl.endpoint import docker_endpoint
+from deployctl.files import text_of
 from deployctl.gpus import container_toolkit, gather_gpus
 from deployctl.model import Command, CommandResult, DockerFacts, HostFacts
 from deployctl.ports import busy_ports
@@ -84,16 +85,23 @@ def _look_at_docker(
     at = docker_endpoint(environment)
     if at is not None and not at.here:
         return DockerFacts(client=client, problem="docker-remote", evidence=(at.address,)), {}
+    result, info = docker_info(runner, client, timeout_s=_DOCKER_TIMEOUT_S)
+    return docker_facts(client, result, info), info
+
+
+def docker_info(
+    runner: Runner, client: str, *, timeout_s: float
+) -> tuple[CommandResult, dict[str, Any]]:
+    """Run ``docker info``: what it left behind, and its JSON object, empty when it gave none."""
     result = runner.run(
         Command(
             argv=(client, "info", "--format", "{{json .}}"),
             label="docker info",
             private=True,
-            timeout_s=_DOCKER_TIMEOUT_S,
+            timeout_s=timeout_s,
         )
     )
-    info = _parsed(result.stdout)
-    return docker_facts(client, result, info), info
+    return result, _parsed(result.stdout)
 
 
 def docker_facts(client: str, result: CommandResult, info: Mapping[str, Any]) -> DockerFacts:
@@ -182,7 +190,7 @@ def memory(root: Path, *, docker_total: int | None = None) -> tuple[int | None, 
     in the tree. ``docker_total`` is what the daemon has: less, when it runs in a virtual machine.
     """
     total = available = None
-    for line in _read(root / "proc/meminfo").splitlines():
+    for line in text_of(root / "proc/meminfo").splitlines():
         key, _, rest = line.partition(":")
         if key == "MemTotal":
             total = int(rest.split()[0]) * 1024
@@ -195,7 +203,7 @@ def memory(root: Path, *, docker_total: int | None = None) -> tuple[int | None, 
             "sys/fs/cgroup/memory/memory.usage_in_bytes",
         ),
     ):
-        limit, used = _number(_read(root / limit_file)), _number(_read(root / used_file))
+        limit, used = _number(text_of(root / limit_file)), _number(text_of(root / used_file))
         if limit is not None and total is not None and limit < total:
             total = limit
             if available is not None and used is not None:
@@ -218,14 +226,6 @@ def disk_free(folder: Path) -> int | None:
 
 
 # ── small readers ─────────────────────────────────────────────────────────────────────────────
-
-
-def _read(path: Path) -> str:
-    """The text of a file, or nothing when it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _number(value: object) -> int | None:

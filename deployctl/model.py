@@ -329,7 +329,7 @@ class CommandResult:
 
 
 Status = Literal["ok", "degraded", "failed"]
-CheckStatus = Literal["ok", "warning", "failed", "skipped"]
+CheckStatus = Literal["ok", "warning", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,14 +6,12 @@ plan (:func:`preflight`) or choose between plans (:func:`choose`).
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deployctl.engines import engine as engine_of
-from deployctl.engines import llama_cpp
-from deployctl.errors import DOCKER_HINTS, DeployctlError
+from deployctl.errors import DOCKER_HINTS, DOCKER_PROBLEMS, DeployctlError
 from deployctl.model import (
     CheckResult,
     Deadlines,
@@ -62,9 +60,10 @@ def build_plan(profile: Profile) -> Plan:
 
 
 def _refuse_owned_flags(profile: Profile) -> None:
+    owned = engine_of(profile.spec.engine.kind).OWNED_FLAGS
     for index, word in enumerate(profile.spec.engine.extra_args):
         flag = word.split("=", 1)[0]
-        if flag in llama_cpp.OWNED_FLAGS:
+        if flag in owned:
             fault = profile.fault(
                 f"engine.extra_args.{index}",
                 f"engine.extra_args names {flag}, which follows from other values of the profile.",
@@ -76,13 +75,17 @@ def _refuse_owned_flags(profile: Profile) -> None:
 # ── judgement ─────────────────────────────────────────────────────────────────────────────────
 
 
+#: (profile key, value) → the command line that led here, with this value set; for hints.
+WithSet = Callable[[str, int], str]
+
+
 def preflight(
-    plan: Plan, facts: HostFacts, *, running: bool, first: bool, again: str
+    plan: Plan, facts: HostFacts, *, running: bool, first: bool, with_set: WithSet
 ) -> tuple[CheckResult, ...]:
     """Hold a plan against the host.
 
     ``running``: the stack itself is up and uses what it uses. ``first``: it never was, so that
-    images and weights are probably still to come. ``again``: the command line that led here.
+    images and weights are probably still to come. ``with_set``: see :data:`WithSet`.
     """
     return (
         _docker(facts),
@@ -90,17 +93,8 @@ def preflight(
         _memory(plan, facts, running=running),
         *((_disk(plan, facts),) if first else ()),
         # Without Docker it cannot be known which ports are the stack's own.
-        *(() if facts.docker.problem else _ports(plan, facts, again)),
+        *(() if facts.docker.problem else _ports(plan, facts, with_set)),
     )
-
-
-_DOCKER_PROBLEMS = {
-    "docker-missing": "Docker, or its Compose plugin, is not installed.",
-    "docker-unreachable": "Docker is installed, but its daemon does not answer.",
-    "docker-remote": "The Docker client is told to use another machine; ports and model are here.",
-    "docker-denied": "This user may not talk to the Docker daemon.",
-    "docker-too-old": "Docker is too old for the stack.",
-}
 
 
 def _docker(facts: HostFacts) -> CheckResult:
@@ -109,7 +103,7 @@ def _docker(facts: HostFacts) -> CheckResult:
         return CheckResult(
             name="docker",
             status="failed",
-            summary=_DOCKER_PROBLEMS[docker.problem],
+            summary=DOCKER_PROBLEMS[docker.problem],
             code=docker.problem,
             hint=DOCKER_HINTS.get(docker.problem, "deployctl setup"),
             details=docker.evidence,
@@ -171,7 +165,7 @@ def _disk(plan: Plan, facts: HostFacts) -> CheckResult:
     return CheckResult(name="disk", status="ok", summary=seen)
 
 
-def _ports(plan: Plan, facts: HostFacts, again: str) -> tuple[CheckResult, ...]:
+def _ports(plan: Plan, facts: HostFacts, with_set: WithSet) -> tuple[CheckResult, ...]:
     checks = []
     for service in plan.services:
         for port in service.ports:
@@ -188,7 +182,7 @@ def _ports(plan: Plan, facts: HostFacts, again: str) -> tuple[CheckResult, ...]:
                     summary=f"Port {number} ({service.name}) is held by {holder}.",
                     code="port-taken",
                     where=service.name,
-                    hint=_with_set(again, key, _free_port(plan, facts, number)),
+                    hint=with_set(key, _free_port(plan, facts, number)),
                 )
             )
     return tuple(checks)
@@ -210,15 +204,6 @@ def _free_port(plan: Plan, facts: HostFacts, taken: int) -> int:
 
 
 _STAND_INS, _LAST_PORT = 20, 65535
-
-
-def _with_set(command: str, key: str, value: int) -> str:
-    """The command line with this setting, instead of one that it may have for the same key."""
-    words = shlex.split(command)
-    for index in range(len(words) - 1, 0, -1):
-        if words[index - 1] == "--set" and words[index].startswith(f"{key}="):
-            del words[index - 1 : index + 1]
-    return shlex.join((*words, "--set", f"{key}={value}"))
 
 
 def gib(size_bytes: int) -> str:

@@ -128,7 +128,7 @@ def busy_ports(
         name, project = containers.get(port, ("", ""))
         if not name:
             holders[port] = names.get(taken[port], _UNKNOWN)
-        elif not project or project != own_project:
+        elif project != own_project:
             holders[port] = f"container {name}"
     return holders
 

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from deployctl import yamlsafe
+from deployctl.libyaml import LOADER
 from deployctl.model import Bundle, BundleFile, Mount, Plan, Service, Text, Variable
 
 #: uid:gid of every container: no such user on the host, so nothing on the host is its own.
@@ -109,7 +110,7 @@ def _digest(files: tuple[BundleFile, ...]) -> str:
 
 def _compare(plan: Plan, text: str) -> None:
     """Read the rendered text back and hold it against the plan."""
-    read = yaml.safe_load(text)
+    read = yaml.load(text, Loader=LOADER)  # noqa: S506  # a safe one
     names = tuple(read["services"])
     if names != tuple(service.name for service in plan.services):
         raise ValueError(f"rendered services {names} are not the plan's")
@@ -124,7 +125,8 @@ def _compare(plan: Plan, text: str) -> None:
 
 def _plain(value: Text) -> str:
     if isinstance(value, Variable):
-        return str(yaml.safe_load(str(yamlsafe.node(value)))).replace("$$", "$")
+        read = yaml.load(str(yamlsafe.node(value)), Loader=LOADER)  # noqa: S506
+        return _undollar(str(read))
     return value
 
 

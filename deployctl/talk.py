@@ -8,12 +8,11 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from deployctl.model import Progress
 
-class PhaseTalk(Protocol):
-    """One phase while it runs. Calling it says how far it has come; see ``model.Progress``."""
 
-    def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
-        """Say what is happening now; ``done``/``total`` in bytes or steps when known."""
+class PhaseTalk(Progress, Protocol):
+    """One phase while it runs. Calling it says how far it has come."""
 
     def finish(self, summary: str) -> None:
         """Say in a few words what came of it; shown when the phase ends."""

@@ -39,13 +39,9 @@ def scalar(text: str) -> str:
 
 
 def _variable(value: Variable) -> str:
-    body = value.default if value.default is not None else (value.required or "")
+    body, mark = (value.default or "", ":-") if value.required is None else (value.required, ":?")
     if _FORBIDDEN_IN_VARIABLE & set(body):
         raise ValueError(f"{value.name}: {body!r} cannot stand inside a Compose interpolation")
-    if value.required is not None:
-        body, mark = value.required, ":?"
-    else:
-        mark = ":-"
     return '"${' + value.name + mark + "".join(map(_escape, body)) + '}"'
 
 

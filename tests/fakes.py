@@ -26,6 +26,7 @@ from deployctl.model import (
     WeightsSpec,
 )
 from deployctl.talk import PhaseTalk
+from tests.scripted import result
 
 GIB = 1024**3
 
@@ -72,13 +73,11 @@ class _Phase:
 
 
 def ok(command: Command, stdout: str = "") -> CommandResult:
-    return CommandResult(command=command, exit_code=0, stdout=stdout, output=stdout, seconds=0.0)
+    return result(command, 0, stdout)
 
 
 def failed(command: Command, output: str, exit_code: int = 1) -> CommandResult:
-    return CommandResult(
-        command=command, exit_code=exit_code, stdout="", output=output, seconds=0.0
-    )
+    return result(command, exit_code, "", output)
 
 
 @dataclass

@@ -17,15 +17,6 @@ class Output(StrEnum):
     JSON = "json"
 
 
-class ImageModeOption(StrEnum):
-    """Where images may come from."""
-
-    AUTO = "auto"
-    LOCAL = "local"
-    PULL = "pull"
-    BUILD = "build"
-
-
 StackOption = Annotated[
     str,
     typer.Option(

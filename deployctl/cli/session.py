@@ -135,11 +135,9 @@ def real_world(session: Session, stack: str) -> World:
 
 
 def _import_ahead() -> None:
-    """Import what `up` will need, while it waits for its first subprocesses: about 0.1 s less."""
-    with contextlib.suppress(ImportError):  # whoever needs them will say so
-        import deployctl.dockerd
-        import deployctl.loopback
-        import deployctl.readiness  # noqa: F401
+    """Import the Docker SDK while `up` waits for its first subprocesses: about 0.1 s less."""
+    with contextlib.suppress(ImportError):  # whoever needs it will say so
+        import deployctl.dockerd  # noqa: F401
 
 
 def _docker() -> object:

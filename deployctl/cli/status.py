@@ -13,7 +13,7 @@ from deployctl.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from deployctl.deploy.world import StatusReport
+    from deployctl.deploy.world import StatusReport, UpReport
 
 
 def status(
@@ -44,9 +44,14 @@ def text(report: StatusReport) -> str:
         if check.hint:
             lines.append(f"    next: {check.hint}")
     if report.webui_url and report.status == "ok":
-        lines += [
-            f"  Chat window   {report.webui_url}",
-            f"  Sign in with  {report.credentials_file}",
-            f"  OpenAI API    {report.engine_url}",
-        ]
+        lines += reached(report)
     return "\n".join(lines)
+
+
+def reached(report: UpReport | StatusReport) -> tuple[str, ...]:
+    """Where a stack is reached, and with what."""
+    return (
+        f"  Chat window   {report.webui_url}",
+        f"  Sign in with  {report.credentials_file}",
+        f"  OpenAI API    {report.engine_url}",
+    )

@@ -9,12 +9,12 @@ import typer
 from deployctl.cli.options import (
     DEFAULT_STACK_NAME,
     DebugOption,
-    ImageModeOption,
     Output,
     OutputOption,
     QuietOption,
     StackOption,
 )
+from deployctl.deploy.world import ImageMode
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import UpReport
@@ -36,9 +36,9 @@ def up(  # one parameter per option
         typer.Option("--set", metavar="KEY=VALUE", help="Change one profile value; repeatable."),
     ] = None,
     images: Annotated[
-        ImageModeOption,
+        ImageMode,
         typer.Option("--images", help="Where images may come from: auto is local, pull, build."),
-    ] = ImageModeOption.AUTO,
+    ] = "auto",
     stack: StackOption = DEFAULT_STACK_NAME,
     output: OutputOption = Output.TEXT,
     quiet: QuietOption = False,
@@ -49,7 +49,7 @@ def up(  # one parameter per option
     from deployctl.deploy.up import up as recipe
     from deployctl.deploy.world import UpRequest
 
-    request = UpRequest(stack=stack, profile=profile, sets=tuple(set_ or ()), images=images.value)
+    request = UpRequest(stack=stack, profile=profile, sets=tuple(set_ or ()), images=images)
     session = Session.open("up", output, quiet=quiet, again=request.again)
     report = recipe(session.world(stack), request)
     return session.emit(report, text(report))
@@ -58,6 +58,7 @@ def up(  # one parameter per option
 def text(report: UpReport) -> str:
     """Write the report for people."""
     from deployctl.cli.console import duration
+    from deployctl.cli.status import reached
 
     first = report.answer.text.splitlines()[0]
     suffix = "" if report.stack == DEFAULT_STACK_NAME else f" --stack {report.stack}"
@@ -65,9 +66,7 @@ def text(report: UpReport) -> str:
         "",
         f"Ready after {duration(report.seconds)}: {report.model} has answered.",
         "",
-        f"  Chat window   {report.webui_url}",
-        f"  Sign in with  {report.credentials_file}",
-        f"  OpenAI API    {report.engine_url}",
+        *reached(report),
         f"  It said       {first}",
         "",
         f"Next: deployctl status{suffix} · deployctl logs -f{suffix} · deployctl down{suffix}",

@@ -32,6 +32,11 @@ def as_found(space: Workspace) -> Project:
     return replace(project(space), rendered=(space.folder / "compose.yaml").is_file())
 
 
+def addresses(webui_port: int, engine_port: int) -> tuple[str, str]:
+    """What people and programs are told: (chat window, OpenAI API)."""
+    return f"http://{LOOPBACK}:{webui_port}", f"http://{LOOPBACK}:{engine_port}/v1"
+
+
 def endpoints(space: Workspace, served_name: str, webui_port: int, engine_port: int) -> Endpoints:
     """Where the stack is reached, and with what."""
     secrets = space.secrets()
@@ -77,6 +82,11 @@ def config_hashes(output: str) -> dict[str, str]:
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
 
+def works(state: ContainerState) -> bool:
+    """Whether a container runs, and does not say itself that it does not work."""
+    return state.status == "running" and state.health != "unhealthy"
+
+
 def hangs(state: ContainerState) -> bool:
     """Whether a container runs but does not work, by its own healthcheck."""
     return state.status == "running" and state.health == "unhealthy"
@@ -89,11 +99,7 @@ def finished(manifest: Manifest, state: ContainerState) -> bool:
 
 def as_applied(manifest: Manifest, states: tuple[ContainerState, ...]) -> bool:
     """Whether every service's container works, and is the one that was last applied."""
-    good = [
-        state
-        for state in states
-        if (state.status == "running" and not hangs(state)) or finished(manifest, state)
-    ]
+    good = [state for state in states if works(state) or finished(manifest, state)]
     return len(good) == len(states) and {s.service: s.config_hash for s in good} == manifest.hashes
 
 

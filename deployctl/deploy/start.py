@@ -47,11 +47,11 @@ def start(world: World, progress: Progress, space: Workspace, wanted: Wanted) ->
     before = {state.id: state.restarts for state in states}
     kept = space.manifest()
     project = stack.project(space, variables)
-    same = kept is not None and kept.fingerprint == fingerprint
-    hashes = kept.hashes if same and kept else {}
-    if not same or space.override is not None:  # an override may name files of its own
+    same = kept if kept is not None and kept.fingerprint == fingerprint else None
+    hashes = same.hashes if same else {}
+    if same is None or space.override is not None:  # an override may name files of its own
         hashes = _check(world, space, wanted, project)
-    if same and kept and hashes == kept.hashes and stack.as_applied(kept, states):
+    if same and hashes == same.hashes and stack.as_applied(same, states):
         return Started(changed=False, summary="nothing to do", restarts_before=before)
     space.write(wanted.bundle, variables)
     space.write_credentials(_credentials(space, wanted.plan))
@@ -178,14 +178,14 @@ def _variables(space: Workspace, wanted: Wanted) -> tuple[tuple[str, str], ...]:
 
 def _credentials(space: Workspace, plan: Plan) -> str:
     """The sheet the operator signs in with."""
-    frontend, engine = host_ports(plan)
+    webui_url, engine_url = stack.addresses(*host_ports(plan))
     secrets = space.secrets()
     return (
         f"# How to reach stack {space.stack}. Readable by you alone; keep it so.\n"
-        f"chat window:    http://{stack.LOOPBACK}:{frontend}\n"
+        f"chat window:    {webui_url}\n"
         f"email:          {ADMIN_EMAIL}\n"
         f"password:       {secrets.admin_password.reveal()}\n\n"
-        f"OpenAI API:     http://{stack.LOOPBACK}:{engine}/v1\n"
+        f"OpenAI API:     {engine_url}\n"
         f"API key:        {secrets.engine_key.reveal()}\n"
         f"model:          {plan.served_name}\n"
     )

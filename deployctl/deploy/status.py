@@ -46,14 +46,17 @@ def _report(
     states: tuple[ContainerState, ...],
     checks: tuple[CheckResult, ...],
 ) -> StatusReport:
+    webui_url, engine_url = (
+        stack.addresses(manifest.webui_port, manifest.engine_port) if manifest else (None, None)
+    )
     return StatusReport(
         stack=name,
         status=_verdict(checks),
         profile=manifest.profile if manifest else None,
         model=manifest.model if manifest else None,
         served_name=manifest.served_name if manifest else None,
-        webui_url=f"http://{stack.LOOPBACK}:{manifest.webui_port}" if manifest else None,
-        engine_url=f"http://{stack.LOOPBACK}:{manifest.engine_port}/v1" if manifest else None,
+        webui_url=webui_url,
+        engine_url=engine_url,
         credentials_file=space.credentials_file if manifest else None,
         containers=states,
         checks=checks,
@@ -94,8 +97,7 @@ def _missing(service: str, name: str) -> CheckResult:
 
 def _container(state: ContainerState, name: str) -> CheckResult:
     # A restart of long ago is history: only what is wrong now counts.
-    now_running = state.status == "running" and state.health != "unhealthy"
-    what = None if now_running else trouble(state) or f"is {state.health or state.status}"
+    what = None if stack.works(state) else trouble(state) or f"is {state.health or state.status}"
     return CheckResult(
         name=f"container {state.service}",
         status="failed" if what else "ok",

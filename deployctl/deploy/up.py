@@ -78,7 +78,7 @@ def up(world: World, request: UpRequest) -> UpReport:
             started = start(world, phase.progress, space, wanted)
             phase.text = started.summary
         answer = _prove(run, space, plan, started.restarts_before, changed=started.changed)
-    at = stack.endpoints(space, plan.served_name, *host_ports(plan))
+    webui_url, engine_url = stack.addresses(*host_ports(plan))
     return UpReport(
         stack=request.stack,
         profile=plan.profile,
@@ -86,8 +86,8 @@ def up(world: World, request: UpRequest) -> UpReport:
         limits=(*choice.given_up, choice.hint) if choice and choice.hint else (),
         model=plan.model,
         served_name=plan.served_name,
-        webui_url=at.webui,
-        engine_url=f"{at.engine}/v1",
+        webui_url=webui_url,
+        engine_url=engine_url,
         credentials_file=space.credentials_file,
         changed=started.changed,
         images=images,
@@ -107,10 +107,9 @@ def _profile(
     profiles = [world.resolve(name, request.sets) for name in world.catalog.shipped_names()]
     offered = [p for p in profiles if p.spec.auto is not None]
     kept = space.manifest()
-    running = kept is not None and kept.automatic and _runs(world, request.stack)
-    choice = _keep(offered, kept.profile if running and kept else "") or _choose(
-        world, request, offered
-    )
+    applied = kept.profile if kept is not None and kept.automatic else ""
+    running = bool(applied) and _runs(world, request.stack)
+    choice = _keep(offered, applied if running else "") or _choose(world, request, offered)
     world.talk.say(f"profile auto: {choice.reason}")
     if choice.hint:
         world.talk.warn("\n".join((*choice.given_up, f"To get it: {choice.hint}")))
@@ -166,7 +165,11 @@ def _preflight(world: World, request: UpRequest, plan: Plan, space: Workspace) -
     kept = space.manifest()
     _say_moved_ports(world, plan, kept)
     checks = planner.preflight(
-        plan, facts, running=running, first=kept is None, again=request.again
+        plan,
+        facts,
+        running=running,
+        first=kept is None,
+        with_set=lambda key, value: request.with_set(key, value).again,
     )
     for check in checks:
         if check.status == "warning":

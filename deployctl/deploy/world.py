@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -117,6 +117,11 @@ class UpRequest:
         words += () if self.stack == DEFAULT_STACK else ("--stack", self.stack)
         words += (word for value in self.sets for word in ("--set", value))
         return shlex.join(words)
+
+    def with_set(self, key: str, value: int) -> UpRequest:
+        """The same request with this setting, instead of one that it may have for the same key."""
+        kept = (text for text in self.sets if not text.startswith(f"{key}="))
+        return replace(self, sets=(*kept, f"{key}={value}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

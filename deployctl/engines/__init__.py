@@ -19,6 +19,12 @@ class Engine(Protocol):
 
     KIND: str
 
+    #: Inside the container.
+    PORT: int
+
+    #: Flags that ``engine.extra_args`` may not name: they follow from other values.
+    OWNED_FLAGS: frozenset[str]
+
     def service(self, spec: ProfileSpec, weights_name: str) -> Service:
         """The engine's service. ``weights_name`` is the model file's name below ``MODELS``."""
 

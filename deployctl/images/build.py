@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from deployctl.errors import DeployctlError
@@ -144,9 +144,7 @@ def side_by_side(
     ``on_trouble`` makes the other jobs stop; they are waited for, so nothing is left running.
     """
     with ThreadPoolExecutor(max_workers=max(1, len(jobs))) as pool:
-        futures: dict[Future[None], str] = {
-            pool.submit(job, board.line(name)): name for name, job in jobs.items()
-        }
+        futures = [pool.submit(job, board.line(name)) for name, job in jobs.items()]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             for future in futures:

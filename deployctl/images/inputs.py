@@ -13,7 +13,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -222,8 +222,8 @@ def debian_sources(sources: tuple[AptSource, ...], suite: str) -> tuple[AptSourc
             pair for pair in source.options if pair[0] not in ("Signed-By", "Architectures")
         )
         kept.append(
-            AptSource(
-                uris=source.uris,
+            replace(
+                source,
                 suites=suites,
                 components=("main",),
                 options=(*extra, ("Signed-By", KEYRING)),

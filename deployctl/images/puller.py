@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
+from deployctl.host import docker_info
 from deployctl.images.board import Say
 from deployctl.images.mirrors import mirrors_file, read_mirrors
 from deployctl.images.pull import Pull, failure, pull_for, run_pull
 from deployctl.images.reference import DOCKER_HUB, is_loopback
 from deployctl.images.registry import Silence, ask, ask_all
-from deployctl.model import Command
 from deployctl.runner import StoppableRunner
 
 
@@ -38,7 +38,7 @@ class Puller:
         self._mirrors_file = mirrors_file(environment)
         self._mirrors = read_mirrors(self._mirrors_file)
         self._silent: dict[str, Silence] = {}
-        self._info: Mapping[str, object] | None = None
+        self._info: Mapping[str, Any] | None = None
         self._lock = threading.Lock()
 
     def pull_for(self, service: str, reference: str) -> Pull:
@@ -72,24 +72,15 @@ class Puller:
         if is_loopback(pull.api_host):
             return False
         info = self._docker_info()
-        mirrors = (info.get("RegistryConfig") or {}).get("Mirrors")  # type: ignore[attr-defined]  # JSON
+        mirrors = (info.get("RegistryConfig") or {}).get("Mirrors")
         return bool(
             info.get("HttpProxy") or info.get("HttpsProxy") or (pull.host == DOCKER_HUB and mirrors)
         )
 
-    def _docker_info(self) -> Mapping[str, object]:
+    def _docker_info(self) -> Mapping[str, Any]:
         with self._lock:
             if self._info is None:
-                command = Command(
-                    argv=("docker", "info", "--format", "{{json .}}"),
-                    label="docker info",
-                    private=True,
-                    timeout_s=15.0,
-                )
-                try:
-                    self._info = dict(json.loads(self._runner.run(command).stdout))
-                except (ValueError, TypeError):
-                    self._info = {}
+                self._info = docker_info(self._runner, "docker", timeout_s=15.0)[1]
             return self._info
 
 

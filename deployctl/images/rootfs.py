@@ -20,7 +20,6 @@ from deployctl.images.inputs import Inputs
 from deployctl.images.recipes import Recipe
 from deployctl.model import Command, CommandResult
 from deployctl.provision.apply import ensure_packages
-from deployctl.provision.system import rights
 from deployctl.runner import StoppableRunner
 
 SCRIPT = "rootfs.sh"
@@ -77,8 +76,8 @@ class RootMaker:
         # On stdin, because a mirror's address may hold a password. Outside of Debian there are no
         # sources to hand on: mmdebstrap knows the public ones.
         sources = inputs.secrets.get("apt_sources")
-        root = rights(self.runner, self.environment, os.geteuid()) == "root"
-        prefix = () if root else ("sudo", "-n", "--preserve-env=http_proxy,https_proxy,no_proxy")
+        sudo = ("sudo", "-n", "--preserve-env=http_proxy,https_proxy,no_proxy")
+        prefix = () if os.geteuid() == 0 else sudo
         mirror = "-" if sources else ""
         script = (str(self.recipe.folder / SCRIPT), mirror, self.suite, str(archive))
         return Command(

@@ -47,7 +47,7 @@ class ImageStore:
         runner: StoppableRunner,
         catalog: Recipes,
         environment: Mapping[str, str],
-        docker: Docker | None = None,
+        docker: Docker,
         again: str = "deployctl up",
         asker: Callable[[str, float], Silence] | None = None,
         now: Callable[[], float] = time.monotonic,
@@ -118,10 +118,6 @@ class ImageStore:
         return image.reference, pull_for(image.service, image.reference, mirrors).source
 
     def _here(self, reference: str) -> bool:
-        if self._docker is None:
-            from deployctl.dockerd import DockerDaemon  # slow to import
-
-            self._docker = DockerDaemon()
         return self._docker.image_id(reference) is not None
 
     def _recipe(self, name: str) -> Recipe:

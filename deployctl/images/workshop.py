@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deployctl.endpoint import context_name
 from deployctl.errors import DeployctlError
 from deployctl.host import gather_docker
 from deployctl.images.board import Say
@@ -20,7 +21,7 @@ from deployctl.images.pull import Pull
 from deployctl.images.puller import Puller, pull_hint
 from deployctl.images.recipes import BASE, Recipe, load_recipe
 from deployctl.images.rootfs import RootMaker
-from deployctl.model import Command, DockerFacts
+from deployctl.model import DockerFacts
 from deployctl.runner import StoppableRunner
 
 
@@ -89,7 +90,7 @@ class Workshop:
                     stop=around.stop,
                     now=around.now,
                     again=around.again,
-                    instance=_instance(around.runner, around.environment),
+                    instance=_instance(around.environment),
                 )
             return self._builder, self._ensure_inputs()
 
@@ -176,14 +177,9 @@ def with_reason(error: DeployctlError, earlier: DeployctlError) -> DeployctlErro
     return DeployctlError.of((*error.faults, *more))
 
 
-def _instance(runner: StoppableRunner, environment: Mapping[str, str]) -> str:
+def _instance(environment: Mapping[str, str]) -> str:
     """The name buildx has for the daemon itself, whatever builder the operator uses otherwise.
 
     Builders in containers see neither local images nor leave theirs where Compose looks.
     """
-    if environment.get("DOCKER_HOST"):
-        return "default"
-    result = runner.run(
-        Command(argv=("docker", "context", "show"), label="docker context show", timeout_s=10.0)
-    )
-    return result.stdout.strip() or "default" if result.ok else "default"
+    return "default" if environment.get("DOCKER_HOST") else context_name(environment)

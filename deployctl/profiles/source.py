@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 import yaml
 
 from deployctl.errors import Fault
+from deployctl.libyaml import LOADER
 from deployctl.model import Origin
 from deployctl.profiles import excerpt, scalars, syntax
 from deployctl.profiles.document import Document, Node
@@ -31,10 +32,8 @@ MAX_BYTES = 64 * 1024
 #: Profiles need four levels.
 MAX_DEPTH = 12
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's where PyYAML has it
 
-
-def load(content: str | bytes, file: str, *, loader: Any = _LOADER) -> Document:  # noqa: ANN401  # PyYAML's loaders share no public type
+def load(content: str | bytes, file: str, *, loader: Any = LOADER) -> Document:  # noqa: ANN401  # PyYAML's loaders share no public type
     """Read one file. ``file`` is its name as the operator knows it.
 
     Never raises: what is wrong is in ``faults``, in file order.
@@ -87,7 +86,7 @@ class _Reader:
     setting: str | None = None
     line: int = 0
     column: int = 0
-    loader: Any = _LOADER
+    loader: Any = LOADER
     faults: list[Fault] = field(default_factory=list)
     depth: int = 0
 

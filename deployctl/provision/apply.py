@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployctl.errors import DeployctlError
+from deployctl.files import text_of
 from deployctl.host import gather_docker
 from deployctl.model import Command, CommandResult, DockerFacts, Progress
-from deployctl.provision import apt
 from deployctl.provision.model import SetupPlan, Step, typed
 from deployctl.provision.plan import plan_packages
 from deployctl.provision.refusals import docker_problem
-from deployctl.provision.system import inspect_packages
+from deployctl.provision.system import inspect_packages, installed, running
 from deployctl.runner import NOT_FOUND, Runner
 
 if TYPE_CHECKING:
@@ -93,12 +93,8 @@ def ensure_packages(
     Package lists that are there are tried as they are, and read anew only when that fails.
     Raises ``setup-unsupported`` without apt, ``setup-denied`` without the rights, ``setup-failed``.
     """
-    query = r"dpkg-query -W -f ${db:Status-Abbrev}\t${Package}\t${Version}\n"
-    asked = Command(
-        argv=(*query.split(" "), *names), label="dpkg-query", timeout_s=_QUERY_TIMEOUT_S
-    )
-    installed = apt.parse_installed(runner.run(asked).stdout)
-    missing = tuple(name for name in names if name not in installed)
+    present = installed(runner, names)
+    missing = tuple(name for name in names if name not in present)
     if not missing:
         return
     system = inspect_packages(runner, root, environment, uid=uid)
@@ -132,7 +128,7 @@ def _run_step(
 
 
 def _wait(
-    step: Step, until: Command, runner: Runner, clock: Clock, root: Path, pid: int | None
+    step: Step, until: Command, runner: Runner, clock: Clock, root: Path, pid: str | None
 ) -> None:
     """Ask until the answer comes, the started process is gone, or the time is over."""
     deadline = clock.now() + step.wait_s
@@ -140,7 +136,7 @@ def _wait(
         result = runner.run(until)
         if result.ok:
             return
-        gone = pid is not None and not _alive(root, pid)
+        gone = pid is not None and (root / "proc").is_dir() and running(root, pid) is None
         if gone or clock.now() >= deadline:
             break
         clock.sleep(_POLL_S)
@@ -154,29 +150,15 @@ def _wait(
     )
 
 
-def _pid(result: CommandResult | None) -> int | None:
+def _pid(result: CommandResult | None) -> str | None:
     """The pid that a start in the background printed, when that is what it printed."""
     text = result.stdout.strip() if result is not None else ""
-    return int(text) if text.isdigit() else None
-
-
-def _alive(root: Path, pid: int) -> bool:
-    """Whether the process exists and is not a zombie. True where there is no ``/proc``."""
-    if not (root / "proc").is_dir():
-        return True
-    try:
-        state = (root / "proc" / str(pid) / "stat").read_text(encoding="utf-8").rpartition(")")[2]
-    except OSError:
-        return False
-    return state.split()[:1] != ["Z"]
+    return text if text.isdigit() else None
 
 
 def _last_lines(root: Path, log: Path) -> tuple[str, ...]:
-    try:
-        text = (root / log.relative_to("/")).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ()
-    return tuple(line for line in text.splitlines() if line.strip())[-_LAST_LINES:]
+    lines = text_of(root / log.relative_to("/")).splitlines()
+    return tuple(line for line in lines if line.strip())[-_LAST_LINES:]
 
 
 def _failed(step: Step, result: CommandResult, earlier: tuple[str, ...]) -> DeployctlError:

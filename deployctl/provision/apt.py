@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from deployctl.model import Command
@@ -128,14 +129,7 @@ def newer_suite(
     debians = [source for source in fitting if "debian-archive" in _signed_by(source)]
     chosen = debians or [source for source in fitting if not _signed_by(source)] or fitting
     return tuple(
-        AptSource(
-            uris=source.uris,
-            suites=_with_newer(source.suites, codename, newer),
-            components=source.components,
-            options=source.options,
-        )
-        for source in chosen
-        if _with_newer(source.suites, codename, newer)
+        replace(source, suites=_with_newer(source.suites, codename, newer)) for source in chosen
     )
 
 
@@ -186,9 +180,9 @@ def preferences_text(newer: str, packages: tuple[str, ...]) -> str:
 # ── command lines ─────────────────────────────────────────────────────────────────────────────
 
 
-def update(*options: str, timeout_s: float = _UPDATE_TIMEOUT_S) -> Command:
+def update(*options: str) -> Command:
     """Read the package lists anew."""
-    return _apt_get(("update", *_retries()), options, "apt-get update", timeout_s)
+    return _apt_get(("update", *_retries()), options, "apt-get update", _UPDATE_TIMEOUT_S)
 
 
 def install(packages: tuple[str, ...], *options: str) -> Command:

@@ -91,10 +91,14 @@ class SetupPlan:
         return bool(self.steps)
 
     @property
+    def commands(self) -> tuple[Command, ...]:
+        """Every command, in order."""
+        return (*(command for step in self.steps for command in step.commands), *self.cleanup)
+
+    @property
     def script(self) -> tuple[str, ...]:
         """Every command as one could type it, in order."""
-        commands = [command for step in self.steps for command in step.commands]
-        return tuple(typed(command) for command in (*commands, *self.cleanup))
+        return tuple(typed(command) for command in self.commands)
 
     def __str__(self) -> str:
         lines = [*self.reasons]

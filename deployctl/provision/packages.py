@@ -33,16 +33,17 @@ _CLI, _COMPOSE_NAMES = "docker-cli", ("docker-compose-v2", "docker-compose")
 _RIVALS = ("docker.io", "containerd", "runc", "podman-docker", "docker-compose", "docker-doc")
 
 #: Every package whose version or candidate matters to a decision here.
-PACKAGES = (
-    "docker.io",
-    _CLI,
-    "docker-buildx",
-    *_COMPOSE_NAMES,
-    *(name for names in _CE.values() for name in names),
-    "containerd",
-    "runc",
-    "podman-docker",
-    "docker-doc",
+PACKAGES = tuple(
+    dict.fromkeys(
+        (
+            "docker.io",
+            _CLI,
+            "docker-buildx",
+            *_COMPOSE_NAMES,
+            *(name for names in _CE.values() for name in names),
+            *_RIVALS,
+        )
+    )
 )
 
 #: Debian 12 has Engine 20.10 and Compose 1.29. Docker from the next release runs on its libc.
@@ -77,7 +78,7 @@ def choose(system: OsFacts, needs: Needs) -> SetupPlan:
         if not all(name in system.candidates for name in names):
             raise unsupported(system, needs.reasons)
         return _from_configured(names, extra, "Docker's own repository, which is configured here")
-    if distribution := _from_distribution(system, needs, extra):
+    if distribution := _from_distribution(system, needs.parts, extra):
         return distribution
     rivals = [name for name in _RIVALS if name in system.installed]
     if system.docker_repo and "engine" in needs.parts and not rivals:
@@ -87,7 +88,9 @@ def choose(system: OsFacts, needs: Needs) -> SetupPlan:
     raise unsupported(system, needs.reasons)
 
 
-def _from_distribution(system: OsFacts, needs: Needs, extra: tuple[str, ...]) -> SetupPlan | None:
+def _from_distribution(
+    system: OsFacts, parts: tuple[Part, ...], extra: tuple[str, ...]
+) -> SetupPlan | None:
     """The distribution's own packages, when they are new enough."""
     release = parse(f"{system.version}.0") or (0,)
     unread = not system.apt_has_lists and release >= _GOOD_SINCE.get(system.id, (9999,))
@@ -103,20 +106,19 @@ def _from_distribution(system: OsFacts, needs: Needs, extra: tuple[str, ...]) ->
     if compose is None or ("docker-buildx" not in system.candidates and not unread):
         return None
     engine = system.candidates.get("docker.io")
-    if "engine" in needs.parts and not unread and (engine is None or too_old(engine, MIN_ENGINE)):
+    if "engine" in parts and not unread and (engine is None or too_old(engine, MIN_ENGINE)):
         return None
     cli = (_CLI,) if _CLI in system.candidates or (unread and system.id == "debian") else ()
     names = _names(
         {"engine": ("docker.io", *cli), "compose": (compose,), "buildx": ("docker-buildx",)},
-        needs.parts,
+        parts,
     )
     return _from_configured(names, extra, f"{system.pretty}'s own packages")
 
 
 def good_in_distribution(system: OsFacts) -> bool:
     """Whether all of Docker can come from the distribution's own packages."""
-    everything = Needs(("engine", "compose", "buildx"), start=True, reasons=())
-    return _from_distribution(system, everything, ()) is not None
+    return _from_distribution(system, ("engine", "compose", "buildx"), ()) is not None
 
 
 def _from_configured(names: tuple[str, ...], extra: tuple[str, ...], source: str) -> SetupPlan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deployctl.errors import DOCKER_HINTS, DeployctlError
+from deployctl.errors import DOCKER_HINTS, DOCKER_PROBLEMS, DeployctlError
 from deployctl.model import DockerFacts
 from deployctl.provision import advice
 from deployctl.provision.model import OsFacts, SetupPlan, typed
@@ -26,14 +26,13 @@ def unsupported(system: OsFacts, reasons: tuple[str, ...]) -> DeployctlError:
 
 def no_rights(plan: SetupPlan, hint: str) -> DeployctlError:
     """It could be done, by somebody with more rights."""
-    commands = [command for step in plan.steps for command in step.commands]
     return DeployctlError(
         f"{' '.join(plan.reasons)} That needs root, and sudo is not available without a password.",
         code="setup-denied",
         hint=hint,
         details=tuple(
             line
-            for command in (*commands, *plan.cleanup)
+            for command in plan.commands
             for line in typed(replace(command, argv=("sudo", *command.argv))).splitlines()
         ),
     )
@@ -95,9 +94,7 @@ def docker_problem(docker: DockerFacts) -> DeployctlError:
 
 
 _PROBLEMS = {
-    "docker-missing": "Docker, or its Compose plugin, is not installed.",
-    "docker-unreachable": "Docker is installed, but its daemon does not answer.",
-    "docker-remote": "The Docker client is told to use another machine; ports and model are here.",
+    **DOCKER_PROBLEMS,
     "docker-denied": "Docker runs, but this user may not use it.",
     "docker-too-old": "Docker Engine or Compose is too old for the stack.",
 }

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from deployctl.endpoint import context_name
+from deployctl.files import text_of
 from deployctl.model import Command, CommandResult, DockerFacts
 from deployctl.provision import apt
 from deployctl.provision.model import AptSource, OsFacts, Rights
@@ -65,14 +66,12 @@ def inspect(
         return _release(root, environment, os.geteuid() if uid is None else uid)
     facts = inspect_packages(runner, root, environment, uid=uid)
     names = " ".join(PACKAGES)
-    query = r"dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n'"
     policy = _run(runner, f"env LC_ALL=C apt-cache policy {names}").stdout if facts.apt else ""
-    packages = _run(runner, f"{query} {names}").stdout if facts.apt else ""
     facts = replace(
         facts,
         apt_sources=apt_sources(root),
         candidates=apt.parse_candidates(policy),
-        installed=apt.parse_installed(packages),
+        installed=installed(runner, PACKAGES) if facts.apt else {},
         engine_version=_engine_version(runner, environment, root),
         endpoint=_endpoint(environment, root),
         stale_pid_files=stale_pid_files(root),
@@ -107,7 +106,7 @@ def _release(root: Path, environment: Mapping[str, str], uid: int) -> OsFacts:
         codename=release.get("UBUNTU_CODENAME") or release.get("VERSION_CODENAME", ""),
         pretty=release.get("PRETTY_NAME") or "this system",
         systemd=is_systemd(root),
-        wsl="microsoft" in _read(root / "proc/version").lower(),
+        wsl="microsoft" in text_of(root / "proc/version").lower(),
         user=_user(environment, uid),
         keep_env=tuple(name for name in _PROXY_VARIABLES if environment.get(name)),
         apt=(root / "usr/bin/apt-get").exists(),
@@ -119,7 +118,7 @@ def _release(root: Path, environment: Mapping[str, str], uid: int) -> OsFacts:
 
 def _os_release(root: Path) -> dict[str, str]:
     """The fields of os-release, unquoted."""
-    text = _read(root / "etc/os-release") or _read(root / "usr/lib/os-release")
+    text = text_of(root / "etc/os-release") or text_of(root / "usr/lib/os-release")
     pairs = (line.partition("=") for line in text.splitlines() if not line.startswith("#"))
     return {key: "".join(shlex.split(value)[:1]) for key, _, value in pairs if key}
 
@@ -127,7 +126,7 @@ def _os_release(root: Path) -> dict[str, str]:
 def is_systemd(root: Path) -> bool:
     """Whether systemd runs this machine. The folder alone can be left over in a container."""
     booted = (root / "run/systemd/system").is_dir()
-    return booted and _read(root / "proc/1/comm").strip() == "systemd"
+    return booted and text_of(root / "proc/1/comm").strip() == "systemd"
 
 
 def rights(runner: Runner, environment: Mapping[str, str], uid: int) -> Rights:
@@ -154,7 +153,7 @@ def _needs_apparmor(root: Path) -> bool:
 
     No container starts then; the package `docker.io` only recommends the loader.
     """
-    enforced = _read(root / "sys/module/apparmor/parameters/enabled").startswith("Y")
+    enforced = text_of(root / "sys/module/apparmor/parameters/enabled").startswith("Y")
     loaders = (root / folder / "apparmor_parser" for folder in ("sbin", "usr/sbin"))
     return enforced and not any(loader.exists() for loader in loaders)
 
@@ -167,7 +166,13 @@ def apt_sources(root: Path) -> tuple[AptSource, ...]:
     folder = root / "etc/apt/sources.list.d"
     parts = sorted(path for path in _entries(folder) if path.suffix in (".list", ".sources"))
     files = (root / "etc/apt/sources.list", *parts)
-    return tuple(source for file in files for source in apt.parse_sources(file.name, _read(file)))
+    return tuple(source for file in files for source in apt.parse_sources(file.name, text_of(file)))
+
+
+def installed(runner: Runner, names: tuple[str, ...]) -> dict[str, str]:
+    """Package → version of those of ``names`` that are wholly installed."""
+    query = r"dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n'"
+    return apt.parse_installed(_run(runner, f"{query} {' '.join(names)}").stdout)
 
 
 def _dpkg_interrupted(root: Path) -> bool:
@@ -219,16 +224,17 @@ def stale_pid_files(root: Path) -> tuple[Path, ...]:
     """Pid files of daemons that are gone, as paths on the machine (without ``root``)."""
     stale = []
     for name, program in _PID_FILES.items():
-        number = _read(root / name).strip()
-        if number and not _runs(root, number, program):
+        number = text_of(root / name).strip()
+        if number and running(root, number) != program:
             stale.append(Path("/") / name)
     return tuple(stale)
 
 
-def _runs(root: Path, number: str, program: str) -> bool:
-    """Whether this process is that program, and not a zombie that nobody has buried."""
-    name, _, rest = _read(root / "proc" / number / "stat").partition("(")[2].rpartition(")")
-    return name == program and rest.split()[:1] != ["Z"]
+def running(root: Path, pid: str) -> str | None:
+    """The name of the program this process runs; ``None`` for one that is gone or a zombie."""
+    stat = text_of(root / "proc" / pid / "stat")
+    name, _, rest = stat.partition("(")[2].rpartition(")")
+    return name if stat and rest.split()[:1] != ["Z"] else None
 
 
 # ── small readers ─────────────────────────────────────────────────────────────────────────────
@@ -237,14 +243,6 @@ def _runs(root: Path, number: str, program: str) -> bool:
 def _run(runner: Runner, line: str, *, timeout_s: float = _TIMEOUT_S) -> CommandResult:
     argv = tuple(shlex.split(line))
     return runner.run(Command(argv=argv, label=argv[0], timeout_s=timeout_s))
-
-
-def _read(path: Path) -> str:
-    """The text of a file, or nothing when it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _entries(folder: Path) -> tuple[Path, ...]:

@@ -32,7 +32,6 @@ class HubFile:
 
     remote: Remote
     sha256: str | None
-    commit: str
 
 
 def endpoint(environment: Mapping[str, str]) -> str:
@@ -104,7 +103,6 @@ def _head(
             tag=seen.etag,
         ),
         sha256=seen.etag if _SHA256.fullmatch(seen.etag) else None,
-        commit=seen.commit_hash,
     )
 
 

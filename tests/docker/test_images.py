@@ -20,6 +20,7 @@ import pytest
 
 from deployctl.clock import SystemClock
 from deployctl.deploy.world import ImageMode, ResolvedImage
+from deployctl.dockerd import DockerDaemon
 from deployctl.errors import DeployctlError, Fault
 from deployctl.images import ImageStore
 from deployctl.model import Image
@@ -167,6 +168,7 @@ class Store:
         store = ImageStore(
             runner=SubprocessRunner(),
             catalog=self,
+            docker=DockerDaemon(),
             environment={**os.environ, "DEPLOYCTL_HOME": str(self.home), **(environment or {})},
         )
         return store.obtain(images, mode=mode, progress=self.said)

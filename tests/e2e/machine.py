@@ -42,21 +42,22 @@ def inspect(name: str) -> dict[str, Any]:
     return found[0]
 
 
-def _of_project(kind: str, project: str, *options: str) -> list[str]:
+def of_project(kind: str, project: str, *options: str) -> list[str]:
+    """The ids (volumes: names) of a Compose project's containers, networks or volumes."""
     label = f"label=com.docker.compose.project={project}"
     return docker(kind, "ls", *options, "--quiet", "--filter", label).split()
 
 
 def container_ids(project: str) -> list[str]:
-    return sorted(_of_project("container", project, "--all", "--no-trunc"))
+    return sorted(of_project("container", project, "--all", "--no-trunc"))
 
 
 def network_ids(project: str) -> list[str]:
-    return _of_project("network", project)
+    return of_project("network", project)
 
 
 def volume_names(project: str) -> list[str]:
-    return _of_project("volume", project)
+    return of_project("volume", project)
 
 
 def free_port() -> int:

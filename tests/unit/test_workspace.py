@@ -2,6 +2,7 @@ import resource
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,18 +103,7 @@ def test_manifest_comes_back_or_is_none(tmp_path: Path) -> None:
     space = Workspace(tmp_path, "s")
     assert space.manifest() is None
     space.ensure()
-    manifest = Manifest(
-        profile="smoke",
-        automatic=True,
-        model="m",
-        served_name="s",
-        fingerprint="f",
-        webui_port=1,
-        engine_port=2,
-        images={"engine": "i"},
-        hashes={"engine": "h"},
-        data_owned=False,
-    )
+    manifest = replace(MANIFEST, data_owned=False)
     space.save_manifest(manifest)
     assert space.manifest() == manifest
     (space.folder / "manifest.json").write_text('{"from": "the future"}')
