@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 
 ALIGNMENT = 32
 
@@ -33,3 +34,37 @@ def gguf(data_bytes: int = 4096, *, seed: int = 1, version: int = 3) -> bytes:
     head += b"\0" * (-len(head) % ALIGNMENT)
     pattern = bytes((seed * 7 + i * 13) % 256 for i in range(251))
     return head + (pattern * (data_bytes // 251 + 1))[:data_bytes]
+
+
+#: The keys that describe SmolLM2-135M-Instruct, as its own header has them.
+SMOLLM2: dict[str, str | int] = {
+    "general.architecture": "llama",
+    "general.name": "Smollm2 135M 8k Lc100K Mix1 Ep2",
+    "general.license": "apache-2.0",
+    "general.file_type": 3,
+    "llama.block_count": 30,
+    "llama.context_length": 8192,
+    "llama.embedding_length": 576,
+    "llama.feed_forward_length": 1536,
+    "llama.attention.head_count": 9,
+    "llama.attention.head_count_kv": 3,
+}
+
+
+def described(
+    keys: Mapping[str, str | int], *, words: int = 49152, template: str | None = None
+) -> bytes:
+    """A whole file with these keys, a vocabulary of ``words``, and a chat template behind it."""
+    pairs = [
+        _pair(key, 8, _text(value))
+        if isinstance(value, str)
+        else _pair(key, 4, struct.pack("<I", value))
+        for key, value in keys.items()
+    ]
+    vocabulary = b"".join(_text(f"word number {number}") for number in range(words))
+    pairs.append(_pair("tokenizer.ggml.tokens", 9, struct.pack("<IQ", 8, words) + vocabulary))
+    if template is not None:
+        pairs.append(_pair("tokenizer.chat_template", 8, _text(template)))
+    tensor = _text("token_embd.weight") + struct.pack("<IQQIQ", 2, 32, 4, 0, 0)
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, len(pairs)) + b"".join(pairs) + tensor
+    return head + b"\0" * (-len(head) % ALIGNMENT) + b"\0" * 512

@@ -1,0 +1,38 @@
+"""What fits and how fast it can possibly be, known before anything is downloaded. Pure.
+
+Owns the arithmetic of memory: a model's shape gives its weights, its memory per token and its
+speed ceiling; an engine's way of working gives the rest. Every number carries its basis.
+"""
+
+from deployctl.sizing.nearest import proposals
+from deployctl.sizing.needs import need
+from deployctl.sizing.nouns import Basis, Fit, Load, Part, Place, Proposal, Room, Verdict
+from deployctl.sizing.shapes import (
+    ceiling,
+    kv_bytes_per_token,
+    parameters,
+    read_per_token,
+    weights_bytes,
+)
+from deployctl.sizing.verdicts import TIGHT_SHARE, impossible, judge
+
+__all__ = [
+    "TIGHT_SHARE",
+    "Basis",
+    "Fit",
+    "Load",
+    "Part",
+    "Place",
+    "Proposal",
+    "Room",
+    "Verdict",
+    "ceiling",
+    "impossible",
+    "judge",
+    "kv_bytes_per_token",
+    "need",
+    "parameters",
+    "proposals",
+    "read_per_token",
+    "weights_bytes",
+]
