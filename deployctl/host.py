@@ -1,4 +1,4 @@
-"""Looks at this machine once: processor, memory, disk, ports, cards, Docker.
+"""Looks at this machine once: processor, memory, disk, ports, cards, board, Docker.
 
 Runs read-only commands through the runner and reads ``/proc`` and ``/sys`` under a given root;
 changes nothing. What cannot be found out is ``None``, never a guess.
@@ -11,14 +11,16 @@ import os
 import platform
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from deployctl import hardware
 from deployctl.endpoint import docker_endpoint
 from deployctl.files import text_of
-from deployctl.gpus import container_toolkit, gather_gpus
+from deployctl.gpus import cdi, container_toolkit, gather_gpus
 from deployctl.model import Command, CommandResult, DockerFacts, HostFacts
-from deployctl.ports import busy_ports
+from deployctl.ports import busy_ports, local_addresses
 from deployctl.runner import TIMED_OUT, Runner
 from deployctl.versions import MIN_COMPOSE, MIN_ENGINE, too_old, written
 
@@ -42,31 +44,82 @@ def gather_host(
     root: Path = Path("/"),
     own_project: str | None = None,
     gpus: bool = False,
+    bandwidth: float | None = None,
 ) -> HostFacts:
     """Look at the machine. ``models_dir`` need not exist yet; ``ports`` are those the plan needs.
 
     Ports held by containers of the Compose project ``own_project`` do not count as busy.
     Cards are looked for only when ``gpus`` says so: their tool may take seconds.
+    ``bandwidth`` is that of the memory, bytes per second, where the caller has measured it.
     ``reachable`` is left empty: only the caller knows which sources matter.
     """
     docker, info = _look_at_docker(runner, environment)
     cards = gather_gpus(runner, environment, root) if gpus else ()
+    has_nvidia = any(card.vendor == "nvidia" for card in cards)
     total, available = memory(root, docker_total=_number(info.get("MemTotal")))
-    return HostFacts(
-        architecture=architecture(platform.machine()),
-        cores=os.cpu_count() or 1,
+    return replace(
+        _of_files(models_dir, root),
         memory_total_bytes=total,
         memory_available_bytes=available,
-        disk_free_bytes=disk_free(models_dir),
         docker=docker,
         gpus=cards,
-        container_toolkit=container_toolkit(info, environment, root) if cards else None,
+        container_toolkit=container_toolkit(info, environment, root) if has_nvidia else None,
+        cdi=cdi(info, root) if has_nvidia else None,
         busy_ports=busy_ports(
             runner,
             root=root,
             ports=ports,
             docker=docker.client if docker.server_version else None,
             own_project=own_project,
+        ),
+        bandwidth_bytes_per_s=bandwidth,
+    )
+
+
+def gather_local(
+    runner: Runner,
+    *,
+    models_dir: Path,
+    environment: Mapping[str, str],
+    root: Path = Path("/"),
+    bandwidth: float | None = None,
+) -> HostFacts:
+    """Look at what this machine's own files say: a few ms, and no command but one nvidia-smi.
+
+    Nothing is known of Docker (its facts are empty, which is no sign that it works), of ports, of
+    the CUDA level, and of AMD's cards only what the kernel tells.
+    """
+    return replace(
+        _of_files(models_dir, root),
+        gpus=gather_gpus(runner, environment, root, quick=True),
+        bandwidth_bytes_per_s=bandwidth,
+    )
+
+
+def _of_files(models_dir: Path, root: Path) -> HostFacts:
+    """All that costs nothing but reading."""
+    processor = hardware.parse_cpuinfo(text_of(root / "proc/cpuinfo"))
+    cores = os.cpu_count() or 1
+    total, available = memory(root)
+    interop = (root / "proc/sys/fs/binfmt_misc/WSLInterop").exists()
+    return HostFacts(
+        architecture=architecture(platform.machine()),
+        cores=cores,
+        memory_total_bytes=total,
+        memory_available_bytes=available,
+        disk_free_bytes=disk_free(models_dir),
+        docker=DockerFacts(),
+        cpu_model=processor.model,
+        render_gid=_render_gid(root),
+        addresses=local_addresses(root),
+        physical_cores=processor.physical_cores or _cores_of_topology(root),
+        cpu_limit=cpu_limit(root, shown=cores),
+        isa=processor.isa,
+        swap_total_bytes=_meminfo(root).get("SwapTotal"),
+        wsl=hardware.parse_wsl(text_of(root / "proc/version"), interop=interop),
+        board=hardware.parse_board(
+            text_of(root / "proc/device-tree/model"),
+            text_of(root / "proc/device-tree/compatible"),
         ),
     )
 
@@ -189,13 +242,8 @@ def memory(root: Path, *, docker_total: int | None = None) -> tuple[int | None, 
     a container. A limit on our own process does not, since the daemon's containers live elsewhere
     in the tree. ``docker_total`` is what the daemon has: less, when it runs in a virtual machine.
     """
-    total = available = None
-    for line in text_of(root / "proc/meminfo").splitlines():
-        key, _, rest = line.partition(":")
-        if key == "MemTotal":
-            total = int(rest.split()[0]) * 1024
-        elif key == "MemAvailable":
-            available = int(rest.split()[0]) * 1024
+    known = _meminfo(root)
+    total, available = known.get("MemTotal"), known.get("MemAvailable")
     for limit_file, used_file in (
         ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current"),
         (
@@ -212,6 +260,46 @@ def memory(root: Path, *, docker_total: int | None = None) -> tuple[int | None, 
         total = docker_total
         available = min(available, total) if available is not None else None
     return total, available
+
+
+def _meminfo(root: Path) -> dict[str, int]:
+    """The lines of ``/proc/meminfo`` that matter, in bytes."""
+    found: dict[str, int] = {}
+    for line in text_of(root / "proc/meminfo").splitlines():
+        key, _, rest = line.partition(":")
+        if key in ("MemTotal", "MemAvailable", "SwapTotal"):
+            found[key] = int(rest.split()[0]) * 1024
+    return found
+
+
+def cpu_limit(root: Path, *, shown: int) -> float | None:
+    """The cores this whole machine may use, where that is fewer than it shows (``shown``).
+
+    As with :func:`memory`, the limit at the root of the cgroup tree counts and no other.
+    """
+    groups = root / "sys/fs/cgroup"
+    old = (text_of(groups / f"cpu/cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
+    return hardware.cpu_limit(
+        text_of(groups / "cpu.max") or " ".join(old),
+        text_of(groups / "cpuset.cpus.effective") or text_of(groups / "cpuset/cpuset.cpus"),
+        shown=shown,
+    )
+
+
+def _cores_of_topology(root: Path) -> int | None:
+    """Physical cores where ``/proc/cpuinfo`` numbers none: ARM."""
+    processors = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/topology/thread_siblings_list")
+    return hardware.count_siblings(text_of(file) for file in processors)
+
+
+def _render_gid(root: Path) -> int | None:
+    """The group that may use the first card's device file; ``None`` where there is no card."""
+    for device in sorted((root / "dev/dri").glob("renderD*")):
+        try:
+            return device.stat().st_gid
+        except OSError:
+            continue
+    return None
 
 
 def disk_free(folder: Path) -> int | None:

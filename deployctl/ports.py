@@ -5,11 +5,13 @@ Reads ``/proc`` under a given root and runs one ``docker ps`` when a port is tak
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from deployctl.files import text_of
 from deployctl.model import Command
 from deployctl.runner import Runner
 
@@ -51,6 +53,20 @@ def listeners(root: Path, ports: tuple[int, ...]) -> dict[int, int]:
             if address in _BLOCKING and int(port, 16) in ports:
                 found.setdefault(int(port, 16), int(fields[9]))
     return found
+
+
+def local_addresses(root: Path) -> tuple[str, ...]:
+    """The addresses of this machine, as the kernel's routing says; empty when it says nothing."""
+    found = set()
+    last = ""
+    for line in text_of(root / "proc/net/fib_trie").splitlines():
+        if leaf := re.match(r"\s*\|-- ([0-9.]+)$", line):
+            last = leaf[1]
+        elif "host LOCAL" in line:
+            found.add(last)
+    for line in text_of(root / "proc/net/if_inet6").splitlines():
+        found.add(str(ipaddress.IPv6Address(int(line.split()[0], 16))))
+    return tuple(sorted(found))
 
 
 def processes(root: Path, inodes: frozenset[int]) -> dict[int, str]:

@@ -17,7 +17,7 @@ from deployctl.model import Image, Progress
 from deployctl.runner import StoppableRunner
 
 if TYPE_CHECKING:
-    from deployctl.deploy.world import ImageMode, ResolvedImage
+    from deployctl.deploy.world import ImageMode, Reach, ResolvedImage
     from deployctl.dockerd import Docker
     from deployctl.images.registry import Silence
     from deployctl.images.workshop import Workshop
@@ -92,6 +92,35 @@ class ImageStore:
                 built=got[image][0].startswith(BUILT_HERE),
             )
             for image in images
+        )
+
+    def reach(self, references: tuple[str, ...]) -> tuple[Reach, ...]:
+        """Ask the registries of these images, or the mirrors in their stead, all at once.
+
+        Raises ``mirrors-invalid``.
+        """
+        from deployctl.deploy.world import Reach  # it knows our port
+        from deployctl.images.mirrors import mirrors_file, read_mirrors
+        from deployctl.images.pull import pull_for
+        from deployctl.images.reference import parse_reference
+        from deployctl.images.registry import ask, ask_all
+
+        mirrors = read_mirrors(mirrors_file(self._environment))
+        hosts = {
+            parse_reference(reference).registry: pull_for("", reference, mirrors).api_host
+            for reference in references
+        }
+        silent = ask_all(hosts.values(), asker=self._asker or ask)
+        return tuple(
+            Reach(
+                kind="registry",
+                name=name,
+                # Docker's own registry answers under another name: that is no mirror.
+                asked=host if name in mirrors else name,
+                answers=silent[host] is None,
+                reason=silent[host] or "",
+            )
+            for name, host in sorted(hosts.items())
         )
 
     # ── what is here ──────────────────────────────────────────────────────────────────────────

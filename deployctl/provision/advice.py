@@ -93,9 +93,16 @@ def group(user: str) -> str:
 
 def nvidia_note(gpus: tuple[Gpu, ...], *, toolkit: bool | None, system: OsFacts) -> str | None:
     """What a machine with an NVIDIA card still needs; ``None`` without a card."""
+    gpus = tuple(gpu for gpu in gpus if gpu.vendor == "nvidia")
     if not gpus:
         return None
     cards = ", ".join(dict.fromkeys(gpu.name for gpu in gpus))
+    if gpus[0].problem is not None:
+        return (
+            f"{cards}: the card is there, but its driver does not answer "
+            f"({gpus[0].problem}). Restart this machine: a driver that was updated works only "
+            "after that. Check with `nvidia-smi`, then run `deployctl setup --check` again."
+        )
     if gpus[0].driver is None:
         return (
             f"{cards}: the card is there, its driver is not. Install NVIDIA's driver, restart, "

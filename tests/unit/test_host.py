@@ -223,7 +223,7 @@ def test_architectures_are_called_as_images_call_them() -> None:
 
 def test_cards_are_looked_for_only_when_asked(path: dict[str, str], tmp_path: Path) -> None:
     put(tmp_path / "bin/nvidia-smi", "#!/bin/sh\n").chmod(0o755)
-    runner = ScriptedRunner({"docker info": INFO, "nvidia-smi": "NVIDIA L4, 23034, 550.54\n"})
+    runner = ScriptedRunner({"docker info": INFO, "nvidia-smi": "NVIDIA L4, 23034, 1, 550.54\n"})
 
     def cards(*, gpus: bool) -> int:
         facts = host.gather_host(
@@ -234,6 +234,72 @@ def test_cards_are_looked_for_only_when_asked(path: dict[str, str], tmp_path: Pa
     assert cards(gpus=False) == 0
     assert [line for line in runner.lines if "nvidia-smi" in line] == []
     assert cards(gpus=True) == 1
+
+
+def test_what_files_say_needs_no_docker_and_no_command(tmp_path: Path) -> None:
+    for record, place in (
+        ("cpuinfo-rk3588.txt", "proc/cpuinfo"),
+        ("proc-version-linux.txt", "proc/version"),
+    ):
+        put(tmp_path / place, (RECORDS / record).read_text())
+    put(tmp_path / "proc/meminfo", "MemTotal: 8388608 kB\nMemAvailable: 1 kB\nSwapTotal: 0 kB\n")
+    put(tmp_path / "proc/device-tree/model", "Radxa ROCK 5B\0")
+    put(tmp_path / "proc/device-tree/compatible", "radxa,rock-5b\0rockchip,rk3588\0")
+    for number in range(8):
+        cpu = tmp_path / f"sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list"
+        put(cpu, f"{number}\n")
+    runner = ScriptedRunner({})
+    facts = host.gather_local(
+        runner, models_dir=tmp_path, environment={"PATH": str(tmp_path)}, root=tmp_path
+    )
+    assert runner.lines == []
+    assert (facts.cpu_model, facts.physical_cores) == ("4 × Cortex-A76 + 4 × Cortex-A55", 8)
+    assert (facts.board, facts.wsl, facts.swap_total_bytes) == ("Radxa ROCK 5B (RK3588)", 0, 0)
+    assert facts.isa == ("neon", "fp16", "dotprod")
+    assert facts.docker == DockerFacts()
+
+
+def test_nothing_is_made_up_where_no_file_says_anything(tmp_path: Path) -> None:
+    facts = host.gather_local(
+        ScriptedRunner({}), models_dir=tmp_path, environment={"PATH": "/nowhere"}, root=tmp_path
+    )
+    unknown = (facts.cpu_model, facts.physical_cores, facts.cpu_limit, facts.swap_total_bytes)
+    assert unknown == (None, None, None, None)
+    assert (facts.wsl, facts.board, facts.isa, facts.gpus) == (None, None, (), ())
+    assert (facts.memory_total_bytes, facts.bandwidth_bytes_per_s, facts.cdi) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0.5),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpuset.cpus.effective": "0-1\n"}, 2.0),
+        ({"cpuset/cpuset.cpus": "0-3,6\n"}, 5.0),
+        ({"cpuset.cpus.effective": "0-7\n", "cpu.max": "900000 100000\n"}, None),
+        ({}, None),
+    ],
+)
+def test_the_cores_a_machine_that_is_a_container_may_use(
+    tmp_path: Path, files: dict[str, str], limit: float | None
+) -> None:
+    for name, text in files.items():
+        put(tmp_path / "sys/fs/cgroup" / name, text)
+    assert host.cpu_limit(tmp_path, shown=8) == limit
+
+
+def test_a_bandwidth_measured_by_the_caller_is_kept(path: dict[str, str], tmp_path: Path) -> None:
+    facts = host.gather_host(
+        ScriptedRunner({"docker info": INFO}),
+        models_dir=tmp_path,
+        ports=(),
+        environment=path,
+        root=tmp_path,
+        bandwidth=51.2e9,
+    )
+    assert facts.bandwidth_bytes_per_s == 51.2e9
 
 
 def test_this_machine() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.deploy.world import ImageMode, ResolvedImage
+from deployctl.deploy.world import ImageMode, Reach, ResolvedImage
 from deployctl.errors import DeployctlError
 from deployctl.images import ImageStore
 from deployctl.images.recipes import load_recipe
@@ -56,7 +56,10 @@ class World:
         return "Connection refused" if host in self.silent else None
 
     def obtain(self, *images: Image, mode: ImageMode = "auto") -> tuple[ResolvedImage, ...]:
-        store = ImageStore(
+        return self.store().obtain(images, mode=mode, progress=self.said)
+
+    def store(self) -> ImageStore:
+        return ImageStore(
             runner=self.runner,
             catalog=self.recipes,
             environment=self.environment,
@@ -66,7 +69,6 @@ class World:
             root=self.root,
             again=self.again,
         )
-        return store.obtain(images, mode=mode, progress=self.said)
 
     def tag(self, name: str) -> str:
         return load_recipe(self.recipes.images_dir, name, root=self.root).tag
@@ -370,6 +372,23 @@ def test_a_broken_mirror_map_is_told_before_anything_is_asked(world: World) -> N
     fault = caught.value.faults[0]
     assert (fault.code, fault.where) == ("mirrors-invalid", f"{world.home}/mirrors.yaml:1")
     assert world.asked == []
+
+
+def test_each_registry_is_asked_once_whether_it_answers_or_its_mirror(world: World) -> None:
+    (world.home / "mirrors.yaml").write_text("ghcr.io: 127.0.0.1:5000/ghcr\n")
+    world.silent.add("127.0.0.1:5000")
+    references = ("ghcr.io/org/engine:1", "ghcr.io/org/webui:1", "debian:13")
+    assert world.store().reach(references) == (
+        Reach(kind="registry", name="docker.io", asked="docker.io", answers=True),
+        Reach(
+            kind="registry",
+            name="ghcr.io",
+            asked="127.0.0.1:5000",
+            answers=False,
+            reason="Connection refused",
+        ),
+    )
+    assert sorted(world.asked) == ["127.0.0.1:5000", "registry-1.docker.io"]
 
 
 def test_progress_names_the_service_and_what_happens(world: World) -> None:

@@ -128,3 +128,18 @@ def test_a_card_without_its_driver() -> None:
     note = advice.nvidia_note(card, toolkit=False, system=DEBIAN_13)
     assert note is not None
     assert "nvidia-smi" in note
+
+
+def test_a_card_whose_driver_was_updated_wants_a_restart() -> None:
+    said = "Failed to initialize NVML: Driver/library version mismatch"
+    card = (Gpu(name="NVIDIA card", memory_bytes=None, driver=None, problem=said),)
+    note = advice.nvidia_note(card, toolkit=False, system=DEBIAN_13)
+    assert note is not None
+    assert said in note
+    assert "Restart this machine" in note
+    assert "Install" not in note
+
+
+def test_cards_of_other_makers_need_nothing_of_nvidia() -> None:
+    card = (Gpu(name="Radeon RX 7900 XTX", vendor="amd", memory_bytes=1, driver="amdgpu"),)
+    assert advice.nvidia_note(card, toolkit=None, system=DEBIAN_13) is None
