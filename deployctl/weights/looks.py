@@ -7,6 +7,8 @@ in the store.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -14,48 +16,66 @@ from urllib.parse import urlsplit
 from deployctl.model import Source
 from deployctl.runner import Runner
 from deployctl.weights.bounded import bounded
+from deployctl.weights.contents import CONFIG
 from deployctl.weights.problems import OfflineError, UnreachableError
 
 if TYPE_CHECKING:
-    from deployctl.weights.hub import HubFile
-
-__all__ = ["HubFile", "hub_file", "hub_host", "patient", "reachable"]
+    from deployctl.weights.hub import HubFile, HubRepository
 
 T = TypeVar("T")
 
-
-def hub_host(environment: Mapping[str, str]) -> str:
-    """The hub in use as the operator configured it, without a password."""
-    from deployctl.weights.hub import endpoint
-
-    return urlsplit(endpoint(environment)).netloc.rpartition("@")[2]
+#: What a look at the hub may take before the source counts as unreachable.
+_LOOK_S = 8.0
+#: A refusal that came faster than this is worth one more try.
+_QUICK_S = 2.0
 
 
-def hub_file(source: Source, *, environment: Mapping[str, str], timeout_s: float) -> HubFile:
-    """What the hub knows of the file; see :func:`deployctl.weights.hub.look`."""
-    from deployctl.weights.hub import look
+class Hub:
+    """Questions to the hub in use: of seconds, and a second time when one failed at once."""
 
-    return look(source, environment=environment, timeout_s=timeout_s)
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._environment = environment
+        self._clock = clock
+        self._sleep = sleep
 
+    @property
+    def host(self) -> str:
+        """The hub as the operator configured it, without a password."""
+        from deployctl.weights.hub import endpoint
 
-def patient(
-    ask: Callable[[], T],
-    *,
-    quick_s: float,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
-) -> T:
-    """The result of ``ask``, asked a second time when it failed within ``quick_s`` seconds."""
-    started = clock()
-    try:
-        return ask()
-    except OfflineError:
-        raise
-    except UnreachableError:
-        if clock() - started > quick_s:
+        return urlsplit(endpoint(self._environment)).netloc.rpartition("@")[2]
+
+    def file(self, source: Source) -> HubFile:
+        """What the hub knows of one file; see :func:`deployctl.weights.hub.look`."""
+        from deployctl.weights.hub import look
+
+        ask = partial(look, source, environment=self._environment, timeout_s=_LOOK_S)
+        return self._patient(ask)
+
+    def repository(self, source: Source) -> HubRepository:
+        """What it has now; see :func:`deployctl.weights.hub.look_at_repository`."""
+        from deployctl.weights.hub import look_at_repository
+
+        ask = partial(look_at_repository, source, environment=self._environment, timeout_s=_LOOK_S)
+        return self._patient(ask)
+
+    def _patient(self, ask: Callable[[], T]) -> T:
+        started = self._clock()
+        try:
+            return ask()
+        except OfflineError:
             raise
-    sleep(1.0)
-    return ask()
+        except UnreachableError:
+            if self._clock() - started > _QUICK_S:
+                raise
+        self._sleep(1.0)
+        return ask()
 
 
 def reachable(
@@ -83,9 +103,12 @@ def _answers(
     timeout_s: float,
 ) -> bool:
     if source.kind == "file":
-        return path.is_file()
+        return path.is_file() or (path / CONFIG).is_file()
     if source.kind == "hf":
-        return bool(hub_file(source, environment=environment, timeout_s=timeout_s))
+        source = source if source.path else replace(source, path=CONFIG)
+        from deployctl.weights.hub import look
+
+        return bool(look(source, environment=environment, timeout_s=timeout_s))
     if source.kind == "wheel":
         from deployctl.weights.wheel import index_answers
 

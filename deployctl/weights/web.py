@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from deployctl.model import Secret
-from deployctl.weights.problems import CorruptError, CutError, DeniedError, MissingError
+from deployctl.weights.bounded import bounded
+from deployctl.weights.problems import (
+    CorruptError,
+    CutError,
+    DeniedError,
+    MissingError,
+    UnreachableError,
+)
 
 if TYPE_CHECKING:
     import requests  # an edge module; imported for real inside the functions
@@ -24,6 +31,8 @@ _CONNECT_S = 5.0
 #: Silence in the middle of a download: treated like a cut connection, then resumed.
 _SILENCE_S = 30.0
 _LONGEST_PAUSE_S = 30.0
+#: A look at the beginning of a file, some MiB at most, all together.
+_PEEK_S = 60.0
 
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REFUSED = frozenset({401, 403, 407, 451})
@@ -95,6 +104,50 @@ def open_at(
         stream=True,
         timeout=(_CONNECT_S, _SILENCE_S),
     )
+
+
+def first_bytes(
+    remote: Remote, count: int, *, environment: Mapping[str, str], start: int = 0
+) -> tuple[bytes, int | None]:
+    """At most ``count`` bytes from ``start`` on, and the size of the whole file if it is said.
+
+    Writes nothing. Raises ``UnreachableError``, ``MissingError``, ``DeniedError`` or
+    ``CorruptError``.
+    """
+    import requests
+
+    try:
+        return bounded(lambda: _bytes_at(remote, start, count), seconds=_PEEK_S)
+    except (requests.RequestException, CutError, UnreachableError) as problem:
+        ours = isinstance(problem, (CutError, UnreachableError))
+        why = str(problem) if ours else innermost(problem)
+        raise UnreachableError(
+            f"{remote.host} does not answer",
+            evidence=(f"{remote.host}: {why}", *proxy_evidence(environment)),
+        ) from problem
+
+
+def _bytes_at(remote: Remote, start: int, count: int) -> tuple[bytes, int | None]:
+    """The same in one request. A server without ranges is read up to there and left."""
+    with session() as http:
+        response = http.get(
+            remote.url,
+            headers={"Range": f"bytes={start}-{start + count - 1}"},
+            auth=_bearer(remote.token),
+            stream=True,
+            timeout=(_CONNECT_S, _SILENCE_S),
+        )
+        with response:
+            judge(response, remote)
+            if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                return b"", start
+            began, total = placed(response, start)
+            found = bytearray()
+            for chunk in response.iter_content(1 << 16):
+                found += chunk
+                if len(found) >= start - began + count:
+                    break
+    return bytes(found[start - began :][:count]), total
 
 
 def _bearer(

@@ -92,5 +92,8 @@ def test_what_is_put_together_is_taken_apart_again(
     inner = "/".join(path)
     source = parse_source(f"hf:{org}/{repo}@{revision}:{inner}")
     assert (source.repo, source.revision, source.path) == (f"{org}/{repo}", revision, inner)
+    whole = parse_source(f"hf:{org}/{repo}@{revision}") if not repo.endswith(".gguf") else source
+    assert (whole.repo, whole.revision) == (f"{org}/{repo}", revision)
+    assert whole is source or whole.path == ""
     source = parse_source(f"wheel:{org}=={revision}:{inner}")
     assert (source.repo, source.revision, source.path) == (org, revision, inner)

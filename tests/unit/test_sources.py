@@ -45,6 +45,18 @@ COMMIT = "ad9f0ae0864d7fbcd1cd905e3c6c5b069cc8b562"
             ),
         ),
         (
+            "hf:org/repo",
+            Source(kind="hf", text="hf:org/repo", repo="org/repo", revision="main"),
+        ),
+        (
+            "hf:org/repo@refs/pr/1",
+            Source(kind="hf", text="hf:org/repo@refs/pr/1", repo="org/repo", revision="refs/pr/1"),
+        ),
+        (
+            "file:/srv/models/folder/",
+            Source(kind="file", text="file:/srv/models/folder/", path="/srv/models/folder"),
+        ),
+        (
             "file:/srv/models/my model.gguf",
             Source(
                 kind="file",
@@ -98,10 +110,15 @@ def test_the_file_name_is_the_last_part_without_a_query() -> None:
     ("text", "meant"),
     [
         # the hub
-        ("org/repo", "hf:org/repo:FILE.gguf"),
+        ("org/repo", "hf:org/repo"),
+        ("org/repo@v1", "hf:org/repo@v1"),
         ("org/repo/m.gguf", "hf:org/repo:m.gguf"),
         ("org/repo:m.gguf", "hf:org/repo:m.gguf"),
-        ("hf:org/repo", "hf:org/repo:FILE.gguf"),
+        ("hf://org/repo", "hf:org/repo"),
+        ("hf:repo", "hf:ORG/repo"),
+        ("hf:org/repo@", "hf:org/repo"),
+        ("hf:org/m.gguf", "hf:org/REPO:m.gguf"),
+        ("hf:org/repo/sub/m.gguf", "hf:org/repo:sub/m.gguf"),
         ("hf:org/repo/m.gguf", "hf:org/repo:m.gguf"),
         ("hf://org/repo/m.gguf", "hf:org/repo:m.gguf"),
         ("hf:repo:m.gguf", "hf:ORG/repo:m.gguf"),
@@ -111,6 +128,8 @@ def test_the_file_name_is_the_last_part_without_a_query() -> None:
         ("hff:org/repo:m.gguf", "hf:org/repo:m.gguf"),
         ("huggingface:org/repo:m.gguf", "hf:org/repo:m.gguf"),
         ("https://hub.example/org/repo/blob/main/m.gguf", "hf:org/repo@main:m.gguf"),
+        ("https://hub.example/org/repo/tree/v1", "hf:org/repo@v1"),
+        ("https://huggingface.co/org/repo", "hf:org/repo"),
         # files
         ("/srv/m.gguf", "file:/srv/m.gguf"),
         ("~/m.gguf", "file:~/m.gguf"),
@@ -119,7 +138,8 @@ def test_the_file_name_is_the_last_part_without_a_query() -> None:
         ("file:m.gguf", "file:$PWD/m.gguf"),
         ("file:./m.gguf", "file:$PWD/m.gguf"),
         ("file:$PWD/m.gguf", "file:/path/to/m.gguf"),
-        ("file:/srv/models/", "file:/srv/models/FILE.gguf"),
+        ("file:~/", "file:/path/to/FILE.gguf"),
+        ("file:/srv/..", "file:/path/to/FILE.gguf"),
         ("file:", "file:/path/to/FILE.gguf"),
         ("file://server/m.gguf", "file:/server/m.gguf"),
         # URLs
@@ -177,10 +197,10 @@ def test_what_is_wrong_is_said_in_one_sentence(text: str, why: str) -> None:
 
 def test_the_whole_message() -> None:
     with pytest.raises(DeployctlError) as caught:
-        parse_source("hf:org/repo")
+        parse_source("hf:org/repo/m.gguf")
     assert caught.value.faults[0].message == (
-        "The model source `hf:org/repo` cannot be used: it does not name a file of the repository "
-        "(put it after a second colon)."
+        "The model source `hf:org/repo/m.gguf` cannot be used: it does not name a file of the "
+        "repository (put it after a second colon)."
     )
 
 
@@ -190,3 +210,8 @@ def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
     fault = caught.value.faults[0]
     assert "hunter2" not in fault.message + fault.hint
     assert fault.hint == "Did you mean `https://models.example/m.gguf`?"
+
+
+def test_a_whole_repository_is_named_like_the_repository() -> None:
+    assert parse_source("hf:org/repo@v1").filename == "repo"
+    assert parse_source("file:/srv/folder/").filename == "folder"

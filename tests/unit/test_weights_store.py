@@ -84,7 +84,8 @@ def test_missing_folder_unreadable_and_foreign_files_are_told_apart(
         "missing": ("weights-not-found", f"There is no file {tmp_path}/none.gguf."),
         "folder": (
             "weights-not-found",
-            f"{tmp_path}/folder is a folder, and model.source needs a file.",
+            f"{tmp_path}/folder has no config.json and no *.safetensors, so it is not the folder "
+            "of a model.",
         ),
         "page": (
             "weights-corrupt",

@@ -1,0 +1,194 @@
+"""Looks into a model before it is downloaded, or without: what its own file says of it. Edge.
+
+Of a GGUF file only the beginning is read, of a repository the list of files and its small JSON
+files. Writes nothing and runs nothing: a model's files are data, also its chat template.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from deployctl import gguf
+from deployctl.errors import DeployctlError
+from deployctl.model import Source, WeightsSpec
+from deployctl.modelfacts import Said, UnreadableError, said_by_folder, said_by_header, spdx
+from deployctl.sources import parse_source
+from deployctl.weights import WeightsStore, faults, manifest
+from deployctl.weights.contents import CONFIG, check_complete, is_tensors, wanted
+from deployctl.weights.problems import DeniedError, MissingError, SourceError, UnreachableError
+
+if TYPE_CHECKING:
+    from deployctl.weights.hub import HubFile
+    from deployctl.weights.web import Remote
+
+#: How much of a GGUF file is read, one step after the other: the shape stands in the first MiB,
+#: the chat template behind the vocabulary.
+_STEPS_BYTES = (1 << 20, 4 << 20, 12 << 20, 32 << 20)
+#: No JSON file that is read here is larger; the one that is, the tokenizer's, is not read.
+_LONGEST_JSON = 16 << 20
+#: A file of several that make one model: it holds a part of the tensors only.
+_SHARD = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
+
+
+class ModelInspector:
+    """Reads what a model says of itself. ``store`` knows which models are here already.
+
+    ``environment`` gives HF_ENDPOINT, HF_TOKEN and proxies.
+    """
+
+    def __init__(self, store: WeightsStore, environment: Mapping[str, str]) -> None:
+        self._store = store
+        self._environment = environment
+
+    def __call__(self, source_text: str) -> Said | None:
+        """Keys of the profile's ``model``; ``None`` where the model cannot be read now.
+
+        Raises ``DeployctlError`` only for what is wrong for sure: ``model-unreadable``,
+        ``weights-not-found``, ``weights-corrupt``.
+        """
+        try:
+            source = parse_source(source_text)
+        except DeployctlError:
+            return None  # refused where it is written, with its place
+        if source.kind == "file" and not self._store.path_of(source).exists():
+            return None
+        try:
+            return self._read(source)
+        except (UnreachableError, DeniedError):
+            return None
+        except (SourceError, UnreadableError, OSError) as problem:
+            raise self._fault(problem, source) from problem
+
+    def strict(self, source_text: str) -> Said | None:
+        """The same where nothing else is known of the model; ``None`` for an unfetched wheel only.
+
+        Raises ``DeployctlError``: also ``source-invalid``, ``weights-unreachable``,
+        ``weights-denied``.
+        """
+        source = parse_source(source_text)
+        try:
+            return self._read(source)
+        except (SourceError, UnreadableError, OSError) as problem:
+            raise self._fault(problem, source) from problem
+
+    # ── where to look ─────────────────────────────────────────────────────────────────────────
+
+    def _read(self, source: Source) -> Said | None:
+        here = self._store.path_of(source)
+        if source.kind == "file" and here.is_dir():
+            return _folder_here(source, here, manifest.names_in(here))
+        if not source.path:
+            return self._repository(source, here)
+        if _SHARD.search(source.filename):
+            raise UnreadableError(
+                f"{source.filename} is one of several files of a model; join them"
+            )
+        if source.kind == "file" or here.is_file():
+            return _file_here(source, here)
+        return None if source.kind == "wheel" else self._file_there(source)
+
+    def _file_there(self, source: Source) -> Said:
+        from deployctl.weights.web import Remote
+
+        if source.kind == "https":
+            return self._head_of(Remote(url=source.path, name=source.filename))
+        said = self._head_of(self._store.hub.file(source).remote)
+        try:
+            there = self._store.hub.repository(replace(source, path=""))
+        except SourceError:  # a mirror may give files and know nothing of repositories
+            return said
+        license_ = spdx(there.license) if said["license"] == "unknown" else said["license"]
+        return {**said, "license": license_, "gated": there.gated}
+
+    def _head_of(self, remote: Remote) -> Said:
+        """What the header says, from as little of the file as is needed."""
+        begun = b""
+        for step in _STEPS_BYTES:
+            more, total = self._bytes_of(remote, step - len(begun), start=len(begun))
+            begun += more
+            size = remote.size_bytes if total is None else total
+            if size is None:
+                raise UnreadableError(f"{remote.host} does not say how large {remote.name} is")
+            header = _header(io.BytesIO(begun), size, remote.name)
+            if header.complete or len(begun) < step or step == _STEPS_BYTES[-1]:
+                return said_by_header(header, remote.name, size)
+        raise AssertionError("the last step returns")
+
+    def _repository(self, source: Source, here: Path) -> Said:
+        if self._store.locate(WeightsSpec(source=source)) is not None:
+            known = manifest.load(self._store.note_of(source))
+            said = _folder_here(source, here, tuple(known.files))
+            return {**said, "license": spdx(known.license), "gated": known.gated}
+        there = self._store.hub.repository(source)
+        files = {file.remote.name: file for file in there.files}
+        check_complete(files, f"{source.repo}@{source.revision}", repository=source.text)
+        pinned = replace(source, revision=there.commit)
+        self._store.hub.file(replace(pinned, path=CONFIG))  # refused here where it is gated
+        names = [name for name in wanted(files) if is_tensors(name)]
+        size = sum(self._size_of(files[name], pinned) for name in names)
+
+        def read(name: str) -> bytes | None:
+            return self._bytes_of(files[name].remote, _LONGEST_JSON)[0] if name in files else None
+
+        said = said_by_folder(read, source.filename, size)
+        return {**said, "license": spdx(there.license), "gated": there.gated}
+
+    def _size_of(self, file: HubFile, pinned: Source) -> int:
+        size = file.remote.size_bytes
+        if size is None:
+            size = self._store.hub.file(replace(pinned, path=file.remote.name)).remote.size_bytes
+        return size or 0
+
+    def _bytes_of(self, remote: Remote, count: int, *, start: int = 0) -> tuple[bytes, int | None]:
+        from deployctl.weights.web import first_bytes
+
+        return first_bytes(remote, count, environment=self._environment, start=start)
+
+    def _fault(self, problem: Exception, source: Source) -> DeployctlError:
+        again = self._store.again
+        if isinstance(problem, SourceError):
+            return faults.fault(problem, WeightsSpec(source=source), again=again)
+        return DeployctlError(
+            f"The model {source.filename} cannot be understood: {problem}.",
+            code="model-unreadable",
+            hint=f"Name another one: `{again} --model hf:ORG/REPO:FILE.gguf`; or write a profile "
+            "that describes it (`model.size`, `model.shape`).",
+            where=str(source),
+        )
+
+
+def _file_here(source: Source, path: Path) -> Said:
+    try:
+        with path.open("rb") as stream:
+            size = path.stat().st_size
+            return said_by_header(_header(stream, size, path.name), path.name, size)
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingError(f"There is no file {source.path}") from None
+    except PermissionError as problem:
+        raise DeniedError(f"{path} cannot be read: {problem.strerror}") from problem
+
+
+def _folder_here(source: Source, folder: Path, names: tuple[str, ...]) -> Said:
+    check_complete(names or (path.name for path in folder.iterdir()), str(folder))
+
+    def read(name: str) -> bytes | None:
+        if name not in names:
+            return None
+        with (folder / name).open("rb") as stream:
+            return stream.read(_LONGEST_JSON)
+
+    size = sum((folder / name).stat().st_size for name in names if is_tensors(name))
+    return said_by_folder(read, source.filename, size)
+
+
+def _header(stream: BinaryIO, size_bytes: int, name: str) -> gguf.GgufHeader:
+    try:
+        header = gguf.read_header(stream, size_bytes)
+    except gguf.GgufError as problem:
+        raise UnreadableError(f"{name} {problem}") from problem
+    return header
