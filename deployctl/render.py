@@ -14,15 +14,29 @@ import yaml
 
 from deployctl import yamlsafe
 from deployctl.libyaml import LOADER
-from deployctl.model import Bundle, BundleFile, Mount, Plan, Service, Text, Variable
+from deployctl.model import (
+    Bundle,
+    BundleFile,
+    Mount,
+    Plan,
+    Port,
+    Service,
+    Text,
+    Tmpfs,
+    Variable,
+)
+from deployctl.reach import authority
 
 #: uid:gid of every container: no such user on the host, so nothing on the host is its own.
 CONTAINER_USER = "10001:10001"
 
-#: Packets of a container do not survive the first hop: with the masquerade switched off this makes
-#: "no egress" fail at once instead of after a minute of SYN retries. Replies to the host's own
-#: port proxy and between the containers cross no hop.
-SYSCTLS = (("net.ipv4.ip_default_ttl", "1"),)
+#: How many hops packets of a container survive. One, with the masquerade switched off, makes "no
+#: egress" fail at once instead of after a minute of SYN retries. Replies to the host's own port
+#: proxy and between the containers cross no hop; a neighbour's reply crosses one.
+HOP_LIMIT = "net.ipv4.ip_default_ttl"
+
+#: One card. Which one is for the driver to say: a stack is made for a machine with one.
+_GPUS = ({"driver": "nvidia", "count": 1, "capabilities": ("gpu",)},)
 
 #: Names outside the stack resolve nowhere: Docker's resolver is sent to the container's own,
 #: closed port 53, never to the host's resolver.
@@ -41,8 +55,8 @@ def render(plan: Plan, templates: Path) -> Bundle:
         services=[_service(service) for service in plan.services],
         volumes=plan.volumes,
         user=CONTAINER_USER,
-        sysctls=SYSCTLS,
         dns=DNS,
+        egress=any(service.egress for service in plan.services),
         pids_limit=_PIDS_LIMIT,
     )
     _compare(plan, text)
@@ -62,7 +76,8 @@ def variables_of(plan: Plan) -> tuple[tuple[str, str], ...]:
     """Every variable the rendered stack leaves open, with its default ('' when it has none)."""
     found: dict[str, str] = {}
     for service in plan.services:
-        texts = (image_variable(service), *(v for _, v in service.environment))
+        texts: tuple[Text, ...] = (image_variable(service), *service.command, *service.groups)
+        texts += tuple(value for _, value in service.environment)
         for text in (*texts, *(mount.source for mount in service.mounts)):
             if isinstance(text, Variable):
                 found[text.name] = text.default or ""
@@ -76,10 +91,17 @@ def _service(service: Service) -> dict[str, Any]:
         "image": image_variable(service),
         "command": service.command,
         "environment": service.environment,
-        "ports": [f"{p.address}:{p.host_port}:{p.container_port}" for p in service.ports],
+        "groups": service.groups,
+        "egress": service.egress,
+        "sysctls": ((HOP_LIMIT, str(service.hops)),),
+        "ports": [_port(port) for port in service.ports],
+        "devices": service.devices,
+        "gpus": _GPUS if service.gpu else (),
         "mounts": [_mount(mount) for mount in service.mounts],
-        "tmpfs": [f"{t.target}:size={t.size_bytes},mode=1777" for t in service.tmpfs],
+        "tmpfs": [_tmpfs(tmpfs) for tmpfs in service.tmpfs],
         "memory_bytes": service.memory_bytes,
+        "shm_bytes": service.shm_bytes,
+        "cpus": None if service.cpus is None else f"{service.cpus:g}",
         "stop_grace": f"{service.stop_grace_s}s",
         "healthcheck": {
             "test": ("CMD", *check.test),
@@ -90,6 +112,16 @@ def _service(service: Service) -> dict[str, Any]:
             "start_interval": f"{check.start_interval_s}s",
         },
     }
+
+
+def _port(port: Port) -> str:
+    return f"{authority(port.address, port.host_port)}:{port.container_port}"
+
+
+def _tmpfs(tmpfs: Tmpfs) -> str:
+    """Docker forbids executing from it unless it is told otherwise."""
+    rights = ",exec" if tmpfs.executable else ""
+    return f"{tmpfs.target}:size={tmpfs.size_bytes},mode=1777{rights}"
 
 
 def _mount(mount: Mount) -> dict[str, Any]:
@@ -116,10 +148,11 @@ def _compare(plan: Plan, text: str) -> None:
         raise ValueError(f"rendered services {names} are not the plan's")
     for service in plan.services:
         seen = read["services"][service.name]
+        wanted = tuple(_plain(word) for word in service.command)
         command = tuple(_undollar(word) for word in seen.get("command", ()))
         environment = {name: _plain(value) for name, value in service.environment}
         rendered = {_undollar(k): _undollar(v) for k, v in seen["environment"].items()}
-        if command != service.command or rendered != environment:
+        if command != wanted or rendered != environment:
             raise ValueError(f"rendered {service.name} does not say what the plan says")
 
 

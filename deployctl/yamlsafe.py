@@ -9,6 +9,7 @@ and leaves ``${X}`` to be interpolated away.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -38,11 +39,17 @@ def scalar(text: str) -> str:
     return '"' + "".join(map(_escape, text)) + '"'
 
 
+#: What stands in for a required value. No process can have it in its environment, so Docker refuses
+#: to start the container and shows the sentence behind it; Compose still reads the file, which its
+#: own ``:?`` would prevent (seen on Engine 26.1: "environment variable value can't contain null").
+_NO_VALUE = "\0"
+
+
 def _variable(value: Variable) -> str:
-    body, mark = (value.default or "", ":-") if value.required is None else (value.required, ":?")
+    body = value.default or "" if value.required is None else _NO_VALUE + value.required
     if _FORBIDDEN_IN_VARIABLE & set(body):
         raise ValueError(f"{value.name}: {body!r} cannot stand inside a Compose interpolation")
-    return '"${' + value.name + mark + "".join(map(_escape, body)) + '}"'
+    return '"${' + value.name + ":-" + "".join(map(_escape, body)) + '}"'
 
 
 def node(value: object) -> Markup:
@@ -73,6 +80,7 @@ def node(value: object) -> Markup:
     return Markup(text)  # noqa: S704  # quoting for YAML is what was just done
 
 
+@lru_cache(maxsize=4)
 def environment(templates: Path) -> Environment:
     """The Jinja environment over a folder of templates; undefined names are errors."""
     return Environment(

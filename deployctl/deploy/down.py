@@ -31,12 +31,10 @@ def down(world: World, name: str, *, volumes: bool) -> DownReport:
         states = world.docker.containers(name)
         stack.refuse_foreign(space, states)
         removed = tuple(state.service for state in states)
-        project = stack.as_found(space)
-        try:
-            _compose_down(world, project, phase, volumes=volumes)
-        except DeployctlError:
-            # A broken override must not keep a stack alive: Compose knows its own by their labels.
-            _compose_down(world, replace(project, rendered=False), phase, volumes=volumes)
+        # By labels alone: files do not know what an earlier profile had, like a way out, and a
+        # broken override must not keep a stack alive.
+        project = replace(stack.project(space), rendered=False)
+        _compose_down(world, project, phase, volumes=volumes)
         kept = world.docker.volumes(name)
         if volumes and kept:
             raise _still_there(name, kept)

@@ -9,12 +9,11 @@ from pathlib import Path
 from deployctl.commands import Project
 from deployctl.deploy.world import World
 from deployctl.errors import DeployctlError
-from deployctl.model import Command, CommandResult, ContainerState
+from deployctl.model import Command, CommandResult, ContainerState, Plan
+from deployctl.reach import LOOPBACK, url
 from deployctl.readiness import Endpoints
 from deployctl.runner import NOT_FOUND
 from deployctl.workspace import ADMIN_EMAIL, Manifest, Workspace
-
-LOOPBACK = "127.0.0.1"
 
 
 def project(space: Workspace, variables: tuple[tuple[str, str], ...] = ()) -> Project:
@@ -33,8 +32,16 @@ def as_found(space: Workspace) -> Project:
 
 
 def addresses(webui_port: int, engine_port: int) -> tuple[str, str]:
-    """What people and programs are told: (chat window, OpenAI API)."""
-    return f"http://{LOOPBACK}:{webui_port}", f"http://{LOOPBACK}:{engine_port}/v1"
+    """What people and programs of this machine are told: (chat window, OpenAI API)."""
+    return url(LOOPBACK, webui_port), f"{url(LOOPBACK, engine_port)}/v1"
+
+
+def lan_url(plan: Plan) -> str | None:
+    """What people at other machines are told: the chat window's address, if they reach it."""
+    for port in plan.service("webui").ports:
+        if port.address != LOOPBACK:
+            return url(port.address, port.host_port)
+    return None
 
 
 def endpoints(space: Workspace, served_name: str, webui_port: int, engine_port: int) -> Endpoints:
@@ -43,8 +50,8 @@ def endpoints(space: Workspace, served_name: str, webui_port: int, engine_port: 
     return Endpoints(
         stack=space.stack,
         secrets_file=str(space.secrets_file),
-        webui=f"http://{LOOPBACK}:{webui_port}",
-        engine=f"http://{LOOPBACK}:{engine_port}",
+        webui=url(LOOPBACK, webui_port),
+        engine=url(LOOPBACK, engine_port),
         served_name=served_name,
         engine_key=secrets.engine_key,
         admin_email=ADMIN_EMAIL,

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from deployctl.engines import engine
 from deployctl.model import Healthcheck, Image, Mount, Port, Service, Text, Tmpfs
-from deployctl.services import NO_PROXIES, generated
+from deployctl.reach import LOOPBACK, url
+from deployctl.services import NO_PROXIES, generated, reach
+from deployctl.sizing import Part
 
 if TYPE_CHECKING:
     from deployctl.profiles.schema import ProfileSpec
@@ -15,6 +17,15 @@ if TYPE_CHECKING:
 PORT = 8080
 VOLUME = "webui-data"
 DATA = "/app/backend/data"
+
+#: What it takes beside the engine, whatever the model.
+NEED = Part(
+    place="ram",
+    name="chat window",
+    bytes=860 * 1024**2,
+    basis="measured",
+    why="Open WebUI after its first chats",
+)
 
 #: One check is a fresh Python; it asks /ready because /health says yes before the database is up.
 _CHECK = (
@@ -25,14 +36,28 @@ _CHECK = (
 
 def service(spec: ProfileSpec) -> Service:
     """Build the frontend's service for a profile."""
+    hops, egress = reach(spec, "webui")
     return Service(
         name="webui",
         image=Image(service="webui", reference=spec.frontend.image, recipe="open-webui"),
-        environment=(*_connection(spec), *_access(), *_behaviour(spec), *_quiet(), *NO_PROXIES),
-        ports=(Port(address="127.0.0.1", host_port=spec.ports.webui, container_port=PORT),),
+        environment=(
+            *_connection(spec),
+            *_access(),
+            *_address(spec),
+            *_behaviour(spec),
+            *_quiet(),
+            *(_web_search(spec) if egress else ()),
+            *NO_PROXIES,
+        ),
+        ports=tuple(
+            Port(address=address, host_port=spec.ports.webui, container_port=PORT)
+            for address in _addresses(spec)
+        ),
         mounts=(Mount(kind="volume", source=VOLUME, target=DATA, read_only=False),),
         tmpfs=(Tmpfs(target="/tmp", size_bytes=256 * 1024**2),),  # noqa: S108  # in the container
         memory_bytes=spec.frontend.memory,
+        hops=hops,
+        egress=egress,
         healthcheck=Healthcheck(
             test=("python3", "-c", _CHECK),
             interval_s=30,
@@ -50,6 +75,8 @@ def _connection(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
         ("OPENAI_API_BASE_URL", f"http://engine:{engine(spec.engine.kind).PORT}/v1"),
         ("OPENAI_API_KEY", generated("DEPLOYCTL_ENGINE_KEY")),
         ("ENABLE_OLLAMA_API", "false"),  # else it looks for Ollama on the host
+        # It remembers the engine's address for five minutes; a new engine may have another one.
+        ("AIOHTTP_POOL_DNS_TTL", "1"),
     )
 
 
@@ -65,6 +92,28 @@ def _access() -> tuple[tuple[str, Text], ...]:
         ("ENABLE_PERSISTENT_CONFIG", "false"),
         ("ENABLE_SIGNUP", "false"),
         ("DEFAULT_USER_ROLE", "pending"),
+    )
+
+
+def _addresses(spec: ProfileSpec) -> tuple[str, ...]:
+    """Where it is published; this machine's own programs always find it on loopback."""
+    shared = spec.ports.address if spec.exposure == "lan" else None
+    return (LOOPBACK,) if shared is None else (LOOPBACK, shared)
+
+
+def _address(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
+    """Where people of the network find it, and that pages from elsewhere may not speak for them.
+
+    Browsers say from which page a request comes; Open WebUI holds that against the list for plain
+    requests and for its live connection, without which no answer is shown.
+    """
+    *_, shared = _addresses(spec)
+    if shared == LOOPBACK:
+        return ()
+    origins = (url(host, spec.ports.webui) for host in (shared, LOOPBACK, "localhost"))
+    return (
+        ("WEBUI_URL", url(shared, spec.ports.webui)),
+        ("CORS_ALLOW_ORIGIN", ";".join(origins)),
     )
 
 
@@ -85,7 +134,7 @@ def _behaviour(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
         # The chat window sends 28 tools (about 5 000 tokens) with every message otherwise.
         params["function_calling"] = "legacy"
     metadata = {"capabilities": {"builtin_tools": model.tools}}
-    background = "true" if spec.frontend.background_tasks else "false"
+    background = _flag(spec.frontend.background_tasks)
     return (
         ("DEFAULT_MODELS", model.served_name),
         ("DEFAULT_MODEL_PARAMS", json.dumps(params, separators=(",", ":"))),
@@ -97,9 +146,30 @@ def _behaviour(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
     )
 
 
-def _quiet() -> tuple[tuple[str, Text], ...]:
-    """What must not be tried without a way out, and what must be writable on a read-only root."""
+def _web_search(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
+    """Web search, for a chat in which it is switched on. DuckDuckGo needs no key."""
     return (
+        ("ENABLE_WEB_SEARCH", "true"),
+        ("WEB_SEARCH_ENGINE", "duckduckgo"),
+        ("DDGS_BACKEND", "duckduckgo"),  # `auto` asks Google, Brave and others too
+        ("WEB_SEARCH_RESULT_COUNT", "3"),
+        # What the search engine says of each page goes to the model, not the pages: three of them
+        # are longer than the context of a small model, and nobody else is asked for anything.
+        ("BYPASS_WEB_SEARCH_WEB_LOADER", "true"),
+        ("BYPASS_WEB_SEARCH_EMBEDDING_AND_RETRIEVAL", "true"),  # there is no embedding model
+        # Else the model first writes search terms: one more answer for each message.
+        ("ENABLE_SEARCH_QUERY_GENERATION", _flag(spec.frontend.background_tasks)),
+    )
+
+
+def _flag(value: bool) -> str:  # noqa: FBT001  # the word for it
+    return "true" if value else "false"
+
+
+def _quiet() -> tuple[tuple[str, Text], ...]:
+    """What must not be tried, way out or not, and what must be writable on a read-only root."""
+    return (
+        # No version check, no download of models, no packages for tools. Web search does not ask.
         ("OFFLINE_MODE", "true"),
         ("ENABLE_VERSION_UPDATE_CHECK", "false"),
         ("ANONYMIZED_TELEMETRY", "false"),

@@ -24,8 +24,10 @@ ORDER = (
     "test_secrets",
     "test_access",
     "test_egress",
+    "test_exposure",
     "test_browser",
     "test_again",
+    "test_intent",
     "test_bad_input",
     "test_override",
     "test_interrupted",
@@ -149,6 +151,12 @@ def stack(first_up: tuple[Stack, Outcome]) -> Stack:
             what=f"{service} healthy",
         )
     return found
+
+
+@pytest.fixture(scope="session")
+def changing(new_stack: Callable[[str], Stack], images: None) -> Stack:
+    """A stack whose profile is another in each scenario that uses it; not up yet."""
+    return new_stack("changing")
 
 
 @pytest.fixture(scope="session")

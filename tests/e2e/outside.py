@@ -1,8 +1,9 @@
-"""An "outside" that the test makes: a network namespace behind a veth pair, reachable from here.
+"""Places outside the stack that the test makes: network namespaces behind veth pairs.
 
-It has a default route back through this machine, so that even a packet which nobody masqueraded is
-answered: whatever keeps a container from reaching it is the container's doing. Forwarding is as
-Docker has set it. Needs root, iproute2 and nothing of the product.
+One is this machine's neighbour; another may lie behind that neighbour, which is its router. Each
+has a default route back, so that even a packet which nobody masqueraded is answered: whatever keeps
+a container from reaching it is the container's doing. Forwarding on this machine is as Docker has
+set it. Needs root, iproute2, iptables and nothing of the product.
 """
 
 from __future__ import annotations
@@ -32,11 +33,17 @@ _CANDIDATES = ("198.51.100.0/30", "203.0.113.0/30", "198.18.250.0/30", "10.251.2
 
 @dataclass(frozen=True, kw_only=True)
 class Outside:
-    """The reachable place: its address, and every packet that arrived there."""
+    """The reachable place: its address, its router's there, and every packet that arrived."""
 
     address: str
+    router: str
     namespace: str
     log: Path
+
+    def run(self, program: str, *words: str) -> str:
+        """Run a Python program there, given as text; returns its stdout."""
+        inside = ("ip", "netns", "exec", self.namespace, sys.executable, "-", *words)
+        return machine.run(*inside, stdin=program)
 
     def packets(self) -> list[dict[str, Any]]:
         """All packets so far. A last one of our own is sent and awaited: what came before is in."""
@@ -64,30 +71,52 @@ _SEND = (
 
 @contextlib.contextmanager
 def opened() -> Iterator[Outside]:
-    """Make the namespace and what answers in it; both are gone afterwards, whatever happens."""
+    """Make a neighbour and what answers there; both are gone afterwards, whatever happens."""
     _need_tools()
-    network = _free_network()
-    here, there = (str(address) for address in network.hosts())
-    name = f"dctl-e2e-{os.getpid()}"
-    link = f"dctl{os.getpid() % 10**7}"
     with contextlib.ExitStack() as cleanup:
-        machine.run("ip", "netns", "add", name)
-        cleanup.callback(machine.attempt, "ip", "netns", "del", name)
-        inner = ("type", "veth", "peer", "name", "outside", "netns", name)
-        machine.run("ip", "link", "add", link, *inner)
-        cleanup.callback(machine.attempt, "ip", "link", "del", link)
-        for words in (
-            ("address", "add", f"{here}/30", "dev", link),
-            ("link", "set", link, "up"),
-            ("-n", name, "link", "set", "lo", "up"),
-            ("-n", name, "address", "add", f"{there}/30", "dev", "outside"),
-            ("-n", name, "link", "set", "outside", "up"),
-            ("-n", name, "route", "add", "default", "via", here),
-        ):
-            machine.run("ip", *words)
-        log = Path(cleanup.enter_context(tempfile.TemporaryDirectory())) / "packets"
-        _respond(cleanup, name, there, log)
-        yield Outside(address=there, namespace=name, log=log)
+        yield _place(cleanup, f"dctl-e2e-{os.getpid()}", _free_network(), ("ip",))
+
+
+@contextlib.contextmanager
+def behind(router: Outside) -> Iterator[Outside]:
+    """Make a place one hop further, in a network of which ``router`` is the only way in."""
+    network = _free_network()
+    forward = "echo 1 > /proc/sys/net/ipv4/ip_forward"
+    machine.run("ip", "netns", "exec", router.namespace, "sh", "-c", forward)
+    with contextlib.ExitStack() as cleanup:
+        there = ("ip", "-n", router.namespace)
+        found = _place(cleanup, f"{router.namespace}-far", network, there)
+        machine.run("ip", "route", "add", str(network), "via", router.address)
+        cleanup.callback(machine.attempt, "ip", "route", "del", str(network))
+        yield found
+
+
+def _place(
+    cleanup: contextlib.ExitStack,
+    name: str,
+    network: ipaddress.IPv4Network,
+    router_ip: tuple[str, ...],
+) -> Outside:
+    """A namespace, linked to where ``router_ip`` (a form of ``ip``) works, and its responder."""
+    here, there = (str(address) for address in network.hosts())
+    link = f"dctl{os.getpid() % 10**7}"
+    machine.run("ip", "netns", "add", name)
+    cleanup.callback(machine.attempt, "ip", "netns", "del", name)
+    inner = ("type", "veth", "peer", "name", "outside", "netns", name)
+    machine.run(*router_ip, "link", "add", link, *inner)
+    cleanup.callback(machine.attempt, *router_ip, "link", "del", link)
+    for words in (
+        (*router_ip, "address", "add", f"{here}/30", "dev", link),
+        (*router_ip, "link", "set", link, "up"),
+        ("ip", "-n", name, "link", "set", "lo", "up"),
+        ("ip", "-n", name, "address", "add", f"{there}/30", "dev", "outside"),
+        ("ip", "-n", name, "link", "set", "outside", "up"),
+        ("ip", "-n", name, "route", "add", "default", "via", here),
+    ):
+        machine.run(*words)
+    log = Path(cleanup.enter_context(tempfile.TemporaryDirectory())) / "packets"
+    _respond(cleanup, name, there, log)
+    return Outside(address=there, router=here, namespace=name, log=log)
 
 
 def _respond(cleanup: contextlib.ExitStack, name: str, address: str, log: Path) -> None:

@@ -7,23 +7,18 @@ can fail. What counts is not only the answer: the place notes every packet that 
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.e2e import machine, outside
+from tests.e2e.attempts import ALL, NONE, REACH, Attempt, attempt, beside, inside, reached
 from tests.e2e.outside import Outside
 from tests.e2e.product import Stack
-
-REACH = (Path(__file__).parent / "reach.py").read_text(encoding="utf-8")
-WAYS = ("tcp", "dns_over_udp", "dns_over_tcp", "ping")
 
 #: A name that exists in the whole world, whoever resolves it.
 FAR_NAME = "example.com"
@@ -33,26 +28,6 @@ FAR_NAME = "example.com"
 def place() -> Iterator[Outside]:
     with outside.opened() as found:
         yield found
-
-
-def inside(stack: Stack, service: str, program: str, *words: str) -> str:
-    """Run a Python program in the service's container, as its own user.
-
-    Where the image brings no Python, one of the frontend's joins its network instead: the same
-    interfaces, routes and resolver.
-    """
-    name = stack.container(service)["Id"]
-    if machine.attempt("docker", "exec", name, "python3", "-V")[0] == 0:
-        return machine.docker("exec", "-i", name, "python3", "-", *words, stdin=program)
-    return beside(stack, f"container:{name}", program, *words)
-
-
-def beside(stack: Stack, network: str, program: str, *words: str, options: str = "") -> str:
-    """Run a Python program in a container of its own on a network."""
-    image = stack.container("webui")["Image"]
-    given = ("run", "--rm", "-i", "--user", "10001:10001", "--cap-drop", "ALL")
-    entry = ("--network", network, *options.split(), "--entrypoint", "python3", image, "-")
-    return machine.docker(*given, *entry, *words, stdin=program)
 
 
 @pytest.fixture(scope="module")
@@ -74,14 +49,6 @@ def bare_network() -> Iterator[str]:
     machine.docker("network", "rm", name)
 
 
-def reached(text: str) -> dict[str, bool]:
-    return {way: outcome["reached"] for way, outcome in json.loads(text).items()}
-
-
-ALL = dict.fromkeys(WAYS, True)
-NONE = dict.fromkeys(WAYS, False)
-
-
 def test_control_this_machine_reaches_the_place(place: Outside) -> None:
     said = machine.run(sys.executable, "-c", REACH, place.address)
     # The kernel lets only some groups ping without rights; in a container everybody may.
@@ -98,32 +65,6 @@ def test_control_without_masquerading_alone_the_place_is_still_reached(
     stack: Stack, place: Outside, bare_network: str
 ) -> None:
     assert reached(beside(stack, bare_network, REACH, place.address)) == ALL
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
-    """Every way out tried once from one container: what came of it here, what arrived there."""
-
-    outcomes: dict[str, dict[str, Any]]
-    arrived: list[dict[str, Any]]
-
-    @property
-    def reached(self) -> dict[str, bool]:
-        return {way: outcome["reached"] for way, outcome in self.outcomes.items()}
-
-
-def attempt(stack: Stack, place: Outside, service: str, *hop_limit: str) -> Attempt:
-    (network,) = machine.network_ids(stack.name)
-    config = machine.inspect(network)["IPAM"]["Config"]
-    subnets = [ipaddress.ip_network(entry["Subnet"]) for entry in config]
-    before = len(place.packets())
-    said = inside(stack, service, REACH, place.address, *hop_limit)
-    arrived = [
-        packet
-        for packet in place.packets()[before:]
-        if any(ipaddress.ip_address(packet["source"]) in subnet for subnet in subnets)
-    ]
-    return Attempt(outcomes=json.loads(said), arrived=arrived)
 
 
 @pytest.fixture(scope="module", params=["engine", "webui"])
@@ -196,3 +137,71 @@ def test_names_of_the_stack_resolve_inside_it(stack: Stack, service: str, other:
 def test_the_container_has_no_ipv6_way_out(stack: Stack, service: str) -> None:
     networks = stack.container(service)["NetworkSettings"]["Networks"].values()
     assert [network["GlobalIPv6Address"] for network in networks] == [""]
+
+
+# ── where the profile lets somebody out ───────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A stack that may reach out, and what it had sent when nobody had asked it to."""
+
+    stack: Stack
+    free: tuple[str, ...]  # the services that may
+    sent: int  # connections and datagrams, by itself
+
+
+@pytest.fixture(scope="module", params=["all", "frontend"])
+def let_out(changing: Stack, place: Outside, request: pytest.FixtureRequest) -> Opened:
+    before = masqueraded(changing)
+    outcome = changing.up("--set", f"egress={request.param}")
+    assert outcome.exit_code == 0, str(outcome)
+    free = {"all": ("engine", "webui"), "frontend": ("webui",)}[request.param]
+    return Opened(stack=changing, free=free, sent=masqueraded(changing) - before)
+
+
+def masqueraded(stack: Stack) -> int:
+    """How often something new went out by the stack's way out, as the kernel counted."""
+    networks = [machine.inspect(network) for network in machine.network_ids(stack.name)]
+    ways = [found for found in networks if found["Name"] == f"{stack.name}_beyond"]
+    listed = machine.run("iptables", "--table", "nat", "-L", "POSTROUTING", "-vnx").splitlines()
+    counts = []
+    for subnet in (way["IPAM"]["Config"][0]["Subnet"] for way in ways):
+        counts += [int(row.split()[0]) for row in listed if "MASQUERADE" in row and subnet in row]
+    assert len(counts) == len(ways), listed
+    return sum(counts)
+
+
+def test_who_may_reach_out_does_nothing_of_it_by_itself(let_out: Opened) -> None:
+    assert let_out.sent == 0
+
+
+@pytest.mark.parametrize("service", ["engine", "webui"])
+def test_who_may_reach_out_does_and_the_other_does_not(
+    let_out: Opened, place: Outside, service: str
+) -> None:
+    tried = attempt(let_out.stack, place, service)
+    assert tried.reached == (ALL if service in let_out.free else NONE)
+    assert tried.arrived == []  # a masqueraded packet bears this machine's address
+
+
+def test_who_may_reach_out_asks_this_machines_resolvers(let_out: Opened) -> None:
+    for service in ("engine", "webui"):
+        given = let_out.stack.container(service)["HostConfig"]["Dns"] or []
+        assert given == ([] if service in let_out.free else ["127.0.0.1"])
+
+
+def test_the_engine_still_finds_the_frontend_and_the_frontend_the_engine(let_out: Opened) -> None:
+    for service, other in (("webui", "engine"), ("engine", "webui")):
+        assert json.loads(inside(let_out.stack, service, RESOLVE, other))[0] is not None
+
+
+def test_web_search_is_on_where_the_frontend_may_reach_out(let_out: Opened, stack: Stack) -> None:
+    on, off = (
+        machine.http("GET", f"{one.webui}/api/config", token=one.sign_in()).json()["features"]
+        for one in (let_out.stack, stack)
+    )
+    assert on["enable_web_search"] is True
+    assert off["enable_web_search"] is False
+    for features in (on, off):
+        assert features["enable_version_update_check"] is False

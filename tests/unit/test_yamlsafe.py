@@ -41,13 +41,19 @@ def test_other_values_are_flow_nodes() -> None:
 
 def test_variables_keep_their_dollar() -> None:
     assert yamlsafe.node(Variable(name="A", default="x")) == '"${A:-x}"'
-    assert yamlsafe.node(Variable(name="A", required="say so")) == '"${A:?say so}"'
+
+
+def test_a_required_variable_has_a_default_that_no_environment_can_hold() -> None:
+    read = yaml.safe_load(str(yamlsafe.node(Variable(name="A", required="say so"))))
+    assert read == "${A:-\0say so}"
 
 
 @pytest.mark.parametrize("bad", ["}", "${B}", "two\nlines"])
 def test_variables_refuse_what_would_end_them(bad: str) -> None:
     with pytest.raises(ValueError, match="cannot stand inside"):
         yamlsafe.node(Variable(name="A", default=bad))
+    with pytest.raises(ValueError, match="cannot stand inside"):
+        yamlsafe.node(Variable(name="A", required=bad))
 
 
 def test_a_secret_is_refused() -> None:
