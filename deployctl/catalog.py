@@ -13,13 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deployctl.errors import DeployctlError
-from deployctl.profiles.document import NotFound, ProfileText
+from deployctl.folders import config_folder
+from deployctl.profiles.document import Inspector, NotFound, ProfileText, Readers
 from deployctl.profiles.excerpt import quoted
 from deployctl.visible import visible
 
 _PACKAGE = Path(__file__).parent
 
 _NAME = re.compile(r"(base/)?[A-Za-z0-9][A-Za-z0-9._-]{0,95}", re.ASCII)
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}", re.ASCII)
 _SUFFIXES = (".yaml", ".yml")
 
 #: No profile is larger than 64 KiB; reading a little more is enough to see that a file is.
@@ -48,11 +50,12 @@ class Catalog:
                 hint="pip install --force-reinstall deployctl",
                 where=str(package),
             )
-        self._own = _operator_folder(environment)
+        self._own = config_folder(environment) / "profiles"
+        self._own_models = self._own / "models"
         self._home = environment.get("HOME")
 
     @property
-    def operator_folder(self) -> Path | None:
+    def operator_folder(self) -> Path:
         """Where the operator's own profiles are looked for, whether it exists or not."""
         return self._own
 
@@ -86,7 +89,37 @@ class Catalog:
             return _read(own, name=name, file=visible(str(own)), shadows=shadows)
         if shipped is not None:
             return _read(shipped, name=name, file=f"profiles/{shipped.relative_to(self._shipped)}")
-        return NotFound(message=f"There is no profile {quoted(name)}.", names=self.profile_names())
+        if own is not None:
+            message = f"{quoted(name)} is this file itself, and no shipped profile has its name."
+        else:
+            message = f"There is no profile {quoted(name)}."
+        parts = () if asker is None else self._part_names()
+        return NotFound(message=message, names=(*self.profile_names(), *parts))
+
+    def _part_names(self) -> tuple[str, ...]:
+        """What profiles can extend and nobody can run: ``base/…``."""
+        folders = (self._shipped / "base", self._own / "base")
+        return tuple(sorted({f"base/{name}" for folder in folders for name in _names(folder)}))
+
+    def model_names(self) -> tuple[str, ...]:
+        """The models of the catalog, the operator's own among them, sorted."""
+        return tuple(sorted({*_names(self._shipped / "models"), *_names(self._own_models)}))
+
+    def read_model(self, name: str) -> ProfileText | NotFound:
+        """The catalog's file for a model's name; the operator's own stands in front."""
+        if _MODEL_NAME.fullmatch(name):
+            own, shipped = _existing(self._own_models, name), self._shipped / "models"
+            if own is not None:
+                return _read(own, name=name, file=visible(str(own)))
+            if found := _existing(shipped, name):
+                return _read(found, name=name, file=f"profiles/models/{found.name}")
+        return NotFound(
+            message=f"The catalog has no model {quoted(name)}.", names=self.model_names()
+        )
+
+    def readers(self, inspect: Inspector | None = None) -> Readers:
+        """Everything a profile is resolved through; ``inspect`` reads model files."""
+        return Readers(profile=self.read_profile, model=self.read_model, inspect=inspect)
 
     def template(self, name: str) -> str:
         """The text of a template; ``FileNotFoundError`` when there is none of this name."""
@@ -103,21 +136,7 @@ class Catalog:
         return _read(path, name=name, file=visible(name if asker is None else str(path)))
 
 
-def _operator_folder(environment: Mapping[str, str]) -> Path | None:
-    if home := environment.get("DEPLOYCTL_HOME"):
-        return Path(home) / "profiles"
-    # The base directory specification: a relative path there counts as absent.
-    config = environment.get("XDG_CONFIG_HOME", "")
-    if config.startswith("/"):
-        return Path(config) / "deployctl/profiles"
-    if home := environment.get("HOME"):
-        return Path(home) / ".config/deployctl/profiles"
-    return None
-
-
-def _names(folder: Path | None) -> tuple[str, ...]:
-    if folder is None:
-        return ()
+def _names(folder: Path) -> tuple[str, ...]:
     try:
         files = [path for path in folder.iterdir() if path.suffix in _SUFFIXES and path.is_file()]
     except OSError:  # no such folder, or not for us to read
@@ -125,9 +144,7 @@ def _names(folder: Path | None) -> tuple[str, ...]:
     return tuple(sorted({path.stem for path in files if _NAME.fullmatch(path.stem)}))
 
 
-def _existing(folder: Path | None, name: str) -> Path | None:
-    if folder is None:
-        return None
+def _existing(folder: Path, name: str) -> Path | None:
     candidates = (folder / f"{name}{suffix}" for suffix in _SUFFIXES)
     return next((path for path in candidates if path.is_file()), None)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deployctl.deploy.world import DEFAULT_STACK
+
+if TYPE_CHECKING:
+    from deployctl.profiles.selection import Selection
 
 
 class Output(StrEnum):
@@ -34,4 +37,48 @@ DebugOption = Annotated[
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing while working.")]
 
+ProfileOption = Annotated[
+    str,
+    typer.Option(
+        "--profile",
+        "-p",
+        metavar="NAME|FILE",
+        envvar="DEPLOYCTL_PROFILE",
+        help="Which machine this is; auto picks the best shipped profile it can run now.",
+    ),
+]
+OverlayOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--overlay",
+        metavar="FILE",
+        help="A file with some keys of a profile, laid over it; repeatable, the later wins.",
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME[:FORMAT]|SOURCE",
+        help="Another model: a name of the catalog, or hf:ORG/REPO:FILE.gguf, or file:/PATH.",
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change one profile value; repeatable, wins over all."
+    ),
+]
+
 DEFAULT_STACK_NAME = DEFAULT_STACK
+
+
+def chosen(
+    profile: str, overlays: list[str] | None, model: str | None, sets: list[str] | None
+) -> Selection:
+    """The selection that these options make."""
+    from deployctl.profiles.selection import Selection
+
+    return Selection(
+        profile=profile, overlays=tuple(overlays or ()), model=model, sets=tuple(sets or ())
+    )

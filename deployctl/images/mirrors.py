@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deployctl.errors import DeployctlError, Fault
+from deployctl.folders import config_folder
 from deployctl.images.reference import DOCKER_HUB
 from deployctl.model import Origin
 from deployctl.profiles.excerpt import fault, quoted
@@ -38,13 +39,7 @@ _FORM = "write one `registry: mirror` per line, for example `ghcr.io: mirror.exa
 
 def mirrors_file(environment: Mapping[str, str]) -> Path:
     """Where the map is looked for: in ``DEPLOYCTL_HOME``, else in the XDG configuration folder."""
-    if own := environment.get("DEPLOYCTL_HOME"):
-        return Path(own).expanduser().absolute() / FILE
-    # The base directory specification: a relative path there counts as absent.
-    base = environment.get("XDG_CONFIG_HOME", "")
-    if not base.startswith("/"):
-        base = str(Path(environment.get("HOME", "~")).expanduser() / ".config")
-    return Path(base) / "deployctl" / FILE
+    return config_folder(environment) / FILE
 
 
 def read_mirrors(file: Path) -> Mapping[str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 
 from deployctl.errors import Fault
 from deployctl.model import Origin
 from deployctl.profiles import excerpt
-from deployctl.profiles.document import Document, Node, ProfileText, Reader
+from deployctl.profiles.document import Document, Node, NotFound, ProfileText, Reader
 from deployctl.profiles.excerpt import quoted
 from deployctl.profiles.source import load
 from deployctl.visible import visible
@@ -26,6 +27,7 @@ class Chain:
         self._read = read
         self.texts: list[ProfileText] = []
         self.documents: list[Document] = []
+        self.overlays: list[Document] = []
         self.entrances: dict[str, Origin] = {}
         self.faults: list[Fault] = []
 
@@ -47,22 +49,45 @@ class Chain:
                 return
             name, at = parent
 
+    def lay_over(self, files: Sequence[str]) -> None:
+        """Read the files that are laid over the profile; they extend nothing."""
+        for file in files:
+            path = file if "/" in file else f"./{file}"  # a file, never a profile's name
+            found = self._read(path)
+            if isinstance(found, NotFound):
+                hint = found.hint or f"ls {shlex.quote(visible(path))}"
+                where = f"--overlay {visible(file)}"
+                self.faults.append(
+                    Fault(code="profile-unknown", message=found.message, hint=hint, where=where)
+                )
+                continue
+            document = load(found.content, found.file)
+            self.overlays.append(document)
+            self.faults += document.faults
+            if parent := _parent(document.root):
+                message = "An overlay extends nothing: it is laid over the profile that is chosen."
+                hint = "delete this line, or make it a profile of its own"
+                self.faults.append(excerpt.fault(parent[1], document.lines, message, hint))
+
     @property
     def complete(self) -> bool:
         """Whether every file was found and could be read."""
         stopped = any(fault.code in _STOPPING for fault in self.faults)
-        return not stopped and all(document.root for document in self.documents)
+        return not stopped and all(file.root for file in (*self.documents, *self.overlays))
 
     def _found(self, name: str, at: Origin | None) -> ProfileText | None:
         asker = self.texts[-1] if self.texts else None
         found = self._read(name, asker=asker)
         if isinstance(found, ProfileText):
             return found
-        close = difflib.get_close_matches(name, found.names, n=1, cutoff=0.5)
+        # What stands in the way here already, or was just not found, is nothing to suggest.
+        here = {name, *(text.name for text in self.texts)}
+        others = [known for known in found.names if known not in here]
+        close = difflib.get_close_matches(name, others, n=1, cutoff=0.5)
         message = found.message
         if close:
             message += f" Did you mean {quoted(close[0])}?"
-        details = (f"profiles: {', '.join(found.names)}",) if found.names else ()
+        details = (f"profiles: {', '.join(others)}",) if others else ()
         best = (close or ["auto" if at is None else "smoke"])[0]
         if at is None:
             hint = found.hint or f"deployctl up --profile {best}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -109,3 +109,26 @@ class Reader(Protocol):
 
         An asker of the same name means the file that it shadows.
         """
+
+
+#: Name → the file of the model catalog, or why there is none.
+ModelReader = Callable[[str], ProfileText | NotFound]
+
+
+class Inspector(Protocol):
+    """Looks into a model's own file."""
+
+    def __call__(self, source: str, *, strict: bool) -> Mapping[str, Any] | None:
+        """What the file says, as keys of ``model``. Where it cannot be read: ``None``, or raises.
+
+        ``strict``: nothing else is known of the model, so that not reading it is a failure.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readers:
+    """What a profile is read through: files of profiles, of models, and what a model file says."""
+
+    profile: Reader
+    model: ModelReader
+    inspect: Inspector | None = None

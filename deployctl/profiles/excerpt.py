@@ -12,6 +12,9 @@ from deployctl.visible import visible
 #: The file name of values given on the command line; their "lines" are what was typed.
 SETTINGS = "--set"
 
+#: The same for what was typed after ``--model``, and what its file said.
+MODEL = "--model"
+
 #: File name → its lines.
 Sources = Mapping[str, Sequence[str]]
 
@@ -20,6 +23,8 @@ _WIDTH = 88
 
 def where(at: Origin, lines: Sequence[str]) -> str:
     """``file:line``, or ``--set a.b`` for a value from the command line."""
+    if at.file == MODEL:
+        return f"{MODEL} {visible(_line(at, lines))}"
     if at.file != SETTINGS:
         return str(at)
     return f"{SETTINGS} {visible(_line(at, lines).partition('=')[0])}"
@@ -33,7 +38,7 @@ def excerpt(at: Origin, lines: Sequence[str]) -> tuple[str, ...]:
     start = max(0, at.column - 1 - _WIDTH // 2)
     shown = visible(line[start : start + _WIDTH])
     before = visible(line[start : at.column - 1])
-    number = SETTINGS if at.file == SETTINGS else str(at.line)
+    number = at.file if at.file in (SETTINGS, MODEL) else str(at.line)
     left, right = ("… " if start else ""), (" …" if len(line) > start + _WIDTH else "")
     pad = " " * (len(left) + sum(map(_columns, before)))
     return (f"{number} | {left}{shown}{right}", f"{' ' * len(number)} | {pad}^")

@@ -9,18 +9,16 @@ from __future__ import annotations
 import difflib
 import json
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, get_args
-
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 from deployctl.errors import Fault
 from deployctl.model import Origin
-from deployctl.profiles.document import Node, Path, dotted, nearest
-from deployctl.profiles.excerpt import SETTINGS, Sources, fault, quoted
-from deployctl.profiles.schema import ProfileSpec
+from deployctl.profiles.document import Node, Path, dotted, nearest, plain
+from deployctl.profiles.excerpt import MODEL, SETTINGS, Sources, fault, quoted
+from deployctl.profiles.keys import Keys, written
 from deployctl.profiles.values import PROBLEM
 from deployctl.visible import visible
 
@@ -35,10 +33,10 @@ _SENTENCES = {
     "bool_type": "It should be true or false.",
     "tuple_type": "It should be a list.",
     "literal_error": "It should be {expected}.",
-    "greater_than_equal": "It should be at least {ge:g}.",
-    "greater_than": "It should be more than {gt:g}.",
-    "less_than_equal": "It should be at most {le:g}.",
-    "less_than": "It should be less than {lt:g}.",
+    "greater_than_equal": "It should be at least {ge}.",
+    "greater_than": "It should be more than {gt}.",
+    "less_than_equal": "It should be at most {le}.",
+    "less_than": "It should be less than {lt}.",
     "string_too_short": "It should say something.",
     "string_too_long": "It should have at most {max_length} characters.",
     "too_short": "It should have at least {min_length} entry.",
@@ -50,14 +48,17 @@ _SENTENCES = {
 class Layers:
     """The joined profile and where its parts come from.
 
-    ``files`` are the profile's own file, then its parents; ``entrances[file]`` is the ``extends:``
-    through which a parent came in.
+    ``files`` are the profile's own file, then its parents, its overlays and the catalog's entry;
+    ``entrances[file]`` is the ``extends:`` through which a parent came in; ``keys`` are
+    those that the whole may have; ``stack`` is what was joined, the lowest first.
     """
 
     root: Node
     sources: Sources
     files: tuple[str, ...]
     entrances: Mapping[str, Origin]
+    keys: Keys = field(default_factory=Keys)
+    stack: tuple[Node, ...] = ()
 
     def place(self, path: Path) -> Origin:
         """Where the value at ``path``, or else the block that should hold it, is written."""
@@ -86,7 +87,7 @@ def translate(errors: list[ErrorDetails], layers: Layers) -> tuple[Fault, ...]:
     """Pydantic's errors as faults in file order, without those about values refused before."""
     placed: list[tuple[Origin, Fault]] = []
     unknown_kinds = {error["loc"][:-1] for error in errors if error["type"] == "literal_error"}
-    for error in errors:
+    for error in chain.from_iterable(map(_each, errors)):
         if error["type"] == "missing" and error["loc"][:-1] in unknown_kinds:
             continue  # what a block needs follows from its kind, and that is not known
         path: Path = (*error["loc"], *error.get("ctx", {}).get("at", ()))
@@ -94,6 +95,13 @@ def translate(errors: list[ErrorDetails], layers: Layers) -> tuple[Fault, ...]:
         if not node.refused:
             placed.append(_fault(error, path, found, node, layers))
     return tuple(fault for _, fault in sorted(placed, key=lambda pair: layers.rank(pair[0])))
+
+
+def _each(error: ErrorDetails) -> Iterator[ErrorDetails]:
+    """The error, and those that a check of several rules found with it."""
+    yield error
+    for other in error.get("ctx", {}).get("others", ()):
+        yield {**error, "ctx": other}
 
 
 def _fault(
@@ -107,61 +115,87 @@ def _fault(
         return at, missing if found else replace(missing, details=())
     if error["type"] == "extra_forbidden":
         at = node.key or node.origin
-        return at, layers.fault(at, *_unknown(path, node))
+        return at, layers.fault(at, *_unknown(path, node, layers.keys))
     told = f"{quoted(dotted(path))} is {_shown(node)}."
     if error["type"] == PROBLEM:
-        hint = _write(path, at, context["write"]) if context["write"] else context["hint"]
+        hint = _mend(path, at, context, layers)
         message = f"{told} {context['sentence']}"
         if context["code"] == "source-invalid":
             message = context["sentence"]  # it names the source itself
         return at, layers.fault(at, message, hint, context["code"])
     if error["type"] == "model_type":
-        keys = _keys(path)
+        keys = layers.keys.names(path)
         hint = f"write {quoted(f'{path[-1]}:')} alone and below it, indented, its keys"
         if at.file == SETTINGS:
-            hint = _write((*path, keys[0]), at, _example((*path, keys[0])))
+            hint = _write((*path, keys[0]), at, layers.keys.example((*path, keys[0])))
         message = f"{told} It should be a block of keys: {', '.join(keys)}."
         return at, layers.fault(at, message, hint)
-    sentence = _SENTENCES.get(error["type"], "{msg}.").format(**{"msg": error["msg"], **context})
+    limits = {key: _whole(value) for key, value in context.items()}
+    sentence = _SENTENCES.get(error["type"], "{msg}.").format(**{"msg": error["msg"], **limits})
     sentence = sentence.replace("'", "`")
-    return at, layers.fault(at, f"{told} {sentence}", _write(path, at, _better(error, path, node)))
+    hint = _write(path, at, _better(error, path, node, layers.keys))
+    return at, layers.fault(at, f"{told} {sentence}", hint)
 
 
-def _unknown(path: Path, node: Node) -> tuple[str, str]:
+def _unknown(path: Path, node: Node, keys: Keys) -> tuple[str, str]:
     """Message and hint for a key that does not exist."""
     key, parent = str(path[-1]), path[:-1]
-    message = f"{quoted(dotted(path))} is not a key of a profile."
-    close = difflib.get_close_matches(key, _keys(parent), n=1, cutoff=0.6)
-    homes = [home for home in _blocks() if home != parent and key in _keys(home)]
+    message = f"{quoted(dotted(path))} is not a key of a {keys.what}."
+    close = difflib.get_close_matches(key, keys.names(parent), n=1, cutoff=0.6)
+    homes = [home for home in keys.blocks() if home != parent and key in keys.names(home)]
     if not close and not homes:
-        return message, f"remove it; the keys here are {', '.join(_keys(parent))}"
+        return message, f"remove it; the keys here are {', '.join(keys.names(parent))}"
     meant: Path = (*parent, close[0]) if close else (*homes[0], key)
-    message += f" Did you mean {quoted(dotted(meant))}?"
     if node.origin.file == SETTINGS:
-        block = isinstance(node.value, Mapping | tuple)
-        return message, _write(meant, node.origin, "…" if block else visible(_written(node.value)))
+        meant, value = _typed_below(meant, node, keys)
+        message += f" Did you mean {quoted(dotted(meant))}?"
+        return message, _write(meant, node.origin, value)
+    message += f" Did you mean {quoted(dotted(meant))}?"
     if close:
         return message, f"write `{close[0]}:`"
     below = f"below `{dotted(homes[0])}:`" if homes[0] else "at the left margin"
     return message, f"write it {below}"
 
 
+def _typed_below(meant: Path, node: Node, keys: Keys) -> tuple[Path, str]:
+    """The whole path that was meant by ``--set a.b=VALUE`` when ``a`` is not a key, and the value.
+
+    Keys below it that do not exist either are replaced by what comes close.
+    """
+    while isinstance(node.value, Mapping) and node.value and keys.is_block(meant):
+        name, node = next(iter(node.value.items()))
+        known = keys.names(meant)
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+        meant = (*meant, (close or [known[0]])[0])
+    if keys.is_block(meant):
+        meant = (*meant, keys.names(meant)[0])
+    if isinstance(node.value, Mapping):
+        return meant, keys.example(meant)
+    return meant, visible(written(plain(node)))
+
+
+def _whole(limit: object) -> object:
+    """A limit as people write it: ``1048576``, neither ``1.04858e+06`` nor ``1.0``."""
+    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
+
+
 def _add(path: Path, at: Origin, layers: Layers) -> str:
     """The hint for a missing key: where to write it, and an example."""
     key, parent = path[-1], path[:-1]
     if not layers.entrances and not parent:
-        return f"add {_line(path)}, or begin with `extends: smoke` and inherit it"
+        return f"add {_line(path, layers.keys)}, or begin with `extends: smoke` and inherit it"
     if at.file == SETTINGS:
-        return f"--set {shlex.quote(f'{dotted(path)}={_example(path)}')}"
+        return f"--set {shlex.quote(f'{dotted(path)}={layers.keys.example(path)}')}"
     below = f" below {quoted(f'{dotted(parent)}:')}" if parent else ""
-    return f"add {_line(path) if _field(path) else quoted(f'{key}:')}{below} in {at.file}"
+    line = _line(path, layers.keys) if layers.keys.field(path) else quoted(f"{key}:")
+    return f"add {line}{below} in {at.file}"
 
 
-def _better(error: ErrorDetails, path: Path, node: Node) -> str:
+def _better(error: ErrorDetails, path: Path, node: Node, keys: Keys) -> str:
     """What to write instead of a value that pydantic refused."""
     value = node.value
     if error["type"] == "string_type" and isinstance(value, bool | int | float):
-        return f'"{_written(value)}"'
+        return f'"{written(value)}"'
     if error["type"] == "int_type" and isinstance(value, float) and value.is_integer():
         return str(int(value))
     if error["type"] == "literal_error" and isinstance(value, str):
@@ -169,7 +203,26 @@ def _better(error: ErrorDetails, path: Path, node: Node) -> str:
         return (difflib.get_close_matches(value.lower(), known, n=1) or known)[0]
     if error["type"] == "tuple_type" and isinstance(value, str):
         return json.dumps([value], ensure_ascii=False)
-    return _example(path)
+    return keys.example(path)
+
+
+def _mend(path: Path, at: Origin, context: Mapping[str, Any], layers: Layers) -> str:
+    """The edit for a value of ours to judge.
+
+    Of two values that contradict each other the one at fault may stand in a file that somebody
+    else wrote: then the edit is one on top of all, where the other was just changed.
+    """
+    value: str = context["write"]
+    above = layers.stack[-1].origin.file if layers.stack else at.file
+    if not value:
+        return str(context["hint"])
+    if not context["at"] or above == at.file:
+        return _write(path, at, value)
+    if above in (SETTINGS, MODEL):
+        return _write(path, Origin(file=SETTINGS, line=1), value)
+    below = f" below `{dotted(path[:-1])}:`" if path[:-1] else ""
+    own = above if above in layers.files else layers.files[0]
+    return f"write {quoted(f'{path[-1]}: {value}', 200)}{below} in {own}"
 
 
 def _write(path: Path, at: Origin, value: str) -> str:
@@ -180,8 +233,8 @@ def _write(path: Path, at: Origin, value: str) -> str:
     return f"write {quoted(f'{path[-1]}: {value}', 200)}"
 
 
-def _line(path: Path) -> str:
-    example = "" if _is_block(path) else f" {_example(path)}"
+def _line(path: Path, keys: Keys) -> str:
+    example = "" if keys.is_block(path) else f" {keys.example(path)}"
     return quoted(f"{path[-1]}:{example}")
 
 
@@ -192,55 +245,4 @@ def _shown(node: Node) -> str:
         return "a list"
     if node.value == "":
         return "empty"
-    return quoted(_written(node.value))
-
-
-def _written(value: object) -> str:
-    """A value as it stands in YAML."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-# ── the schema, asked ─────────────────────────────────────────────────────────────────────────
-
-
-def _block(field: FieldInfo) -> type[BaseModel] | None:
-    for kind in (field.annotation, *get_args(field.annotation)):
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return kind
-    return None
-
-
-def _fields(path: Path) -> Mapping[str, FieldInfo]:
-    """The fields of the block at ``path``; none where there is no block."""
-    block: type[BaseModel] | None = ProfileSpec
-    for step in path:
-        field = block.model_fields.get(str(step)) if block else None
-        block = _block(field) if field else None
-    return block.model_fields if block else {}
-
-
-def _field(path: Path) -> FieldInfo | None:
-    return _fields(path[:-1]).get(str(path[-1]))
-
-
-def _is_block(path: Path) -> bool:
-    return bool(_fields(path))
-
-
-def _keys(path: Path) -> tuple[str, ...]:
-    return tuple(_fields(path))
-
-
-def _blocks(path: Path = ()) -> tuple[Path, ...]:
-    """All blocks of a profile, the profile itself first."""
-    inner = [_blocks((*path, key)) for key in _keys(path) if _is_block((*path, key))]
-    return (path, *(block for blocks in inner for block in blocks))
-
-
-def _example(path: Path) -> str:
-    """An example of the value, as it stands in YAML."""
-    if path and isinstance(path[-1], int):
-        return "TEXT"
-    field = _field(path)
-    examples: list[Any] = (field.examples if field else None) or ["VALUE"]
-    return visible(_written(examples[0]))
+    return quoted(written(node.value))

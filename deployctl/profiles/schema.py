@@ -12,9 +12,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from deployctl.model import ModelShape
+from deployctl.profiles.rules import consistent
 from deployctl.profiles.values import (
+    Capability,
     Duration,
     ImageReference,
+    LanAddress,
     Line,
     PortNumber,
     ServedName,
@@ -29,7 +33,7 @@ from deployctl.profiles.values import (
 class Block(BaseModel):
     """A map of known keys; nothing is converted silently and nothing changes afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Sampling(Block):
@@ -64,9 +68,56 @@ class Sampling(Block):
     )
 
 
-class ModelSpec(Block):
-    """The model: where its file comes from and what it can do. True for every engine."""
+class ShapeSpec(Block):
+    """The model's dimensions, as its config.json or GGUF header gives them."""
 
+    architecture: Line = Field(
+        description="The family, as GGUF calls it.", examples=["qwen2", "llama"]
+    )
+    layers: int = Field(ge=1, le=1024, description="Decoder layers.", examples=[28])
+    hidden: int = Field(ge=8, le=1 << 17, description="Width of the residual.", examples=[1536])
+    feed_forward: int = Field(
+        ge=8, le=1 << 20, description="Width of the feed-forward layer.", examples=[8960]
+    )
+    heads: int = Field(ge=1, le=1024, description="Attention heads.", examples=[12])
+    kv_heads: int = Field(
+        ge=1, le=1024, description="Key/value heads: what a conversation keeps.", examples=[2]
+    )
+    head_dim: int = Field(ge=1, le=4096, description="Width of one head.", examples=[128])
+    vocabulary: int = Field(
+        ge=8, le=1 << 22, description="Rows of the embedding table.", examples=[151936]
+    )
+    tied_embeddings: bool = Field(
+        description="Whether the output layer is the embedding table itself.", examples=[False]
+    )
+    trained_context: int = Field(
+        ge=16,
+        le=1 << 24,
+        description="Tokens the model was made for at most.",
+        examples=[131072],
+    )
+
+    def noun(self) -> ModelShape:
+        """The same for those who know no profiles."""
+        return ModelShape(**self.model_dump())
+
+
+class ModelSpec(Block):
+    """The model: which one, where its file comes from and what it can do."""
+
+    use: Line | None = Field(
+        default=None,
+        description="A model of the catalog (`profiles/models`); it gives every key of this block "
+        "but context and max_tokens. What is written here stands in front of it. A layer that "
+        "changes it drops what the layers below said about the other model.",
+        examples=["deepseek-r1-distill-qwen-1.5b"],
+    )
+    format: Line | None = Field(
+        default=None,
+        description="Which of the catalog model's files: bf16 for vLLM; q4_k_m, q8_0, … for "
+        "llama.cpp.",
+        examples=["q4_k_m"],
+    )
     name: Line = Field(
         description="What people call the model.", examples=["SmolLM2-135M-Instruct Q4_1"]
     )
@@ -76,9 +127,10 @@ class ModelSpec(Block):
         examples=["smollm2-135m"],
     )
     source: SourceText = Field(
-        description="Where the model file comes from: hf:ORG/REPO[@REV]:FILE, file:/PATH, "
-        "https://… or wheel:PACKAGE==VERSION:PATH. A profile or --set that changes it also drops "
-        "the inherited sha256, size and size_about: they describe another file.",
+        description="Where the model comes from: hf:ORG/REPO[@REV]:FILE, hf:ORG/REPO[@REV] (all "
+        "of it, for vLLM), file:/PATH, https://… or wheel:PACKAGE==VERSION:PATH. A profile or "
+        "--set that changes it also drops the inherited sha256, size and size_about: they "
+        "describe another file.",
         examples=["hf:ORG/REPO:FILE.gguf", "file:/srv/models/FILE.gguf"],
     )
     sha256: Sha256 | None = Field(
@@ -112,15 +164,45 @@ class ModelSpec(Block):
     reasoning: bool = Field(
         description="Whether the model thinks in writing before it answers.", examples=[False]
     )
+    reasoning_parser: Line | None = Field(
+        default=None,
+        description="vLLM's name for the way this model marks its thinking.",
+        examples=["deepseek_r1"],
+    )
     tools: bool = Field(
-        description="Whether the model can call tools. false keeps the chat window from sending "
+        description="Whether the model is to call tools. false keeps the chat window from sending "
         "the descriptions of its own, about 5000 tokens, with each message.",
         examples=[False],
+    )
+    tool_template: bool | None = Field(
+        default=None,
+        description="Whether the model's own template shows tools to it. Absent: unknown.",
+        examples=[True],
+    )
+    tool_parser: Line | None = Field(
+        default=None,
+        description="vLLM's name for the way this model calls tools.",
+        examples=["hermes"],
     )
     sampling: Sampling = Field(description="How the next word is chosen.")
     license: Line = Field(
         description="The model's licence, by its SPDX name where it has one.",
         examples=["Apache-2.0"],
+    )
+    gated: bool = Field(
+        default=False,
+        description="Whether its authors give it only to those who accepted its licence.",
+        examples=[False],
+    )
+    token: bool | None = Field(
+        default=None,
+        description="Whether the source asks for HF_TOKEN. Absent: if the model is gated.",
+        examples=[False],
+    )
+    shape: ShapeSpec | None = Field(
+        default=None,
+        description="The model's dimensions: from them the plan knows what it will take. Absent: "
+        "read from the file where that is here.",
     )
 
     @model_validator(mode="after")
@@ -131,37 +213,107 @@ class ModelSpec(Block):
         if self.size is not None and self.size_about is not None:
             sentence = "The exact `model.size` is given too, and one of them is enough."
             refuse(sentence, hint="delete `size_about`", at=("size_about",))
+        if self.tools and self.tool_template is False:
+            sentence = f"The template of {self.name} never shows tools to the model."
+            refuse(sentence, write="false", at=("tools",))
         return self
+
+
+#: What llama.cpp can keep conversations in, from exact to small.
+KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 
 
 class EngineSpec(Block):
     """What runs the model. Changing ``kind`` in a profile drops all inherited engine keys."""
 
-    kind: Literal["llama.cpp"] = Field(description="The engine.", examples=["llama.cpp"])
+    kind: Literal["llama.cpp", "vllm"] = Field(description="The engine.", examples=["llama.cpp"])
+    device: Literal["cpu", "cuda", "vulkan"] = Field(
+        description="What it computes on: the processor, an NVIDIA card, or (llama.cpp) a card of "
+        "any maker through Vulkan.",
+        examples=["cpu"],
+    )
     image: ImageReference = Field(
         description="The container image, with the tag of one release.",
         examples=["ghcr.io/ggml-org/llama.cpp:server-b11434"],
     )
-    memory: Size = Field(
-        description="Memory the engine may use before it is stopped: weights, conversations, "
-        "working space.",
+    memory: Size | None = Field(
+        default=None,
+        description="Memory (not the card's) the engine may use before it is stopped. Absent: what "
+        "model, context and concurrency need, and a margin.",
         examples=["2GiB"],
+    )
+    cpus: float | None = Field(
+        default=None,
+        gt=0,
+        le=1024,
+        description="Processors the engine may use; its threads follow. Absent: all physical "
+        "cores.",
+        examples=[4],
+    )
+    batch: int | None = Field(
+        default=None,
+        ge=32,
+        le=16384,
+        description="Tokens of a question that are read at once: more is faster and takes more "
+        "working memory. Absent: 512 for llama.cpp, 2048 for vLLM.",
+        examples=[512],
+    )
+    kv_type: KvType | None = Field(
+        default=None,
+        description="llama.cpp: what conversations are kept in. q8_0 takes half of f16 and loses "
+        "little. Absent: f16.",
+        examples=["q8_0"],
     )
     reasoning_budget: int | None = Field(
         default=None,
         ge=-1,
         le=1 << 20,
-        description="Tokens of thinking after which a reasoning model has to answer. "
+        description="llama.cpp: tokens of thinking after which a reasoning model has to answer. "
         "0: no thinking. -1: no limit. Absent: the engine's default.",
         examples=[1024],
+    )
+    dtype: Literal["bfloat16", "float16", "float32"] | None = Field(
+        default=None,
+        description="vLLM: what it computes in. Cards below compute capability 8.0 lack bfloat16.",
+        examples=["bfloat16"],
+    )
+    kv_cache: Size | None = Field(
+        default=None,
+        description="vLLM: memory for all conversations together; at least concurrency × "
+        "model.context. Absent: exactly that much.",
+        examples=["1GiB"],
+    )
+    eager: bool | None = Field(
+        default=None,
+        description="vLLM: true starts faster and takes less memory of the card, false answers "
+        "faster (CUDA graphs).",
+        examples=[False],
     )
     extra_args: tuple[Annotated[str, Field(min_length=1, max_length=4096)], ...] = Field(
         default=(),
         max_length=64,
         description="More arguments for the engine, one word each. Refused for what follows from "
         "other keys.",
-        examples=[["--threads", "4"]],
+        examples=[["--threads-http", "4"]],
     )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EngineSpec:
+        for key in _OF_ONE_ENGINE[self.kind]:
+            if getattr(self, key) is not None:
+                other = "vLLM" if self.kind == "llama.cpp" else "llama.cpp"
+                sentence = f"Only {other} knows it, and `engine.kind` is `{self.kind}`."
+                refuse(sentence, hint=f"delete `{key}`", at=(key,))
+        if self.kind == "vllm" and self.device == "vulkan":
+            refuse("vLLM computes on `cpu` or `cuda`.", write="cuda", at=("device",))
+        return self
+
+
+#: Engine → keys that only the other one knows.
+_OF_ONE_ENGINE: dict[str, tuple[str, ...]] = {
+    "llama.cpp": ("dtype", "kv_cache", "eager"),
+    "vllm": ("kv_type", "reasoning_budget"),
+}
 
 
 class FrontendSpec(Block):
@@ -182,11 +334,17 @@ class FrontendSpec(Block):
 
 
 class PortsSpec(Block):
-    """Ports on this machine, reachable from this machine only."""
+    """Ports on this machine, reachable from this machine only unless ``exposure`` says more."""
 
     webui: PortNumber = Field(description="The chat window's port.", examples=[7860])
     engine: PortNumber = Field(
         description="The port of the OpenAI-compatible API.", examples=[8000]
+    )
+    address: LanAddress | None = Field(
+        default=None,
+        description="With `exposure: lan`: this machine's address in that network, on which the "
+        "chat window is reached.",
+        examples=["192.168.1.20"],
     )
 
     @model_validator(mode="after")
@@ -211,10 +369,32 @@ class DeadlinesSpec(Block):
     )
 
 
+class GpuSpec(Block):
+    """The card the profile is made for."""
+
+    card: Line | None = Field(
+        default=None,
+        description="Its name, as its maker writes it: the speed to expect follows from it.",
+        examples=["GeForce RTX 3060"],
+    )
+    memory: Size = Field(description="Its memory, all of it.", examples=["12GiB"])
+    compute_capability: Capability | None = Field(
+        default=None,
+        description="NVIDIA's number for what the card can: at least this. In quotes.",
+        examples=["8.6"],
+    )
+    driver: int | None = Field(
+        default=None,
+        ge=300,
+        le=2000,
+        description="NVIDIA's driver: at least this release.",
+        examples=[580],
+    )
+
+
 class RequiresSpec(Block):
     """What the machine must have; checked before anything is started."""
 
-    memory: Size = Field(description="Memory for the whole stack.", examples=["4GiB"])
     disk: Size = Field(
         description="Free disk space for images and the model file.", examples=["8GiB"]
     )
@@ -222,6 +402,9 @@ class RequiresSpec(Block):
         tuple[Literal["amd64", "arm64"], ...],
         AfterValidator(some),
     ] = Field(description="Processor architectures it runs on.", examples=[["amd64", "arm64"]])
+    gpu: GpuSpec | None = Field(
+        default=None, description="The card it is made for. Absent: none is used."
+    )
 
 
 class AutoSpec(Block):
@@ -256,6 +439,18 @@ class ProfileSpec(Block):
         "`model.context`. More wait in line.",
         examples=[2],
     )
+    exposure: Literal["loopback", "lan"] = Field(
+        default="loopback",
+        description="Who reaches the chat window: this machine alone, or (lan) also the machines "
+        "of its network at `ports.address`, over plain HTTP, with sign-in on and sign-up closed. "
+        "The API stays on this machine.",
+        examples=["loopback"],
+    )
+    egress: Literal["none", "frontend", "all"] = Field(
+        default="none",
+        description="Who may reach out: nobody, the chat window (for web search), or both.",
+        examples=["none"],
+    )
     engine: EngineSpec = Field(description="What runs the model.")
     frontend: FrontendSpec = Field(description="The chat window.")
     ports: PortsSpec = Field(description="Ports on this machine.")
@@ -269,12 +464,60 @@ class ProfileSpec(Block):
 
     @model_validator(mode="after")
     def _consistent(self) -> ProfileSpec:
-        budget = self.engine.reasoning_budget
-        if budget is not None and budget >= self.model.max_tokens:
-            sentence = f"It leaves nothing of `model.max_tokens`, {self.model.max_tokens}, to say."
-            at = ("engine", "reasoning_budget")
-            refuse(sentence, write=str(self.model.max_tokens // 2), at=at)
+        consistent(self)
         return self
+
+
+class FormatSpec(Block):
+    """One form in which a model is published."""
+
+    source: SourceText = Field(
+        description="Where it comes from; as in a profile.", examples=["hf:ORG/REPO:FILE.gguf"]
+    )
+    sha256: Sha256 | None = Field(default=None, description="The file's SHA-256 checksum.")
+    size: Size | None = Field(default=None, description="Its exact size.", examples=["98362432B"])
+    size_about: Size | None = Field(
+        default=None, description="Its size as far as it is known.", examples=["1117MiB"]
+    )
+    token: bool | None = Field(
+        default=None, description="Whether this source asks for HF_TOKEN. Absent: if it is gated."
+    )
+
+
+class ModelEntry(Block):
+    """A model of the catalog: all that is true of it on every machine."""
+
+    name: Line = Field(description="What people call it.", examples=["SmolLM2-135M-Instruct"])
+    summary: Line = Field(
+        description="One sentence: what it is good for.", examples=["Proves a stack; knows little."]
+    )
+    served_name: ServedName = Field(
+        description="The name that API clients ask for.", examples=["smollm2-135m"]
+    )
+    license: Line = Field(description="Its licence.", examples=["Apache-2.0"])
+    gated: bool = Field(
+        description="Whether its authors give it only to those who accepted its licence.",
+        examples=[False],
+    )
+    reasoning: bool = Field(description="Whether it thinks in writing.", examples=[False])
+    reasoning_parser: Line | None = Field(
+        default=None, description="vLLM's name for its thinking.", examples=["deepseek_r1"]
+    )
+    tools: bool = Field(
+        description="Whether profiles use its tool calls unless they say otherwise.",
+        examples=[False],
+    )
+    tool_template: bool = Field(
+        description="Whether its own template shows tools to it.", examples=[True]
+    )
+    tool_parser: Line | None = Field(
+        default=None, description="vLLM's name for its tool calls.", examples=["hermes"]
+    )
+    sampling: Sampling = Field(description="What its authors recommend.")
+    shape: ShapeSpec = Field(description="Its dimensions.")
+    formats: Annotated[dict[str, FormatSpec], Field(min_length=1)] = Field(
+        description="Format → where it is had; the first that an engine reads is its default.",
+    )
 
 
 def json_schema() -> str:
@@ -282,10 +525,19 @@ def json_schema() -> str:
 
     Nothing is required in it, because what a file leaves out it inherits.
     """
+    return _schema_of(ProfileSpec, "deployctl profile")
+
+
+def model_json_schema() -> str:
+    """The JSON Schema of a file in the model catalog."""
+    return _schema_of(ModelEntry, "deployctl model")
+
+
+def _schema_of(block: type[Block], title: str) -> str:
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **ProfileSpec.model_json_schema(),
-        "title": "deployctl profile",
+        **block.model_json_schema(),
+        "title": title,
     }
     return json.dumps(_for_editors(schema), indent=2, ensure_ascii=False) + "\n"
 
@@ -299,7 +551,7 @@ def _for_editors(schema: Any, *, names: bool = False) -> Any:  # noqa: ANN401  #
     kept = {}
     for key, value in schema.items():
         noise = key == "required" or (key == "default" and value is None)
-        if not names and (noise or (key == "title" and value != "deployctl profile")):
+        if not names and (noise or (key == "title" and not str(value).startswith("deployctl "))):
             continue
         kept[key] = _for_editors(value, names=key in ("properties", "$defs") and not names)
     return kept

@@ -6,6 +6,7 @@ write instead; ``problems`` turns it into what the operator reads.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Annotated, Any, NoReturn, TypeAlias
 
@@ -117,6 +118,38 @@ def some(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _capability(text: str) -> str:
+    if not re.fullmatch(_CAPABILITY, text):
+        refuse("A compute capability is two numbers with a point.", write='"8.6"')
+    return text
+
+
+def _lan_address(text: str) -> str:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        refuse(
+            "It should be an address of this machine, not a name.",
+            hint="ip -brief address  # shows the addresses of this machine",
+        )
+    if address.is_unspecified or address.is_multicast:
+        refuse(
+            "That would be every network this machine is in; name the address in one of them.",
+            hint="ip -brief address  # shows the addresses of this machine",
+        )
+    if address.is_link_local and address.version == 6:
+        refuse(
+            "An address of the link alone needs a zone; name one that other machines see.",
+            hint="ip -brief address  # shows the addresses of this machine",
+        )
+    if address.is_loopback:
+        refuse("That is this machine itself, and `exposure: loopback` says so.", hint="delete it")
+    return text
+
+
+_CAPABILITY = r"^[0-9]{1,2}\.[0-9]$"
+
+
 Size: TypeAlias = Annotated[
     int,
     BeforeValidator(_size),
@@ -148,3 +181,9 @@ Sha256: TypeAlias = Annotated[
     AfterValidator(_sha256),
     WithJsonSchema({"type": "string", "pattern": _SHA256}),
 ]
+Capability: TypeAlias = Annotated[
+    str,
+    AfterValidator(_capability),
+    WithJsonSchema({"type": "string", "pattern": _CAPABILITY}),
+]
+LanAddress: TypeAlias = Annotated[str, Field(max_length=64), AfterValidator(_lan_address)]

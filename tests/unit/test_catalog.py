@@ -6,6 +6,7 @@ from deployctl.catalog import Catalog
 from deployctl.errors import DeployctlError, ExitCode
 from deployctl.profiles.document import NotFound, ProfileText
 from deployctl.profiles.resolve import resolve
+from deployctl.profiles.selection import Selection
 from tests.profilefiles import ROOT
 
 
@@ -66,11 +67,11 @@ def test_an_operators_profile_stands_in_front(catalog: Catalog, tmp_path: Path) 
     text = found(catalog.read_profile("smoke"))
     assert text.file == str(tmp_path / "profiles/smoke.yaml")
     assert text.shadows == "profiles/smoke.yaml"
-    assert catalog.profile_names() == ("cpu-only", "mine", "smoke")
+    assert set(catalog.profile_names()) == {"mine", *catalog.shipped_names()}
     assert "mine" not in catalog.shipped_names()
     # Its own name after `extends:` is the shipped one; for everybody else it is the operator's.
-    assert resolve("smoke", read=catalog.read_profile).spec.concurrency == 3
-    assert resolve("mine", read=catalog.read_profile).spec.concurrency == 3
+    assert resolve(Selection(profile="smoke"), catalog.readers()).spec.concurrency == 3
+    assert resolve(Selection(profile="mine"), catalog.readers()).spec.concurrency == 3
 
 
 @pytest.mark.parametrize(
@@ -80,11 +81,10 @@ def test_an_operators_profile_stands_in_front(catalog: Catalog, tmp_path: Path) 
         ({"XDG_CONFIG_HOME": "/x", "HOME": "/h"}, "/x/deployctl/profiles"),
         ({"XDG_CONFIG_HOME": "relative", "HOME": "/h"}, "/h/.config/deployctl/profiles"),
         ({"HOME": "/h"}, "/h/.config/deployctl/profiles"),
-        ({}, None),
     ],
 )
-def test_where_the_operators_profiles_are(environment: dict[str, str], folder: str | None) -> None:
-    assert Catalog(environment).operator_folder == (Path(folder) if folder else None)
+def test_where_the_operators_profiles_are(environment: dict[str, str], folder: str) -> None:
+    assert Catalog(environment).operator_folder == Path(folder)
 
 
 def test_a_path_is_read_as_typed_and_extends_its_neighbour(
@@ -94,7 +94,7 @@ def test_a_path_is_read_as_typed_and_extends_its_neighbour(
     (tmp_path / "sub/a.yaml").write_text("extends: ../b.yaml\n")
     (tmp_path / "b.yaml").write_text("extends: smoke\nconcurrency: 7\n")
     monkeypatch.chdir(tmp_path)
-    profile = resolve("sub/a.yaml", read=catalog.read_profile)
+    profile = resolve(Selection(profile="sub/a.yaml"), catalog.readers())
     assert (profile.name, profile.file) == ("sub/a.yaml", "sub/a.yaml")
     assert profile.spec.concurrency == 7
     assert profile.origins["concurrency"].file == str(tmp_path / "sub/../b.yaml")
@@ -107,7 +107,7 @@ def test_a_circle_is_seen_through_other_spellings(
     (tmp_path / "x").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DeployctlError) as caught:
-        resolve("./a.yaml", read=catalog.read_profile)
+        resolve(Selection(profile="./a.yaml"), catalog.readers())
     assert [fault.code for fault in caught.value.faults] == ["profile-cycle"]
 
 

@@ -4,7 +4,8 @@ from deployctl.errors import DeployctlError
 from deployctl.model import Origin
 from deployctl.profiles.document import NotFound, ProfileText
 from deployctl.profiles.resolve import resolve
-from tests.profilefiles import Files, faults, read, told
+from deployctl.profiles.selection import Selection
+from tests.profilefiles import SHIPPED, Files, faults, laid, read, readers, refused, told
 
 
 def test_a_profile_is_what_it_extends_and_what_it_changes() -> None:
@@ -25,14 +26,15 @@ def test_every_value_knows_where_it_was_written() -> None:
     profile = read("extends: smoke\nports:\n  webui: 8080\n", "concurrency=4")
     assert profile.origins["ports.webui"] == Origin(file="mine.yaml", line=3, column=10)
     assert profile.origins["concurrency"] == Origin(file="--set", line=1, column=13)
-    assert profile.origins["model.name"].file == "smoke.yaml"
+    assert profile.origins["model.context"].file == "smoke.yaml"
+    assert profile.origins["model.name"].file == "profiles/models/smollm2-135m-instruct.yaml"
     assert profile.origins["engine.kind"].file == "base/llama-cpp.yaml"
     assert profile.origins["requires.architectures.1"].file == "smoke.yaml"
 
 
 def test_a_value_that_was_left_out_is_placed_where_it_would_be() -> None:
     profile = read("extends: smoke\n")
-    assert profile.origin("engine.reasoning_budget").file == "smoke.yaml"
+    assert profile.origin("engine.reasoning_budget").file == "base/llama-cpp.yaml"
     assert str(profile.origin("nothing")) == "mine.yaml:1"
 
 
@@ -45,11 +47,10 @@ def test_a_later_judge_can_point_at_a_value() -> None:
 
 
 def test_another_kind_of_engine_starts_from_nothing() -> None:
-    # The only kind there is cannot differ, so the parent has one that is refused.
-    text = "extends: parent\nengine: {kind: llama.cpp, memory: 1GiB}\n"
-    parent = "extends: smoke\nengine: {kind: other}\n"
-    assert [fault.message for fault in faults(text, parent=parent)] == [
-        "`engine.image` is missing."
+    found = faults("extends: smoke\nengine: {kind: vllm, memory: 1GiB}\n")
+    assert [fault.message for fault in found] == [
+        "`engine.device` is missing.",
+        "`engine.image` is missing.",
     ]
 
 
@@ -117,7 +118,7 @@ def test_the_later_of_two_settings_wins() -> None:
         (
             "ports:\n  qqqq: 1\n",
             "mine.yaml:3: `ports.qqqq` is not a key of a profile.\n"
-            "3 |   qqqq: 1\n  |   ^\n→ remove it; the keys here are webui, engine",
+            "3 |   qqqq: 1\n  |   ^\n→ remove it; the keys here are webui, engine, address",
         ),
         (
             "deadlines: {proof: 300}\n",
@@ -171,10 +172,11 @@ def test_the_later_of_two_settings_wins() -> None:
             "  |                      ^\n→ write `served_name: my-model`",
         ),
         (
-            "model: {source: 'hf:org/repo'}\n",
-            "mine.yaml:2: The model source `hf:org/repo` cannot be used: it does not name a file "
-            "of the repository (put it after a second colon).\n2 | model: {source: 'hf:org/repo'}\n"
-            "  |                 ^\n→ write `source: hf:org/repo:FILE.gguf`",
+            "model: {source: 'hf:org/repo/m.gguf'}\n",
+            "mine.yaml:2: The model source `hf:org/repo/m.gguf` cannot be used: it does not name a "
+            "file of the repository (put it after a second colon).\n"
+            "2 | model: {source: 'hf:org/repo/m.gguf'}\n"
+            "  |                 ^\n→ write `source: hf:org/repo:m.gguf`",
         ),
         (
             "engine:\n  extra_args: --threads\n",
@@ -200,9 +202,9 @@ def test_the_later_of_two_settings_wins() -> None:
             "→ write `frontend:` alone and below it, indented, its keys",
         ),
         (
-            "engine: {kind: vllm}\n",
-            "mine.yaml:2: `engine.kind` is `vllm`. It should be `llama.cpp`.\n"
-            "2 | engine: {kind: vllm}\n  |                ^\n→ write `kind: llama.cpp`",
+            "engine: {device: gpu}\n",
+            "mine.yaml:2: `engine.device` is `gpu`. It should be `cpu`, `cuda` or `vulkan`.\n"
+            "2 | engine: {device: gpu}\n  |                  ^\n→ write `device: cpu`",
         ),
         (
             "concurrency: true\n",
@@ -308,8 +310,32 @@ def test_a_file_that_extends_nothing_is_told_about_extends() -> None:
         (
             "ports=3",
             "--set ports",
-            "`ports` is `3`. It should be a block of keys: webui, engine.",
+            "`ports` is `3`. It should be a block of keys: webui, engine, address.",
             "--set ports.webui=7860",
+        ),
+        (
+            "port.webui=1234",
+            "--set port.webui",
+            "`port` is not a key of a profile. Did you mean `ports.webui`?",
+            "--set ports.webui=1234",
+        ),
+        (
+            "modle.sampling.temp=0.5",
+            "--set modle.sampling.temp",
+            "`modle` is not a key of a profile. Did you mean `model.sampling.temperature`?",
+            "--set model.sampling.temperature=0.5",
+        ),
+        (
+            "engine.extra_arg=[a, b]",
+            "--set engine.extra_arg",
+            "`engine.extra_arg` is not a key of a profile. Did you mean `engine.extra_args`?",
+            '--set \'engine.extra_args=["a", "b"]\'',
+        ),
+        (
+            "model.context=2000000",
+            "--set model.context",
+            "`model.context` is `2000000`. It should be at most 1048576.",
+            "--set model.context=4096",
         ),
         (
             "extends=smoke",
@@ -348,12 +374,12 @@ def test_wrong_settings(typed: str, where: str, message: str, hint: str) -> None
 
 def test_an_unknown_profile() -> None:
     with pytest.raises(DeployctlError) as caught:
-        resolve("smok", read=Files())
+        resolve(Selection(profile="smok"), readers(Files()))
     (fault,) = caught.value.faults
     assert fault.code == "profile-unknown"
     assert told(fault) == (
-        "--profile smok: There is no profile `'smok'`. Did you mean `smoke`?\n"
-        "profiles: smoke, cpu-only, base/llama-cpp\n"
+        "--profile smok: There is no profile `smok`. Did you mean `smoke`?\n"
+        f"profiles: {', '.join(SHIPPED)}\n"
         "→ deployctl up --profile smoke"
     )
 
@@ -409,6 +435,193 @@ def test_an_operators_profile_says_what_it_shadows() -> None:
             )
         return found
 
-    profile = resolve("smoke", read=reader)
+    profile = resolve(Selection(profile="smoke"), readers(reader))
     assert (profile.file, profile.shadows) == ("/home/op/smoke.yaml", "profiles/smoke.yaml")
     assert profile.spec.concurrency == 1
+
+
+def test_a_profile_is_not_told_to_extend_itself() -> None:
+    (fault,) = faults("extends: mina\n")
+    assert "Did you mean" not in fault.message
+    assert fault.hint == "write `extends: smoke`"
+    (fault,) = faults("extends: b\n", b="extends: bb\n", bbb="extends: smoke\n")
+    assert fault.hint == "write `extends: bbb`"
+
+
+# ── between blocks ────────────────────────────────────────────────────────────────────────────
+
+
+#: A card for llama.cpp; vLLM wants everything of its own.
+CARD = "requires: {gpu: {memory: 6GiB, compute_capability: '7.5'}}\n"
+VLLM = f"engine: {{kind: vllm, device: cuda, image: 'vllm/vllm-openai:v1', dtype: DTYPE}}\n{CARD}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "where", "sentence", "hint"),
+    [
+        (
+            VLLM.replace("DTYPE", "bfloat16") + "model: {format: bf16}\n",
+            2,
+            "A card of compute capability 7.5 has no bfloat16; that begins with 8.0.",
+            "write `dtype: float16`",
+        ),
+        (
+            "engine: {device: cuda}\n",
+            2,
+            "It needs a card, and `requires.gpu` names none.",
+            "write `gpu: {memory: 6GiB}` below `requires:`",
+        ),
+        (
+            f"model: {{max_tokens: 256}}\n{CARD}",
+            3,
+            "The engine computes on the processor (`engine.device: cpu`): it would idle.",
+            "write `gpu: null`, or change engine.device",
+        ),
+        (
+            "model:\n  tools: true\n",
+            3,
+            "never shows tools to the model.",
+            "write `tools: false`",
+        ),
+        (
+            "model:\n  max_tokens: 4096\n",
+            3,
+            "It must be less than `model.context`, 2048.",
+            "write `max_tokens: 1024`",
+        ),
+        (
+            "exposure: lan\n",
+            2,
+            "Which of this machine's networks? `ports.address` does not say.",
+            "write `address: 192.168.1.20` below `ports:`, with this machine's own address",
+        ),
+        (
+            "exposure: lan\nports: {address: 0.0.0.0}\n",
+            3,
+            "That would be every network this machine is in; name the address in one of them.",
+            "ip -brief address  # shows the addresses of this machine",
+        ),
+        (
+            "engine: {kv_cache: 1GiB}\n",
+            2,
+            "Only vLLM knows it, and `engine.kind` is `llama.cpp`.",
+            "delete `kv_cache`",
+        ),
+    ],
+)
+def test_what_contradicts_itself(lines: str, where: int, sentence: str, hint: str) -> None:
+    (fault,) = faults(f"extends: smoke\n{lines}")
+    assert fault.where == f"mine.yaml:{where}"
+    assert fault.message.endswith(sentence)
+    assert fault.hint == hint
+
+
+def test_all_contradictions_at_once() -> None:
+    text = "extends: smoke\nexposure: lan\nengine: {device: cuda, reasoning_budget: 512}\n"
+    assert [fault.where for fault in faults(text)] == ["mine.yaml:2", "mine.yaml:3", "mine.yaml:3"]
+
+
+@pytest.mark.parametrize(
+    ("over", "sets", "hint"),
+    [
+        ((), ("model.context=512",), "--set model.max_tokens=256"),
+        (("model: {context: 512}\n",), (), "write `max_tokens: 256` below `model:` in o0.yaml"),
+    ],
+)
+def test_the_edit_is_where_the_other_value_was_changed(
+    over: tuple[str, ...], sets: tuple[str, ...], hint: str
+) -> None:
+    with pytest.raises(DeployctlError) as caught:
+        laid("extends: smoke\n", *over, sets=sets)
+    (fault,) = caught.value.faults
+    assert str(fault.where).startswith("smoke.yaml:")
+    assert fault.hint == hint
+    (fault,) = faults("extends: smoke\nmodel: {context: 512}\n")
+    assert fault.hint == "write `max_tokens: 256` below `model:` in mine.yaml"
+
+
+def test_a_pool_must_hold_all_conversations() -> None:
+    text = "extends: smoke\nmodel: {format: bf16}\n" + VLLM.replace("DTYPE", "float16").replace(
+        "}\n", ", kv_cache: 64MiB}\n", 1
+    )
+    (fault,) = faults(text)
+    # 2 conversations × 2048 tokens × 30 layers × 2 × 3 heads × 64 × 2 bytes = 90 MiB.
+    assert "2 conversations of 2048 tokens need 90 MiB (predicted)." in fault.message
+    assert fault.hint == "write `kv_cache: 90MiB`"
+    assert read(text.replace("64MiB", "90MiB"))
+
+
+def test_a_thinking_model_without_a_parser_is_refused_for_vllm() -> None:
+    text = "extends: cpu-only\nengine: {kind: vllm, device: cpu, image: 'x/vllm:v1'}\n"
+    model = "model: {use: deepseek-r1-distill-qwen-1.5b, format: bf16, reasoning_parser: null}\n"
+    (fault,) = faults(text + model)
+    assert fault.message.startswith("`model.reasoning` is `true`. vLLM splits thinking")
+    assert fault.hint == "write `reasoning_parser: deepseek_r1` beside it"
+
+
+# ── overlays and other models ─────────────────────────────────────────────────────────────────
+
+
+def test_overlays_lie_over_the_profile_and_below_settings() -> None:
+    profile = laid(
+        "extends: smoke\nconcurrency: 3\nports: {webui: 1000}\n",
+        "concurrency: 4\nports: {engine: 2000}\n",
+        "concurrency: 5\n",
+        sets=("ports.engine=3000",),
+    )
+    ports = profile.spec.ports
+    assert (profile.spec.concurrency, ports.webui, ports.engine) == (5, 1000, 3000)
+    assert str(profile.origin("concurrency")) == "o1.yaml:1"
+    assert profile.files == ("mine.yaml", "smoke.yaml", "base/llama-cpp.yaml")
+
+
+def test_an_overlay_extends_nothing() -> None:
+    (fault,) = refused("extends: smoke\n", "extends: cpu-only\n")
+    assert (fault.where, fault.hint) == (
+        "o0.yaml:1",
+        "delete this line, or make it a profile of its own",
+    )
+
+
+def test_faults_of_overlays_come_after_the_profile_s() -> None:
+    found = refused("extends: smoke\nconcurrency: 0\n", "\nports: {webui: 12x}\n")
+    assert [fault.where for fault in found] == ["mine.yaml:2", "o0.yaml:2"]
+
+
+def test_another_model_keeps_what_the_profile_intends() -> None:
+    model = laid("extends: smoke\n", model="deepseek-r1-distill-qwen-1.5b:q8_0").spec.model
+    assert model.source.endswith("Q8_0.gguf")
+    assert (model.context, model.max_tokens, model.sha256) == (2048, 512, None)
+    assert (model.reasoning, model.sampling.temperature) == (True, 0.6)
+    # A format that the other model does not come in was chosen for the former one.
+    other = laid("extends: smoke\n", model="deepseek-r1-distill-qwen-1.5b").spec.model
+    assert other.format == "q4_k_m"
+
+
+def test_what_stands_in_the_file_wins_over_the_catalog() -> None:
+    model = read("extends: smoke\nmodel: {sampling: {temperature: 1.0}}\n").spec.model
+    assert (model.sampling.temperature, model.sampling.top_p) == (1.0, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("model", "message", "hint"),
+    [
+        (
+            "smolm2-135m-instruct",
+            "The catalog has no model `smolm2-135m-instruct`. "
+            "Did you mean `smollm2-135m-instruct`?",
+            "--model smollm2-135m-instruct",
+        ),
+        (
+            "smollm2-135m-instruct:q9",
+            "SmolLM2-135M-Instruct does not come as `q9`: ",
+            None,
+        ),
+    ],
+)
+def test_a_model_that_there_is_not(model: str, message: str, hint: str | None) -> None:
+    (fault,) = refused("extends: smoke\n", model=model)
+    assert fault.message.startswith(message)
+    assert hint is None or fault.hint == hint
+    assert fault.where is not None
+    assert fault.where.startswith("--model")

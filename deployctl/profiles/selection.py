@@ -1,0 +1,46 @@
+"""What the operator chose on the command line: the profile and what is laid over it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deployctl.profiles.resolve import Profile
+
+#: The profile name that means: choose for me.
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """A profile, and the layers over it in the order in which they win."""
+
+    profile: str = AUTO
+    overlays: tuple[str, ...] = ()
+    model: str | None = None
+    sets: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The same as words of a command line; what hints are made of."""
+        return (
+            *(() if self.profile == AUTO else ("--profile", self.profile)),
+            *(word for file in self.overlays for word in ("--overlay", file)),
+            *(() if self.model is None else ("--model", self.model)),
+            *(word for value in self.sets for word in ("--set", value)),
+        )
+
+    def of(self, profile: str) -> Selection:
+        """The same layers over another profile."""
+        return replace(self, profile=profile)
+
+    def with_set(self, key: str, value: object) -> Selection:
+        """The same with this setting, instead of one that it may have for the same key."""
+        kept = (text for text in self.sets if not text.startswith(f"{key}="))
+        return replace(self, sets=(*kept, f"{key}={value}"))
+
+
+#: Selection → the checked profile it amounts to; ``Catalog`` and the hub behind it, or a test's.
+Resolver = Callable[[Selection], "Profile"]
