@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from deployctl.engines import llama_cpp
+from deployctl.engines import llama_cpp, vllm
 from deployctl.model import Service
 
 if TYPE_CHECKING:
@@ -26,10 +26,13 @@ class Engine(Protocol):
     OWNED_FLAGS: frozenset[str]
 
     def service(self, spec: ProfileSpec, weights_name: str) -> Service:
-        """The engine's service. ``weights_name`` is the model file's name below ``MODELS``."""
+        """The engine's service. ``weights_name`` is the model's name below ``MODELS``.
+
+        ``ValueError`` when neither the model's shape nor ``engine.memory`` is known.
+        """
 
 
-_ENGINES: dict[str, Engine] = {llama_cpp.KIND: llama_cpp}
+_ENGINES: dict[str, Engine] = {llama_cpp.KIND: llama_cpp, vllm.KIND: vllm}
 
 
 def engine(kind: str) -> Engine:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deployctl.model import Healthcheck, Image, Mount, Port, Service, Tmpfs, Variable
-from deployctl.services import NO_PROXIES, generated
+from deployctl.fitting import allowance, batch_of
+from deployctl.model import Healthcheck, Image, Mount, Port, Service, Text, Tmpfs, Variable
+from deployctl.services import NO_PROXIES, generated, reach
 
 if TYPE_CHECKING:
     from deployctl.profiles.schema import ProfileSpec
@@ -25,19 +26,36 @@ OWNED_FLAGS = frozenset(
         *("-c", "--ctx-size", "-np", "--parallel", "-kvu", "--kv-unified"),
         *("-fa", "--flash-attn", "--cache-ram", "-cram", "--api-key", "--api-key-file"),
         *("--metrics", "--slots", "--no-slots", "--ui", "--no-ui", "--webui", "--no-webui"),
-        *("--offline", "-hf", "--hf-repo", "--reasoning-budget"),
+        *("--offline", "-hf", "--hf-repo", "--reasoning-budget", "-fit", "--fit"),
+        *("-t", "--threads", "-tb", "--threads-batch"),
+        *("-b", "--batch-size", "-ub", "--ubatch-size"),
+        *("-ctk", "--cache-type-k", "-ctv", "--cache-type-v"),
+        *("-ngl", "--gpu-layers", "--n-gpu-layers", "-lm", "--load-mode"),
+        *("-lv", "--verbosity", "--log-verbosity"),
         *("--temp", "--temperature", "--top-p", "--top-k", "--min-p", "-n", "--predict"),
     }
 )
 
 
+#: What images can be built from packages: the build has no compiler for cards.
+_RECIPES = {"cpu": "llama-cpp"}
+
+#: Who may use a card through /dev/dri: a group with another number on every machine, which `up`
+#: looks up. The default is the container's own group: one that Compose accepts and that opens
+#: nothing.
+_RENDER = Variable(name="DEPLOYCTL_RENDER_GID", default="10001")
+
+
 def service(spec: ProfileSpec, weights_name: str) -> Service:
-    """See :class:`deployctl.engines.Engine`."""
+    """See :class:`deployctl.engines.Engine`; the model is one GGUF file."""
+    hops, egress = reach(spec, "engine")
+    device = spec.engine.device
     return Service(
         name="engine",
-        image=Image(service="engine", reference=spec.engine.image, recipe="llama-cpp"),
+        image=Image(service="engine", reference=spec.engine.image, recipe=_RECIPES.get(device)),
         command=_command(spec, weights_name),
         environment=(
+            *_threads(spec),
             # An empty key means no authentication, silently: Compose must refuse to start instead.
             ("LLAMA_API_KEY", generated("DEPLOYCTL_ENGINE_KEY")),
             *NO_PROXIES,
@@ -54,7 +72,13 @@ def service(spec: ProfileSpec, weights_name: str) -> Service:
             ),
         ),
         tmpfs=(Tmpfs(target="/tmp", size_bytes=64 * 1024**2),),  # noqa: S108  # inside the container
-        memory_bytes=spec.engine.memory,
+        memory_bytes=allowance(spec),
+        cpus=spec.engine.cpus,
+        gpu=device == "cuda",
+        devices=("/dev/dri",) if device == "vulkan" else (),
+        groups=(_RENDER,) if device == "vulkan" else (),
+        hops=hops,
+        egress=egress,
         healthcheck=Healthcheck(
             # The image's own check has a fixed port and no start period.
             test=(
@@ -81,7 +105,14 @@ def _command(spec: ProfileSpec, weights_name: str) -> tuple[str, ...]:
         # The context is a pool: an explicit --parallel divides it evenly, so ask for it per person.
         *("--ctx-size", str(model.context * spec.concurrency)),
         *("--parallel", str(spec.concurrency)),
+        # A step reads this much of a question and works on all of it at once.
+        *("--batch-size", str(batch_of(spec))),
+        *("--ubatch-size", str(batch_of(spec))),
         *("--flash-attn", "on"),
+        # The plan has decided what fits; it must not become less without a word.
+        *("--fit", "off"),
+        # The plan's words, said again by the engine: what it took for what (levels below are mute).
+        *("--log-verbosity", "4"),
         # The default keeps up to 8 GiB of host memory for prompts of the past.
         *("--cache-ram", "0"),
         # Other people's sampling parameters are nobody's business; the chat window is the frontend.
@@ -90,6 +121,17 @@ def _command(spec: ProfileSpec, weights_name: str) -> tuple[str, ...]:
         "--metrics",
         "--offline",
     ]
+    if spec.engine.device == "cpu":
+        # Weights are rearranged for the processor; mapped, the file's own would stay beside them
+        # (measured: 1906 MiB against 1311 with the default model).
+        words += ("--load-mode", "none")
+    else:
+        words += ("--n-gpu-layers", "all")  # without a card even 0 is warned about
+    if spec.engine.cpus is not None:
+        threads = str(max(1, int(spec.engine.cpus)))
+        words += ("--threads", threads, "--threads-batch", threads)
+    if spec.engine.kv_type is not None:
+        words += ("--cache-type-k", spec.engine.kv_type, "--cache-type-v", spec.engine.kv_type)
     if spec.engine.reasoning_budget is not None:
         words += ("--reasoning-budget", str(spec.engine.reasoning_budget))
     sampling = model.sampling
@@ -102,3 +144,14 @@ def _command(spec: ProfileSpec, weights_name: str) -> tuple[str, ...]:
         if value is not None:
             words += (flag, f"{value:g}")
     return (*words, *spec.engine.extra_args)
+
+
+def _threads(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
+    """One thread for each physical core of the machine, which only `up` knows.
+
+    The server reads -1 as: all the hardware threads it sees (common/arg.cpp). There is no variable
+    for the threads that read questions; without one they are as many.
+    """
+    if spec.engine.cpus is not None:
+        return ()
+    return (("LLAMA_ARG_THREADS", Variable(name="DEPLOYCTL_THREADS", default="-1")),)

@@ -1,0 +1,261 @@
+"""vLLM 0.32's server, on NVIDIA cards and on processors: argv, environment, healthcheck. Pure.
+
+What its flags do at start was read in the source of its release 0.32.0, and seen with its build
+for processors: 2 × 2048 tokens asked for, 4224 kept, one block of 128 being vLLM's own. On a card
+it was not tried by us.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from deployctl.fitting import allowance, batch_of
+from deployctl.model import (
+    Healthcheck,
+    Image,
+    ModelShape,
+    Mount,
+    Port,
+    Service,
+    Text,
+    Tmpfs,
+    Variable,
+)
+from deployctl.services import NO_PROXIES, generated, reach
+from deployctl.sizing import kv_bytes_per_token, weights_bytes
+
+if TYPE_CHECKING:
+    from deployctl.profiles.schema import ProfileSpec
+
+KIND = "vllm"
+
+#: The port inside the container: vLLM's own default, passed all the same.
+PORT = 8000
+
+#: Below it the model's folder is mounted, read-only.
+MODELS = "/models"
+
+_MIB = 1024**2
+_GIB = 1024**3
+
+#: Tokens that share one block of the memory for conversations (vllm/config/cache.py,
+#: vllm/platforms/cpu.py).
+_BLOCK = {"cuda": 16, "cpu": 128}
+
+#: Seconds that answers under way may still take after a stop was asked for.
+_DRAIN_S = 15
+
+#: One check is a fresh Python: whether the image has curl is not certain, Python it has.
+_CHECK = (
+    "import urllib.request as u;"
+    f"u.build_opener(u.ProxyHandler({{}})).open('http://127.0.0.1:{PORT}/health',timeout=4)"
+)
+
+_OWNED = (
+    *("--model", "--served-model-name", "--host", "--port", "--uds", "--config"),
+    *("--max-model-len", "--max-num-seqs", "--max-num-batched-tokens", "--dtype"),
+    *("--gpu-memory-utilization", "--device-memory-utilization", "--kv-cache-memory-bytes"),
+    *("--kv-cache-memory", "--num-gpu-blocks-override", "--kv-cache-dtype", "--block-size"),
+    *("--enforce-eager", "--no-enforce-eager"),
+    *("--cudagraph-capture-sizes", "--max-cudagraph-capture-size"),
+    *("--reasoning-parser", "--tool-call-parser"),
+    *("--enable-auto-tool-choice", "--no-enable-auto-tool-choice"),
+    *("--generation-config", "--override-generation-config", "--api-key"),
+    *("--disable-access-log-for-endpoints", "--shutdown-timeout"),
+)
+
+#: Flags that follow from the profile's intent; ``engine.extra_args`` may not name them. vLLM's
+#: parser takes underscores for dashes.
+OWNED_FLAGS = frozenset({*_OWNED, *(f"--{flag[2:].replace('-', '_')}" for flag in _OWNED)})
+
+
+def service(spec: ProfileSpec, weights_name: str) -> Service:
+    """See :class:`deployctl.engines.Engine`; the model is a folder of safetensors."""
+    hops, egress = reach(spec, "engine")
+    cuda = spec.engine.device == "cuda"
+    return Service(
+        name="engine",
+        image=Image(service="engine", reference=spec.engine.image, recipe=None),
+        command=_command(spec, f"{MODELS}/{weights_name}"),
+        environment=_environment(spec),
+        ports=(Port(address="127.0.0.1", host_port=spec.ports.engine, container_port=PORT),),
+        mounts=(
+            Mount(
+                kind="bind",
+                source=Variable(name="DEPLOYCTL_MODEL", default=f"./models/{weights_name}"),
+                target=f"{MODELS}/{weights_name}",
+                read_only=True,
+            ),
+        ),
+        # What it compiles for the card is kept here and loaded from here: a place that forbids
+        # executing, Docker's default, ends the start.
+        tmpfs=(Tmpfs(target="/tmp", size_bytes=_GIB, executable=True),),  # noqa: S108  # inside
+        memory_bytes=_memory(spec),
+        cpus=spec.engine.cpus,
+        gpu=cuda,
+        # Its processes talk through shared memory: ten chunks of 16 MiB for each worker
+        # (vllm/envs.py), and its authors ask for 2 GiB with a card.
+        shm_bytes=2 * _GIB if cuda else 512 * _MIB,
+        hops=hops,
+        egress=egress,
+        healthcheck=Healthcheck(
+            test=("python3", "-c", _CHECK),
+            interval_s=30,
+            timeout_s=5,
+            retries=3,
+            start_period_s=spec.deadlines.engine,
+            start_interval_s=2,  # each one is a Python that starts, beside one that loads a model
+        ),
+        stop_grace_s=2 * _DRAIN_S,
+    )
+
+
+# ── argv ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _command(spec: ProfileSpec, model: str) -> tuple[str, ...]:
+    # The model stands first: flags that take lists would swallow it, and without one vLLM serves
+    # a default model of its own.
+    words = [
+        model,
+        *("--served-model-name", spec.model.served_name),
+        *("--host", "0.0.0.0"),  # noqa: S104  # inside the container; published on loopback only
+        *("--port", str(PORT)),
+        *("--max-model-len", str(spec.model.context)),
+        *("--max-num-seqs", str(spec.concurrency)),
+        # A step decodes one token for each conversation, so it has room for all of them.
+        *("--max-num-batched-tokens", str(max(batch_of(spec), spec.concurrency))),
+        *_memory_flags(spec),
+        *_graphs(spec),
+    ]
+    if spec.engine.dtype is not None:
+        words += ("--dtype", spec.engine.dtype)
+    if spec.model.reasoning and spec.model.reasoning_parser is not None:
+        words += ("--reasoning-parser", spec.model.reasoning_parser)
+    if spec.model.tools and spec.model.tool_parser is not None:
+        words += ("--enable-auto-tool-choice", "--tool-call-parser", spec.model.tool_parser)
+    words += (
+        # Not what the model's folder says, which may also cap every answer's length.
+        *("--generation-config", "vllm"),
+        *("--override-generation-config", _sampling(spec)),
+        *("--disable-access-log-for-endpoints", "/health,/metrics"),
+        *("--shutdown-timeout", str(_DRAIN_S)),
+    )
+    return (*words, *spec.engine.extra_args)
+
+
+def _sampling(spec: ProfileSpec) -> str:
+    sampling = spec.model.sampling.model_dump(exclude_none=True)
+    return json.dumps(sampling, separators=(",", ":"))
+
+
+def _graphs(spec: ProfileSpec) -> tuple[str, ...]:
+    """CUDA graphs for the numbers of conversations that can occur; none on a processor."""
+    if spec.engine.eager or spec.engine.device != "cuda":
+        return ("--enforce-eager",) if spec.engine.eager else ()
+    most = spec.concurrency
+    # vLLM would capture up to twice as many: start-up time and memory of the card for nothing.
+    sizes = sorted({1, 2, 4, *range(8, most, 8), most})
+    return ("--cudagraph-capture-sizes", *(str(size) for size in sizes if size <= most))
+
+
+# ── memory ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _memory_flags(spec: ProfileSpec) -> tuple[str, ...]:
+    pool = kv_pool_bytes(spec)
+    if pool is None:
+        return ("--gpu-memory-utilization", "0.85")
+    # Given the size, vLLM measures nothing and takes exactly that.
+    words = ("--kv-cache-memory-bytes", str(pool))
+    if spec.engine.device != "cuda":
+        return words
+    # The start is refused all the same where less of the card is free than this share of all of
+    # it (request_memory in vllm/v1/worker/utils.py; 0.92 by default). So it is the share without
+    # which nothing works, weights and conversations, and the rest is not guessed.
+    return (*words, "--gpu-memory-utilization", _certain_share(spec, pool))
+
+
+def kv_pool_bytes(spec: ProfileSpec) -> int | None:
+    """Bytes for all conversations together; ``None`` where that follows from nothing.
+
+    Each conversation takes whole blocks, and one block more is vLLM's own
+    (check_enough_kv_cache_memory in vllm/v1/core/kv_cache_utils.py).
+    """
+    shape, given = _shape(spec), spec.engine.kv_cache
+    if shape is None:
+        return given
+    block = _BLOCK.get(spec.engine.device, 16)
+    blocks = -(-spec.model.context // block) * spec.concurrency + 1
+    wide = "f32" if spec.engine.dtype == "float32" else "f16"
+    return max(blocks * block * kv_bytes_per_token(shape, wide), given or 0)
+
+
+def _certain_share(spec: ProfileSpec, pool: int) -> str:
+    gpu = spec.requires.gpu
+    if gpu is None:
+        return "0.01"
+    hundredths = 100 * (_weights(spec) + pool) // gpu.memory
+    return f"{min(95, max(1, hundredths)) / 100:.2f}"
+
+
+def _weights(spec: ProfileSpec) -> int:
+    """Bytes of the weights as vLLM holds them; 0 where nothing tells."""
+    shape = _shape(spec)
+    if shape is None:
+        return spec.model.size or spec.model.size_about or 0
+    return weights_bytes(shape, "f32" if spec.engine.dtype == "float32" else "bf16")
+
+
+def _memory(spec: ProfileSpec) -> int:
+    """The container's limit, in bytes.
+
+    On a processor vLLM counts the files it has just read as taken, though they could go
+    (memory.current in vllm/utils/cpu_resource_utils.py), and refuses to start where the
+    conversations do not fit beside them: the weights count twice.
+    """
+    twice = spec.engine.memory is None and spec.engine.device == "cpu"
+    return allowance(spec) + (_weights(spec) if twice else 0)
+
+
+def _shape(spec: ProfileSpec) -> ModelShape | None:
+    return None if spec.model.shape is None else spec.model.shape.noun()
+
+
+# ── environment ───────────────────────────────────────────────────────────────────────────────
+
+
+def _environment(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
+    return (
+        # An empty key means no authentication, silently: Compose must refuse to start instead.
+        ("VLLM_API_KEY", generated("DEPLOYCTL_ENGINE_KEY")),
+        ("HF_HUB_OFFLINE", "1"),
+        ("VLLM_NO_USAGE_STATS", "1"),
+        ("DO_NOT_TRACK", "1"),
+        ("NO_COLOR", "1"),
+        ("VLLM_DISABLE_LOG_LOGO", "1"),
+        # Caches go below it. The user of the container has no name of its own either, and what
+        # asks for one (torch, for the name of a folder) fails without an answer.
+        ("HOME", "/tmp"),  # noqa: S108  # inside the container
+        ("USER", "engine"),
+        # Else its processes look for an address to meet at that leads outside.
+        ("VLLM_HOST_IP", "127.0.0.1"),
+        *(_threads(spec) if spec.engine.device == "cpu" else ()),
+        *NO_PROXIES,
+        # Read by nobody: a file replaced in place must give a new container.
+        ("DEPLOYCTL_WEIGHTS", Variable(name="DEPLOYCTL_WEIGHTS", default="as-named")),
+    )
+
+
+def _threads(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
+    """One thread for each physical core but one, tied to it; or as many as it may use, not tied.
+
+    vLLM itself keeps one core for the processes that only hand things on.
+    """
+    if spec.engine.cpus is None:
+        return (("VLLM_CPU_OMP_THREADS_BIND", "auto"),)
+    return (
+        ("VLLM_CPU_OMP_THREADS_BIND", "nobind"),
+        ("OMP_NUM_THREADS", str(max(1, int(spec.engine.cpus)))),
+    )
