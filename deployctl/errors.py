@@ -39,6 +39,14 @@ CODES: dict[str, tuple[ExitCode, str]] = {
         ExitCode.PROFILE,
         "`extends:` leads back to the profile itself, or too deep.",
     ),
+    "profile-key-unknown": (ExitCode.PROFILE, "No profile has a key of this name."),
+    "profile-exists": (ExitCode.USAGE, "A profile of this name is there and is not overwritten."),
+    "model-unknown": (ExitCode.PROFILE, "The catalog has no model of this name."),
+    "render-drift": (ExitCode.PROFILE, "A rendered file is not what its profile says."),
+    "model-unreadable": (
+        ExitCode.PROFILE,
+        "The model's own file cannot be understood, so nothing is known of the model.",
+    ),
     "source-invalid": (ExitCode.PROFILE, "A model source is not one of the known forms."),
     "mirrors-invalid": (ExitCode.PROFILE, "A line of the operator's mirror map cannot be used."),
     # preflight
@@ -60,8 +68,18 @@ CODES: dict[str, tuple[ExitCode, str]] = {
     "setup-unsupported": (ExitCode.PREFLIGHT, "This system cannot be set up automatically."),
     "setup-denied": (ExitCode.PREFLIGHT, "Setting up Docker needs rights this user does not have."),
     "setup-declined": (ExitCode.PREFLIGHT, "The operator said no to the set-up."),
+    "address-missing": (ExitCode.PREFLIGHT, "`ports.address` is not an address of this machine."),
     "port-taken": (ExitCode.PREFLIGHT, "A port the stack needs is held by something else."),
-    "memory-short": (ExitCode.PREFLIGHT, "The machine has less memory than the plan needs."),
+    "memory-short": (ExitCode.PREFLIGHT, "The model's weights alone are more than the memory."),
+    "context-too-long": (
+        ExitCode.PREFLIGHT,
+        "model.context is more than the model was made for.",
+    ),
+    "gpu-missing": (ExitCode.PREFLIGHT, "The card that the profile is made for is not here."),
+    "gpu-driver-missing": (ExitCode.PREFLIGHT, "A card is here, and its driver does not answer."),
+    "gpu-driver-old": (ExitCode.PREFLIGHT, "The card's driver is older than the image needs."),
+    "gpu-too-old": (ExitCode.PREFLIGHT, "The card cannot do what the profile asks of it."),
+    "gpu-toolkit-missing": (ExitCode.PREFLIGHT, "Docker cannot hand the card to a container."),
     "disk-short": (ExitCode.PREFLIGHT, "The disk has less room than images and weights need."),
     "arch-unsupported": (
         ExitCode.PREFLIGHT,
@@ -102,6 +120,7 @@ CODES: dict[str, tuple[ExitCode, str]] = {
         "The chats are there, but not the credentials they were made with.",
     ),
     "stack-unknown": (ExitCode.APPLY, "No stack of this name has been brought up."),
+    "render-unwritable": (ExitCode.APPLY, "The rendered files cannot be written there."),
     "workspace-unwritable": (ExitCode.APPLY, "The state folder cannot be written."),
     # readiness
     "engine-exited": (ExitCode.NOT_READY, "The engine's container stopped or keeps restarting."),

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from deployctl.sizing import Load, Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +58,8 @@ class Secret:
 class Variable:
     """A Compose interpolation: resolved from the stack's ``.env`` when Compose reads the file.
 
-    With ``required`` Compose refuses to start without a value and says that sentence;
-    else ``default`` is used.
+    With ``required`` nothing starts without a value, and Docker says that sentence; reading the
+    file needs none. Only for the value of an environment variable. Else ``default`` is used.
     """
 
     name: str
@@ -77,19 +80,19 @@ SourceKind = Literal["hf", "file", "https", "wheel"]
 class Source:
     """Where a model file comes from, parsed from its written form.
 
-    ``hf:ORG/REPO[@REV]:FILE`` · ``file:PATH`` · ``https://…`` · ``wheel:PACKAGE==VERSION:PATH``
+    ``hf:ORG/REPO[@REV][:FILE]`` · ``file:PATH`` · ``https://…`` · ``wheel:PACKAGE==VERSION:PATH``
     """
 
     kind: SourceKind
     text: str
     repo: str = ""  # hf: ORG/REPO; wheel: PACKAGE
     revision: str = ""  # hf: branch, tag or commit; wheel: VERSION
-    path: str = ""  # hf, wheel: path inside; file: path on this machine; https: the URL
+    path: str = ""  # hf, wheel: path inside, '' all of it; file: on this machine; https: the URL
 
     @property
     def filename(self) -> str:
-        """The last part of the path, as the engine sees it."""
-        return self.path.split("?", 1)[0].rstrip("/").rsplit("/", 1)[-1]
+        """The last part of the path, as the engine sees it; of a repository its own name."""
+        return (self.path or self.repo).split("?", 1)[0].rstrip("/").rsplit("/", 1)[-1]
 
     def __str__(self) -> str:
         return self.text
@@ -97,11 +100,15 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsSpec:
-    """What to fetch and how to know that it is whole. Unknown size or checksum is ``None``."""
+    """What to fetch and how to know that it is whole. Unknown size or checksum is ``None``.
+
+    ``about_bytes`` is what to expect of a download; nothing is refused for differing from it.
+    """
 
     source: Source
     sha256: str | None = None
     size_bytes: int | None = None
+    about_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +119,25 @@ class Weights:
     size_bytes: int
     how: Literal["cached", "downloaded", "local"]
     identity: str = ""  # changes when the file is replaced, even in place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelShape:
+    """The dimensions of a decoder, as its ``config.json`` or GGUF header gives them.
+
+    From these follow its parameters, its weights in any format and its memory per token.
+    """
+
+    architecture: str  # qwen2, llama: what GGUF calls general.architecture
+    layers: int
+    hidden: int
+    feed_forward: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocabulary: int
+    tied_embeddings: bool  # the output layer is the embedding table, not one of its own
+    trained_context: int  # tokens
 
 
 # ── the plan ──────────────────────────────────────────────────────────────────────────────────
@@ -163,6 +189,7 @@ class Tmpfs:
 
     target: str
     size_bytes: int
+    executable: bool = False  # programs may be run and libraries loaded from it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +204,13 @@ class Service:
     mounts: tuple[Mount, ...] = ()
     tmpfs: tuple[Tmpfs, ...] = ()
     memory_bytes: int
+    cpus: float | None = None  # processors it may use; None: all
+    gpu: bool = False  # an NVIDIA card is reserved for it
+    devices: tuple[str, ...] = ()  # device files of the host it gets
+    groups: tuple[Text, ...] = ()  # further groups of its user, by number
+    shm_bytes: int | None = None
+    egress: bool = False  # it may reach out, by a network of its own for that
+    hops: int = 1  # how many network hops its packets survive where it may not
     healthcheck: Healthcheck
     stop_grace_s: int
 
@@ -191,12 +225,22 @@ class Deadlines:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """The card a profile is made for. ``None`` means that nothing is asked of it."""
+
+    name: str | None
+    memory_bytes: int
+    compute_capability: str | None  # NVIDIA's, at least this
+    driver: int | None  # NVIDIA's, at least this release
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Requirements:
     """What the host must have; judged by preflight, never part of the rendered stack."""
 
-    memory_bytes: int
     disk_bytes: int
     architectures: tuple[str, ...]
+    card: Card | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,8 +256,17 @@ class Plan:
     volumes: tuple[str, ...]
     deadlines: Deadlines
     requirements: Requirements
+    context: int  # tokens per conversation
+    concurrency: int
     max_tokens: int
+    thinking: int | None  # tokens a reasoning model may think; None: as long as it likes
     reasoning: bool
+    license: str
+    gated: bool  # its authors want their licence accepted
+    token: bool  # and its source wants to see that, by HF_TOKEN
+    reach: tuple[str, ...]  # who can reach what, in sentences
+    load: Load | None  # what the engine is asked to hold; None: the model's shape is not known
+    beside: tuple[Part, ...]  # what else takes memory
 
     def service(self, name: str) -> Service:
         """The service of this name; ``KeyError`` when there is none."""
@@ -252,11 +305,16 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One card as its own tool reports it."""
+    """One card as its own tool reports it; what that does not say is ``None``."""
 
     name: str
     memory_bytes: int | None
     driver: str | None
+    vendor: Literal["nvidia", "amd", "intel"] = "nvidia"
+    memory_free_bytes: int | None = None
+    compute_capability: str | None = None  # 8.6; NVIDIA only
+    cuda: str | None = None  # 13.0, the newest that the driver runs; NVIDIA only
+    problem: str | None = None  # what its tool said instead of an answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,6 +345,17 @@ class HostFacts:
     container_toolkit: bool | None = None
     busy_ports: Mapping[int, str] = field(default_factory=dict)  # port → who holds it
     reachable: Mapping[str, bool] = field(default_factory=dict)  # source text → answers now
+    cpu_model: str | None = None
+    addresses: tuple[str, ...] = ()  # of this machine's networks; empty: unknown
+    render_gid: int | None = None  # the group that may use the cards' device files
+    physical_cores: int | None = None  # cores that are not hyper-threads of another
+    cpu_limit: float | None = None  # cores, when the whole machine may use fewer than it shows
+    isa: tuple[str, ...] = ()  # instruction sets that engines are built for: avx2, i8mm
+    swap_total_bytes: int | None = None
+    bandwidth_bytes_per_s: float | None = None  # reading memory, measured; None: not measured
+    wsl: int | None = None  # 1 or 2; 0 outside of WSL
+    board: str | None = None  # as the device tree names it; None where there is none
+    cdi: bool | None = None  # whether Docker knows NVIDIA cards by CDI; None without such a card
 
 
 # ── commands and what comes of them ───────────────────────────────────────────────────────────

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from deployctl.errors import DeployctlError
+from deployctl.files import text_of
 from deployctl.log import Log
 from deployctl.model import Bundle, Secret
 
@@ -60,16 +61,7 @@ class Manifest:
     images: Mapping[str, str]  # service → image reference that runs
     hashes: Mapping[str, str]  # service → Compose's config hash
     data_owned: bool  # the data volume was handed to the user its container runs as
-
-
-def home_folder(environment: Mapping[str, str]) -> Path:
-    """Where everything of ours lives: ``DEPLOYCTL_HOME``, else the XDG data folder."""
-    if own := environment.get("DEPLOYCTL_HOME"):
-        return Path(own).expanduser().absolute()
-    base = environment.get("XDG_DATA_HOME") or str(
-        Path(environment.get("HOME", "~")).expanduser() / ".local/share"
-    )
-    return Path(base) / "deployctl"
+    lan_url: str | None = None  # what other machines are told, if they reach it
 
 
 class Workspace:
@@ -79,6 +71,12 @@ class Workspace:
         self.home = home
         self.stack = stack
         self.folder = home / "stacks" / stack
+
+    def applied_text(self) -> str | None:
+        """The ``compose.yaml`` that was last applied; ``None`` when there is none."""
+        if not (self.folder / "compose.yaml").is_file():
+            return None
+        return text_of(self.folder / "compose.yaml")
 
     @property
     def credentials_file(self) -> Path:

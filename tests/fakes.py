@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deployctl.deploy.world import ImageMode, ResolvedImage
+from deployctl.deploy.world import ImageMode, Reach, ResolvedImage
 from deployctl.errors import DeployctlError
 from deployctl.loopback import Reply
 from deployctl.model import (
@@ -215,6 +215,14 @@ class FakeImages:
 
     error: DeployctlError | None = None
     built: bool = True
+    silent: frozenset[str] = frozenset()  # registries
+
+    def reach(self, references: tuple[str, ...]) -> tuple[Reach, ...]:
+        names = sorted({reference.partition("/")[0] for reference in references})
+        return tuple(
+            Reach(kind="registry", name=name, asked=name, answers=name not in self.silent)
+            for name in names
+        )
 
     def obtain(
         self, images: tuple[Image, ...], *, mode: ImageMode, progress: Progress
@@ -283,5 +291,12 @@ class FakeFacts:
 
     facts: HostFacts = field(default_factory=facts)
 
-    def __call__(self, ports: tuple[int, ...], *, own_project: str | None) -> HostFacts:
+    def __call__(
+        self,
+        ports: tuple[int, ...],
+        *,
+        own_project: str | None,
+        cards: bool = False,
+        thorough: bool = False,
+    ) -> HostFacts:
         return self.facts

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deployctl.cli import down, logs, setup, status, up
+from deployctl.cli import detect, down, logs, plan, profile, recommend, render, setup, status, up
 from deployctl.cli.boundary import guarded
 
 app = typer.Typer(
@@ -41,8 +41,9 @@ def _root(
     """Declare the options that stand before a command."""
 
 
-for _command in (setup, up, status, logs, down):
+for _command in (setup, detect, recommend, plan, up, status, logs, down, render):
     app.command()(getattr(_command, _command.__name__.rsplit(".", 1)[-1]))
+app.add_typer(profile.group)
 
 
 def run(arguments: list[str]) -> int:

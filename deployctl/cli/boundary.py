@@ -17,7 +17,7 @@ import typer
 from deployctl.cli import console
 from deployctl.cli.envelope import envelope
 from deployctl.errors import DeployctlError, ExitCode, Fault
-from deployctl.workspace import home_folder
+from deployctl.folders import home_folder
 
 
 def guarded(body: Callable[[], object], arguments: list[str]) -> int:
@@ -51,7 +51,10 @@ def guarded(body: Callable[[], object], arguments: list[str]) -> int:
 
 
 #: The names of the commands, for hints.
-COMMANDS = ("setup", "up", "status", "logs", "down")
+COMMANDS = (
+    *("setup", "detect", "recommend", "plan", "profile"),
+    *("up", "status", "logs", "down", "render"),
+)
 
 
 def _stopped(arguments: list[str]) -> int:
@@ -72,8 +75,8 @@ def _interrupted(arguments: list[str]) -> Fault:
 
 
 def _only_prints(arguments: list[str]) -> bool:
-    """Whether this is `logs` or help: done, when nobody reads it any more."""
-    return "--help" in arguments or _command(arguments) in ("", "logs")
+    """Whether this is `logs`, `profile` or help: done, when nobody reads it any more."""
+    return "--help" in arguments or _command(arguments) in ("", "logs", "profile")
 
 
 def _outcome(body: Callable[[], object]) -> object:
@@ -119,7 +122,10 @@ def _ended_like_ctrl_c() -> Iterator[None]:
 def _usage(wrong: Exception, arguments: list[str]) -> Fault:
     message = wrong.format_message() if hasattr(wrong, "format_message") else str(wrong)
     command = _command(arguments)
-    help_of = f"deployctl {command} --help" if command in COMMANDS else "deployctl --help"
+    if not message.startswith("No such command"):
+        command = _full_command(arguments)
+    known = command.partition(" ")[0] in COMMANDS
+    help_of = f"deployctl {command} --help" if known else "deployctl --help"
     return Fault(code="usage", message=message, hint=help_of)
 
 
@@ -138,6 +144,12 @@ def _bug(bug: Exception) -> Fault:
 
 def _command(arguments: list[str]) -> str:
     return next((word for word in arguments if not word.startswith("-")), "")
+
+
+def _full_command(arguments: list[str]) -> str:
+    """The command and, of a group, its own: ``profile list``, as its envelopes name it."""
+    words = [word for word in arguments if not word.startswith("-")]
+    return " ".join(words[: 2 if words[:1] == ["profile"] else 1])
 
 
 def _wants_json(arguments: list[str]) -> bool:
@@ -159,7 +171,10 @@ def _report(faults: tuple[Fault, ...], exit_code: ExitCode, arguments: list[str]
     if _wants_json(arguments):
         console.out(
             envelope(
-                command=_command(arguments), status="failed", exit_code=exit_code, faults=faults
+                command=_full_command(arguments),
+                status="failed",
+                exit_code=exit_code,
+                faults=faults,
             )
         )
     else:

@@ -9,8 +9,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
 from deployctl.cli import console
 from deployctl.cli.envelope import envelope
@@ -22,10 +22,14 @@ from deployctl.talk import Talk
 from deployctl.visible import harmless
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from deployctl.catalog import Catalog
     from deployctl.dockerd import Docker
     from deployctl.loopback import Http
     from deployctl.profiles.resolve import Profile
+    from deployctl.profiles.selection import Resolver, Selection
+    from deployctl.weights import WeightsStore
 
 #: What Compose accepts as a project name.
 _STACK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -83,7 +87,7 @@ class Session:
 
 def real_world(session: Session, stack: str) -> World:
     """Build the real ports. Heavy modules are imported here, by the commands that need them."""
-    from deployctl import workspace
+    from deployctl import folders, workspace
     from deployctl.catalog import Catalog
     from deployctl.clock import SystemClock
     from deployctl.images import ImageStore
@@ -93,7 +97,7 @@ def real_world(session: Session, stack: str) -> World:
     if session.command == "up":
         threading.Thread(target=_import_ahead, daemon=True).start()
     environment = session.environment
-    home = workspace.home_folder(environment)
+    home = folders.home_folder(environment)
     log = workspace.Workspace(home, stack).open_log()
     # Only what changes something is logged: logs and status would log what they print.
     runner = SubprocessRunner(log) if session.command in ("up", "down") else SubprocessRunner()
@@ -101,17 +105,32 @@ def real_world(session: Session, stack: str) -> World:
     docker = cast("Docker", _Late(_docker))
     models = home / "models"
 
-    def facts(ports: tuple[int, ...], *, own_project: str | None) -> HostFacts:
+    def facts(
+        ports: tuple[int, ...],
+        *,
+        own_project: str | None,
+        cards: bool = False,
+        thorough: bool = False,
+    ) -> HostFacts:
         from deployctl.host import gather_host
 
-        return gather_host(
+        found = gather_host(
             runner,
             models_dir=models,
             ports=ports,
             environment=environment,
             own_project=own_project,
+            gpus=cards or thorough,
         )
+        return _with_bandwidth(found, home, again=True) if thorough else found
 
+    def local() -> HostFacts:
+        from deployctl.host import gather_local
+
+        found = gather_local(runner, models_dir=models, environment=environment)
+        return _with_bandwidth(found, home, again=False)
+
+    weights = WeightsStore(models, environment=environment, runner=runner, again=session.again)
     return World(
         home=home,
         catalog=catalog,
@@ -125,13 +144,23 @@ def real_world(session: Session, stack: str) -> World:
             docker=docker,
             again=session.again,
         ),
-        weights=WeightsStore(models, environment=environment, runner=runner, again=session.again),
+        weights=weights,
         facts=facts,
-        resolve=_resolver(catalog),
+        local=local,
+        resolve=_resolver(catalog, weights, environment),
         clock=SystemClock(),
         talk=session.talk(),
         doing=session.command,
     )
+
+
+def _with_bandwidth(facts: HostFacts, home: Path, *, again: bool) -> HostFacts:
+    """Add the memory's bandwidth: measured ``again``, or as an earlier command has measured it."""
+    from deployctl.bandwidth import bandwidth_of
+    from deployctl.clock import SystemClock
+
+    measured = bandwidth_of(facts, home, clock=SystemClock().now, again=again)
+    return replace(facts, bandwidth_bytes_per_s=measured)
 
 
 def _import_ahead() -> None:
@@ -152,11 +181,19 @@ def _http() -> object:
     return RequestsHttp()
 
 
-def _resolver(catalog: Catalog) -> Callable[[str, tuple[str, ...]], Profile]:
-    def late(name: str, sets: tuple[str, ...]) -> Profile:
+def _resolver(catalog: Catalog, weights: WeightsStore, environment: Mapping[str, str]) -> Resolver:
+    """Resolve through the catalog; the file of a model is looked into where one is named."""
+
+    def late(selection: Selection) -> Profile:
         from deployctl.profiles.resolve import resolve
 
-        return resolve(name, read=catalog.read_profile, sets=sets)
+        return resolve(selection, catalog.readers(inspect))
+
+    def inspect(source: str, *, strict: bool) -> Mapping[str, Any] | None:
+        from deployctl.inspect import ModelInspector
+
+        inspector = ModelInspector(weights, environment)
+        return inspector.strict(source) if strict else inspector(source)
 
     return late
 

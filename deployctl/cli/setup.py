@@ -34,9 +34,9 @@ def setup(
     from deployctl.clock import SystemClock
     from deployctl.deploy.setup import setup as recipe
     from deployctl.errors import ExitCode
+    from deployctl.folders import home_folder
     from deployctl.log import Log
     from deployctl.runner import SubprocessRunner
-    from deployctl.workspace import home_folder
 
     session = Session.open("setup", output, quiet=quiet)
     home = home_folder(session.environment)

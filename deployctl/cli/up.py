@@ -9,32 +9,34 @@ import typer
 from deployctl.cli.options import (
     DEFAULT_STACK_NAME,
     DebugOption,
+    ModelOption,
     Output,
     OutputOption,
+    OverlayOption,
+    ProfileOption,
     QuietOption,
+    SetOption,
     StackOption,
+    chosen,
 )
 from deployctl.deploy.world import ImageMode
+from deployctl.profiles.selection import AUTO
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import UpReport
 
 
 def up(  # one parameter per option
-    profile: Annotated[
-        str,
-        typer.Option(
-            "--profile",
-            "-p",
-            metavar="NAME|FILE",
-            envvar="DEPLOYCTL_PROFILE",
-            help="Which machine this is; auto picks the best shipped profile it can run now.",
-        ),
-    ] = "auto",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change one profile value; repeatable."),
-    ] = None,
+    profile: ProfileOption = AUTO,
+    overlay: OverlayOption = None,
+    model: ModelOption = None,
+    set_: SetOption = None,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Where it does not fit, take the nearest values that do.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on where only an estimate says no.")
+    ] = False,
     images: Annotated[
         ImageMode,
         typer.Option("--images", help="Where images may come from: auto is local, pull, build."),
@@ -49,7 +51,13 @@ def up(  # one parameter per option
     from deployctl.deploy.up import up as recipe
     from deployctl.deploy.world import UpRequest
 
-    request = UpRequest(stack=stack, profile=profile, sets=tuple(set_ or ()), images=images)
+    request = UpRequest(
+        stack=stack,
+        selection=chosen(profile, overlay, model, set_),
+        images=images,
+        fit=fit,
+        force=force,
+    )
     session = Session.open("up", output, quiet=quiet, again=request.again)
     report = recipe(session.world(stack), request)
     return session.emit(report, text(report))

@@ -12,7 +12,7 @@ from deployctl.commands import Project
 from deployctl.deploy import stack
 from deployctl.deploy.world import ResolvedImage, World
 from deployctl.errors import DeployctlError
-from deployctl.model import Bundle, ContainerState, Plan, Progress, Weights
+from deployctl.model import Bundle, ContainerState, HostFacts, Plan, Progress, Weights
 from deployctl.render import CONTAINER_USER, image_variable
 from deployctl.services import webui
 from deployctl.workspace import ADMIN_EMAIL, Manifest, Workspace
@@ -27,6 +27,7 @@ class Wanted:
     images: tuple[ResolvedImage, ...]
     weights: Weights
     automatic: bool  # the profile was chosen, not named
+    facts: HostFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +156,7 @@ def _manifest(
         fingerprint=fingerprint,
         webui_port=frontend,
         engine_port=engine,
+        lan_url=stack.lan_url(plan),
         images={image.service: image.reference for image in wanted.images},
         hashes=hashes,
         data_owned=data_owned,
@@ -169,11 +171,21 @@ def _variables(space: Workspace, wanted: Wanted) -> tuple[tuple[str, str], ...]:
         *((image_variable(s).name, by_service[s.name]) for s in wanted.plan.services),
         ("DEPLOYCTL_MODEL", str(wanted.weights.path)),
         ("DEPLOYCTL_WEIGHTS", wanted.weights.identity),
+        *_of_this_machine(wanted.facts),
         ("DEPLOYCTL_ENGINE_KEY", secrets.engine_key.reveal()),
         ("DEPLOYCTL_WEBUI_SECRET", secrets.webui_secret.reveal()),
         ("DEPLOYCTL_ADMIN_EMAIL", ADMIN_EMAIL),
         ("DEPLOYCTL_ADMIN_PASSWORD", secrets.admin_password.reveal()),
     )
+
+
+def _of_this_machine(facts: HostFacts) -> tuple[tuple[str, str], ...]:
+    """What the rendered stack leaves to the machine it runs on."""
+    cores = facts.physical_cores or facts.cores
+    if facts.cpu_limit is not None:
+        cores = max(1, min(cores, int(facts.cpu_limit)))
+    render = () if facts.render_gid is None else (("DEPLOYCTL_RENDER_GID", str(facts.render_gid)),)
+    return (("DEPLOYCTL_THREADS", str(cores)), *render)
 
 
 def _credentials(space: Workspace, plan: Plan) -> str:
@@ -183,12 +195,18 @@ def _credentials(space: Workspace, plan: Plan) -> str:
     return (
         f"# How to reach stack {space.stack}. Readable by you alone; keep it so.\n"
         f"chat window:    {webui_url}\n"
+        f"{_for_the_neighbours(plan)}"
         f"email:          {ADMIN_EMAIL}\n"
         f"password:       {secrets.admin_password.reveal()}\n\n"
         f"OpenAI API:     {engine_url}\n"
         f"API key:        {secrets.engine_key.reveal()}\n"
         f"model:          {plan.served_name}\n"
     )
+
+
+def _for_the_neighbours(plan: Plan) -> str:
+    shared = stack.lan_url(plan)
+    return f"in the network: {shared}  (plain HTTP)\n" if shared else ""
 
 
 def _override_hint(space: Workspace) -> str:

@@ -56,6 +56,7 @@ def _report(
         model=manifest.model if manifest else None,
         served_name=manifest.served_name if manifest else None,
         webui_url=webui_url,
+        lan_url=manifest.lan_url if manifest else None,
         engine_url=engine_url,
         credentials_file=space.credentials_file if manifest else None,
         containers=states,

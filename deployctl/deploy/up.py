@@ -8,12 +8,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from deployctl import planner
 from deployctl.deploy import stack
+from deployctl.deploy.learn import learn
+from deployctl.deploy.plan import changed, refuse
+from deployctl.deploy.select import Selected, fit, select
 from deployctl.deploy.start import Wanted, host_ports, start
-from deployctl.deploy.world import AUTO, ImageMode, ResolvedImage, UpReport, UpRequest, World
-from deployctl.errors import DeployctlError, Fault
-from deployctl.model import Answer, PhaseResult, Plan, Weights
+from deployctl.deploy.world import ImageMode, ResolvedImage, UpReport, UpRequest, World
+from deployctl.errors import DeployctlError
+from deployctl.model import Answer, HostFacts, PhaseResult, Plan, Weights
+from deployctl.preflight import asked_ports, preflight
 from deployctl.readiness import Probe, probe_engine, probe_frontend, prove, trouble, wait
 from deployctl.render import render
 from deployctl.workspace import Manifest, Workspace
@@ -21,7 +24,8 @@ from deployctl.workspace import Manifest, Workspace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from deployctl.profiles.resolve import Profile
+    from deployctl.changes import Change
+    from deployctl.choice import Choice
     from deployctl.talk import PhaseTalk
 
 
@@ -50,6 +54,15 @@ class _Summary:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What preflight let through, as it was made to fit."""
+
+    selected: Selected
+    facts: HostFacts
+    summary: str
+
+
 # ── up ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -59,13 +72,18 @@ def up(world: World, request: UpRequest) -> UpReport:
     space = Workspace(world.home, request.stack)
     with contextlib.ExitStack() as held:
         with run.phase("preflight") as phase:
-            profile, choice = _profile(world, request, space)
-            plan = planner.build_plan(profile)
-            bundle = render(plan, world.catalog.templates_dir)
+            chosen = select(world, request.selection, stack=request.stack, again=request.again_with)
+            if chosen.choice is not None:
+                _say_choice(world, chosen.choice)
             # First the lock: the ports of a stack that another `up` is just starting would look
             # taken by a stranger.
             held.enter_context(space.lock(world.doing))
-            phase.text = _preflight(world, request, plan, space)
+            judged = _preflight(world, request, chosen, space)
+            plan, choice = judged.selected.plan, chosen.choice
+            bundle = render(plan, world.catalog.templates_dir)
+            changes = changed(space, judged.selected.profile, bundle)
+            _say_changes(world, changes)
+            phase.text = judged.summary
         images, weights = _obtain(run, plan, request.images)
         with run.phase("start") as phase:
             wanted = Wanted(
@@ -74,10 +92,13 @@ def up(world: World, request: UpRequest) -> UpReport:
                 images=images,
                 weights=weights,
                 automatic=choice is not None,
+                facts=judged.facts,
             )
             started = start(world, phase.progress, space, wanted)
             phase.text = started.summary
         answer = _prove(run, space, plan, started.restarts_before, changed=started.changed)
+        if started.changed:
+            learn(world, request.stack, plan)
     webui_url, engine_url = stack.addresses(*host_ports(plan))
     return UpReport(
         stack=request.stack,
@@ -87,9 +108,11 @@ def up(world: World, request: UpRequest) -> UpReport:
         model=plan.model,
         served_name=plan.served_name,
         webui_url=webui_url,
+        lan_url=stack.lan_url(plan),
         engine_url=engine_url,
         credentials_file=space.credentials_file,
         changed=started.changed,
+        changes=changes,
         images=images,
         weights=weights,
         answer=answer,
@@ -98,98 +121,54 @@ def up(world: World, request: UpRequest) -> UpReport:
     )
 
 
-def _profile(
-    world: World, request: UpRequest, space: Workspace
-) -> tuple[Profile, planner.Choice | None]:
-    """Resolve the profile; ``auto`` keeps what it chose for a running stack, else it chooses."""
-    if request.profile != AUTO:
-        return world.resolve(request.profile, request.sets), None
-    profiles = [world.resolve(name, request.sets) for name in world.catalog.shipped_names()]
-    offered = [p for p in profiles if p.spec.auto is not None]
-    kept = space.manifest()
-    applied = kept.profile if kept is not None and kept.automatic else ""
-    running = bool(applied) and _runs(world, request.stack)
-    choice = _keep(offered, applied if running else "") or _choose(world, request, offered)
-    world.talk.say(f"profile auto: {choice.reason}")
-    if choice.hint:
-        world.talk.warn("\n".join((*choice.given_up, f"To get it: {choice.hint}")))
-    return next(p for p in offered if p.name == choice.profile), choice
-
-
-def _runs(world: World, name: str) -> bool:
-    try:
-        return any(state.status == "running" for state in world.docker.containers(name))
-    except DeployctlError:
-        return False  # no Docker: preflight says so better
-
-
-def _keep(offered: list[Profile], running: str) -> planner.Choice | None:
-    """Keep a running choice: a hub that comes and goes must not swap the model under people."""
-    for profile in offered:
-        if profile.name == running:
-            reason = f"{running} ({profile.spec.model.name}) is kept: the stack runs with it."
-            return planner.Choice(profile=running, reason=reason)
-    return None
-
-
-def _choose(world: World, request: UpRequest, offered: list[Profile]) -> planner.Choice:
-    """Look at the host and at the sources of what is not here, and choose."""
-    candidates = []
-    for profile in offered:
-        plan = planner.build_plan(profile)
-        here = world.weights.locate(plan.weights) is not None
-        rank = profile.spec.auto.rank if profile.spec.auto else 0
-        candidates.append(planner.Candidate(rank=rank, plan=plan, weights_here=here))
-    facts = world.facts((), own_project=None)
-    return planner.choose(
-        tuple(candidates),
-        replace(facts, reachable=_reachable(world, candidates)),
-        again=lambda name: replace(request, profile=name).again,
-    )
-
-
-def _reachable(world: World, candidates: list[planner.Candidate]) -> Mapping[str, bool]:
-    """Ask the sources of all files that are not here, at the same time."""
-    sources = {c.plan.weights.source for c in candidates if not c.weights_here}
-    with ThreadPoolExecutor(max_workers=max(1, len(sources))) as pool:
-        answers = pool.map(lambda s: (s.text, world.weights.reachable(s, timeout_s=5)), sources)
-        return dict(answers)
-
-
-def _preflight(world: World, request: UpRequest, plan: Plan, space: Workspace) -> str:
+def _preflight(world: World, request: UpRequest, chosen: Selected, space: Workspace) -> _Judged:
     """Judge the plan by the host; raises every failed check at once."""
-    facts = world.facts(planner.asked_ports(plan), own_project=request.stack)
+    plan = chosen.plan
+    facts = world.facts(
+        asked_ports(plan),
+        own_project=request.stack,
+        cards=plan.requirements.card is not None,
+    )
     states = () if facts.docker.problem else world.docker.containers(request.stack)
     stack.refuse_foreign(space, states)
     running = any(state.status == "running" for state in states)
+    fitted = fit(world, chosen, facts, make=request.fit, running=running)
+    if fitted.applied:
+        sets = " ".join(f"--set {key}={value}" for key, value in fitted.applied)
+        world.talk.say(f"made to fit: {sets}")
+    plan = fitted.selected.plan
     kept = space.manifest()
     _say_moved_ports(world, plan, kept)
-    checks = planner.preflight(
+    checks = preflight(
         plan,
         facts,
-        running=running,
+        fitted.fitting,
         first=kept is None,
-        with_set=lambda key, value: request.with_set(key, value).again,
+        force=request.force,
+        selection=fitted.selected.selection,
+        again=request.again_with,
     )
     for check in checks:
         if check.status == "warning":
-            world.talk.warn(f"{check.summary}. {check.hint}")
-    faults = tuple(
-        Fault(
-            code=check.code or "bug",
-            message=check.summary,
-            hint=check.hint,
-            where=check.where,
-            details=check.details,
-        )
-        for check in checks
-        if check.status == "failed"
+            world.talk.warn(f"{check.summary}\nTo change that: {check.hint}")
+    refuse(checks)
+    summary = " · ".join(
+        check.summary for check in checks if check.name not in ("port", "architecture", "context")
     )
-    if faults:
-        raise DeployctlError.of(faults)
-    return " · ".join(
-        check.summary for check in checks if check.name not in ("port", "architecture")
-    )
+    return _Judged(selected=fitted.selected, facts=facts, summary=summary)
+
+
+def _say_choice(world: World, choice: Choice) -> None:
+    world.talk.say(f"profile auto: {choice.reason}")
+    if choice.hint:
+        world.talk.warn("\n".join((*choice.given_up, f"To get it: {choice.hint}")))
+
+
+def _say_changes(world: World, changes: tuple[Change, ...]) -> None:
+    """Say what will be replaced before it is; that something new is made is seen anyway."""
+    for change in changes:
+        if change.action in ("recreate", "remove"):
+            world.talk.say(f"change: {change}")
 
 
 def _say_moved_ports(world: World, plan: Plan, kept: Manifest | None) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from deployctl.changes import Change
 from deployctl.model import (
     Answer,
     CheckResult,
@@ -21,20 +22,18 @@ from deployctl.model import (
     Weights,
     WeightsSpec,
 )
+from deployctl.profiles.selection import Selection
 
 if TYPE_CHECKING:
     from deployctl.catalog import Catalog
     from deployctl.dockerd import Docker
     from deployctl.loopback import Http
-    from deployctl.profiles.resolve import Profile
+    from deployctl.profiles.selection import Resolver
     from deployctl.readiness import Clock
     from deployctl.runner import Runner
     from deployctl.talk import Talk
 
 ImageMode = Literal["auto", "local", "pull", "build"]
-
-#: The profile name that means: choose for me.
-AUTO = "auto"
 
 #: The stack's name unless the operator gives one; independent of the profile, so chats stay.
 DEFAULT_STACK = "deployctl"
@@ -50,8 +49,22 @@ class ResolvedImage:
     built: bool  # here, from packages, now or earlier; else it is the registry's
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Whether something outside answers now. ``asked`` is who stands in for ``name``, a mirror."""
+
+    kind: Literal["registry", "hub"]
+    name: str  # docker.io, huggingface.co
+    asked: str  # the host that was asked
+    answers: bool
+    reason: str = ""  # why not, where it is known
+
+
 class Images(Protocol):
     """Gets images onto this machine; see ``images.py``."""
+
+    def reach(self, references: tuple[str, ...]) -> tuple[Reach, ...]:
+        """Whether the registries of these images answer now, each asked once, within seconds."""
 
     def obtain(
         self, images: tuple[Image, ...], *, mode: ImageMode, progress: Progress
@@ -78,13 +91,27 @@ class WeightsPort(Protocol):
 class FactsPort(Protocol):
     """Looks at this machine; see ``host.py``."""
 
-    def __call__(self, ports: tuple[int, ...], *, own_project: str | None) -> HostFacts:
-        """The facts now; ports held by the stack ``own_project`` itself do not count as busy."""
+    def __call__(
+        self,
+        ports: tuple[int, ...],
+        *,
+        own_project: str | None,
+        cards: bool = False,
+        thorough: bool = False,
+    ) -> HostFacts:
+        """The facts now; ports held by the stack ``own_project`` itself do not count as busy.
+
+        ``cards`` also looks for cards, which may take seconds; ``thorough`` does, and measures the
+        memory's bandwidth.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """The ports through which the recipes touch anything outside this process."""
+    """The ports through which the recipes touch anything outside this process.
+
+    ``local`` is what this machine's own files say, without Docker: enough to say what fits.
+    """
 
     home: Path
     catalog: Catalog
@@ -94,7 +121,8 @@ class World:
     images: Images
     weights: WeightsPort
     facts: FactsPort
-    resolve: Callable[[str, tuple[str, ...]], Profile]
+    local: Callable[[], HostFacts]
+    resolve: Resolver
     clock: Clock
     talk: Talk
     doing: str
@@ -105,23 +133,21 @@ class UpRequest:
     """What the operator asked of ``up``."""
 
     stack: str
-    profile: str
-    sets: tuple[str, ...] = ()
+    selection: Selection = field(default_factory=Selection)
     images: ImageMode = "auto"
+    fit: bool = False  # where it does not fit, take the nearest values that do
+    force: bool = False  # where only an estimate refuses, go on
 
     @property
     def again(self) -> str:
         """The command line that asks for the same once more; what hints are made of."""
-        words = ["deployctl", "up"]
-        words += () if self.profile == AUTO else ("--profile", self.profile)
-        words += () if self.stack == DEFAULT_STACK else ("--stack", self.stack)
-        words += (word for value in self.sets for word in ("--set", value))
-        return shlex.join(words)
+        return self.again_with(self.selection)
 
-    def with_set(self, key: str, value: int) -> UpRequest:
-        """The same request with this setting, instead of one that it may have for the same key."""
-        kept = (text for text in self.sets if not text.startswith(f"{key}="))
-        return replace(self, sets=(*kept, f"{key}={value}"))
+    def again_with(self, selection: Selection) -> str:
+        """The same command line with another selection."""
+        stack = () if self.stack == DEFAULT_STACK else ("--stack", self.stack)
+        fit = ("--fit",) if self.fit else ()
+        return shlex.join(("deployctl", "up", *selection.words, *stack, *fit))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,9 +160,11 @@ class UpReport:
     model: str
     served_name: str
     webui_url: str
+    lan_url: str | None  # what other machines are told, if they reach it
     engine_url: str
     credentials_file: Path
     changed: bool
+    changes: tuple[Change, ...]
     images: tuple[ResolvedImage, ...]
     weights: Weights
     answer: Answer
@@ -155,6 +183,7 @@ class StatusReport:
     model: str | None
     served_name: str | None
     webui_url: str | None
+    lan_url: str | None
     engine_url: str | None
     credentials_file: Path | None
     containers: tuple[ContainerState, ...]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from deployctl.catalog import Catalog
 from deployctl.errors import CODES, ExitCode
-from deployctl.planner import build_plan
+from deployctl.model import Plan
+from deployctl.planner import build_plan, gib
 from deployctl.profiles.resolve import resolve
-from deployctl.profiles.schema import json_schema
+from deployctl.profiles.schema import json_schema, model_json_schema
+from deployctl.profiles.selection import Selection
 from deployctl.render import render, variables_of
+from deployctl.sizing import need
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,6 +26,11 @@ ROOT = Path(__file__).parents[2]
 SCREENS = {
     "help": ["--help"],
     "help-setup": ["setup", "--help"],
+    "help-detect": ["detect", "--help"],
+    "help-recommend": ["recommend", "--help"],
+    "help-plan": ["plan", "--help"],
+    "help-render": ["render", "--help"],
+    "help-profile": ["profile", "--help"],
     "help-up": ["up", "--help"],
     "help-status": ["status", "--help"],
     "help-logs": ["logs", "--help"],
@@ -35,18 +45,56 @@ SCREENS = {
 
 def produced() -> dict[Path, str]:
     """Return path → text of every produced file."""
-    catalog = Catalog({})
-    files = {ROOT / "profiles/profile.schema.json": json_schema()}
+    catalog = Catalog({"HOME": "/nonexistent"})
+    files = {
+        ROOT / "profiles/profile.schema.json": json_schema(),
+        ROOT / "profiles/model.schema.json": model_json_schema(),
+    }
     variables: dict[str, str] = {}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in catalog.shipped_names():
-        plan = build_plan(resolve(name, read=catalog.read_profile))
+        plan = build_plan(resolve(Selection(profile=name), catalog.readers()))
         files[ROOT / f"compose/{name}.yaml"] = render(plan, catalog.templates_dir).text(
             "compose.yaml"
         )
         variables |= dict(variables_of(plan))
+        readme = _with_figures(readme, name, plan)
+    files[ROOT / "README.md"] = readme
     files[ROOT / "compose/example.env"] = _example_env(variables)
     files[ROOT / "docs/errors.md"] = _errors()
+    files[ROOT / "docs/profiles.md"] = _with_keys()
     return files
+
+
+def _with_figures(readme: str, name: str, plan: Plan) -> str:
+    """Put what a profile takes of card and memory into the last two cells of its row."""
+    assert plan.load is not None
+    parts = (*need(plan.load), *plan.beside)
+    card, memory = (sum(p.bytes for p in parts if p.place == place) for place in ("gpu", "ram"))
+    cells = f"| {gib(card)} | {gib(memory)} |" if card else f"| | {gib(memory)} |"
+    row = rf"(?m)^(\| `{re.escape(name)}` \|.*?)\|[^|\n]*\|[^|\n]*\|$"
+    return re.sub(row, lambda found: found[1] + cells, readme)
+
+
+def _with_keys() -> str:
+    """Put the schema's own words into the table of keys of the guide."""
+    schema = json.loads(json_schema())
+    text = (ROOT / "docs/profiles.md").read_text(encoding="utf-8")
+    head, rule = "| key | meaning |\n|---|---|\n", re.compile(r"(?:\| `[^\n]*\n)+")
+    before, found, rest = text.partition(head)
+    assert found
+    return before + head + rule.sub("\n".join(_keys(schema, schema)) + "\n", rest, count=1)
+
+
+def _keys(block: dict[str, Any], schema: dict[str, Any], above: str = "") -> list[str]:
+    rows = []
+    for key, field in block["properties"].items():
+        rows.append(f"| `{above}{key}` | {field['description']} |")
+        for place in (field, *field.get("anyOf", [])):
+            if "$ref" in place:
+                inner = schema["$defs"][place["$ref"].rpartition("/")[2]]
+                rows += _keys(inner, schema, f"{above}{key}.")
+    return rows
 
 
 def screen(arguments: list[str]) -> str:
@@ -78,7 +126,7 @@ def _example_env(variables: dict[str, str]) -> str:
     lines = [
         "# What the stacks in this folder leave open. To use one without deployctl, here:",
         "#",
-        "#   cp example.env .env   # and give every secret a value of your own",
+        "#   cp example.env .env   # and give each of the four a value: nothing starts without",
         "#   docker compose -f smoke.yaml run --rm --no-deps --user 0:0 --cap-add CHOWN \\",
         "#     --entrypoint sh webui -c 'touch data/.own && chown -R 10001:10001 data'",
         "#   docker compose -f smoke.yaml up -d",
@@ -87,7 +135,7 @@ def _example_env(variables: dict[str, str]) -> str:
         "# the registry keeps its data folder for root, and nothing here runs as root.",
         "",
     ]
-    lines += [f"{name}=change-me" for name, value in sorted(variables.items()) if not value]
+    lines += [f"{name}=" for name, value in sorted(variables.items()) if not value]
     lines += ["", "# These have defaults; DEPLOYCTL_MODEL is another file in each stack."]
     lines += [f"# {name}={value}" for name, value in sorted(variables.items()) if value]
     return "\n".join(lines) + "\n"

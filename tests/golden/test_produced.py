@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from deployctl.catalog import Catalog
-from deployctl.profiles.resolve import resolve
 from tests.golden.produced import ROOT, SCREENS, produced, screen
 
 PRODUCED = produced()
@@ -40,10 +39,7 @@ def test_no_document_has_a_gap_left_to_fill() -> None:
         assert "@@" not in path.read_text(encoding="utf-8"), path
 
 
-def test_the_readme_tells_each_profile_s_memory() -> None:
-    catalog = Catalog({})
+def test_the_readme_has_a_row_for_each_profile() -> None:
     rows = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    for name in catalog.shipped_names():
-        need = resolve(name, read=catalog.read_profile).spec.requires.memory
-        (row,) = (row for row in rows if row.startswith(f"| `{name}` |"))
-        assert row.endswith(f"| {need / 1024**3:g} GiB |")
+    for name in Catalog({"HOME": "/nonexistent"}).shipped_names():
+        assert sum(row.startswith(f"| `{name}` |") for row in rows) == 1, name

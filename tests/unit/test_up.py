@@ -9,11 +9,12 @@ from deployctl.deploy.up import up
 from deployctl.deploy.world import UpReport, UpRequest
 from deployctl.errors import DeployctlError
 from deployctl.model import DockerFacts
+from deployctl.profiles.selection import Selection
 from deployctl.workspace import Workspace
 from tests.fakes import FakeFacts, FakeHttp, FakeWeights, container, facts
 from tests.world import Box
 
-SMOKE = UpRequest(stack="deployctl", profile="smoke")
+SMOKE = UpRequest(stack="deployctl", selection=Selection(profile="smoke"))
 R1 = "deepseek-r1-1.5b"
 CHECK = "check the stack's files"
 
@@ -25,6 +26,10 @@ def box(tmp_path: Path) -> Box:
 
 def bring_up(box: Box, request: UpRequest = SMOKE) -> UpReport:
     return up(box.world(), request)
+
+
+def request(profile: str, *sets: str) -> UpRequest:
+    return replace(SMOKE, selection=Selection(profile=profile, sets=sets))
 
 
 def code_of(box: Box, request: UpRequest = SMOKE) -> str:
@@ -171,7 +176,7 @@ def test_after_an_interruption_the_next_up_converges(box: Box) -> None:
 def test_auto_takes_the_best_that_answers(box: Box) -> None:
     box.weights = FakeWeights(here=False)
     box.http.served_name = R1
-    report = bring_up(box, replace(SMOKE, profile="auto"))
+    report = bring_up(box, request("auto"))
     assert report.profile == "cpu-only"
     assert report.chosen_because is not None
     assert box.talk.warned == []
@@ -179,7 +184,7 @@ def test_auto_takes_the_best_that_answers(box: Box) -> None:
 
 def test_auto_falls_back_loudly(box: Box) -> None:
     box.weights = FakeWeights(here=False, silent=frozenset({"hf"}))
-    report = bring_up(box, replace(SMOKE, profile="auto"))
+    report = bring_up(box, request("auto"))
     assert report.profile == "smoke"
     (warning,) = box.talk.warned
     assert "cpu-only" in warning
@@ -189,22 +194,48 @@ def test_auto_falls_back_loudly(box: Box) -> None:
 def test_an_explicit_profile_never_falls_back(box: Box) -> None:
     gone = DeployctlError("gone", code="weights-unreachable", hint="x")
     box.weights = FakeWeights(error=gone)
-    assert code_of(box, replace(SMOKE, profile="cpu-only")) == "weights-unreachable"
+    assert code_of(box, request("cpu-only")) == "weights-unreachable"
 
 
-def test_little_memory_is_refused_or_warned_about(box: Box) -> None:
-    box.facts = FakeFacts(facts(memory_total_bytes=1 << 30))
+def test_only_weights_larger_than_the_memory_are_refused(box: Box) -> None:
+    box.facts = FakeFacts(facts(memory_total_bytes=64 << 20))
     assert code_of(box) == "memory-short"
-    box.facts = FakeFacts(facts(memory_available_bytes=1 << 30))
+    bring_up(box, replace(SMOKE, force=True))
+    assert "are needed" in box.talk.warned[0]
+
+
+def test_an_estimate_only_warns_and_proposes(box: Box) -> None:
+    box.facts = FakeFacts(facts(memory_total_bytes=1000 << 20))
     bring_up(box)
-    assert "memory are free" in box.talk.warned[0]
+    (warning,) = box.talk.warned
+    assert "are needed" in warning
+    box.facts = FakeFacts(facts(memory_available_bytes=1 << 30))
+    bring_up(Box(home=box.home / "other", talk=box.talk, facts=box.facts))
+    assert "are free now" in box.talk.warned[-1]
+
+
+def test_fit_takes_the_nearest_values_that_do(box: Box) -> None:
+    box.facts = FakeFacts(facts(memory_total_bytes=2 << 30))
+    asked = request("smoke", "model.context=8192", "concurrency=16")
+    report = bring_up(box, replace(asked, fit=True))
+    assert any(said.startswith("made to fit: --set ") for said in box.talk.said)
+    assert report.changed
+
+
+def test_what_changes_is_said_with_its_line_before_it_happens(box: Box) -> None:
+    bring_up(box)
+    report = bring_up(box, request("smoke", "concurrency=3"))
+    (engine, webui) = report.changes
+    assert (engine.action, webui.action) == ("recreate", "keep")
+    assert "--parallel 2 → 3 (--set concurrency)" in engine.causes
+    assert any(said.startswith("change: engine recreate") for said in box.talk.said)
 
 
 def test_profile_can_change_under_the_same_data(box: Box) -> None:
     bring_up(box)
     before = Workspace(box.home, "deployctl").secrets()
     box.http.served_name = R1
-    assert bring_up(box, replace(SMOKE, profile="cpu-only")).changed
+    assert bring_up(box, request("cpu-only")).changed
     assert Workspace(box.home, "deployctl").secrets() == before
 
 
@@ -279,7 +310,7 @@ def test_the_live_file_stays_when_the_new_one_is_refused(box: Box) -> None:
     folder = box.home / "stacks/deployctl"
     live = (folder / "compose.yaml").read_text()
     box.runner.fail["check the stack's files"] = "yaml: line 2"
-    assert code_of(box, replace(SMOKE, sets=("concurrency=3",))) == "render-invalid"
+    assert code_of(box, request("smoke", "concurrency=3")) == "render-invalid"
     assert (folder / "compose.yaml").read_text() == live
     assert not list(folder.glob("*.next.*"))
 
@@ -338,16 +369,15 @@ def test_a_service_of_the_override_may_finish(box: Box) -> None:
 
 def test_auto_keeps_what_runs(box: Box) -> None:
     box.weights = FakeWeights(here=False, silent=frozenset({"hf"}))
-    assert bring_up(box, replace(SMOKE, profile="auto")).profile == "smoke"
+    assert bring_up(box, request("auto")).profile == "smoke"
     box.weights.silent = frozenset()
-    again = bring_up(box, replace(SMOKE, profile="auto"))
+    again = bring_up(box, request("auto"))
     assert (again.profile, again.changed) == ("smoke", False)
     assert "is kept" in box.talk.said[-1]
 
 
-def test_down_goes_by_labels_when_the_files_do_not_load(box: Box) -> None:
+def test_down_goes_by_labels_whatever_the_files_say(box: Box) -> None:
     bring_up(box)
-    box.runner.fail_once = "stop the stack"
     assert down(box.world("down"), "deployctl", volumes=False).removed == ("engine", "webui")
     assert "--file" not in box.runner.commands[-1].argv
 

@@ -1,0 +1,96 @@
+"""Which value of a profile stands behind a flag, a variable or a limit of the stack. Pure.
+
+For people who read a change: ``--ctx-size 4096 → 8192`` is theirs only with the line beside it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deployctl.profiles.excerpt import where
+
+if TYPE_CHECKING:
+    from deployctl.changes import Cause
+    from deployctl.profiles.resolve import Profile
+
+_ENGINE: dict[str, tuple[str, ...]] = {
+    "image": ("engine.image",),
+    "mem_limit": ("engine.memory", "model.context", "concurrency"),
+    "memswap_limit": ("engine.memory", "model.context", "concurrency"),
+    "cpus": ("engine.cpus",),
+    "ports": ("ports.engine",),
+    "volumes": ("model.source",),
+    "healthcheck": ("deadlines.engine",),
+    "deploy": ("engine.device",),
+    "devices": ("engine.device",),
+    # llama.cpp
+    "--model": ("model.source",),
+    "--alias": ("model.served_name",),
+    "--ctx-size": ("model.context", "concurrency"),
+    "--parallel": ("concurrency",),
+    "--threads": ("engine.cpus",),
+    "--threads-batch": ("engine.cpus",),
+    "--batch-size": ("engine.batch",),
+    "--ubatch-size": ("engine.batch",),
+    "--cache-type-k": ("engine.kv_type",),
+    "--cache-type-v": ("engine.kv_type",),
+    "--n-gpu-layers": ("engine.device",),
+    "--load-mode": ("engine.device",),
+    "--reasoning-budget": ("engine.reasoning_budget",),
+    "--temp": ("model.sampling.temperature",),
+    "--top-p": ("model.sampling.top_p",),
+    "--top-k": ("model.sampling.top_k",),
+    "--min-p": ("model.sampling.min_p",),
+    # vLLM
+    "argument 1": ("model.source",),
+    "--served-model-name": ("model.served_name",),
+    "--dtype": ("engine.dtype",),
+    "--max-model-len": ("model.context",),
+    "--max-num-seqs": ("concurrency",),
+    "--max-num-batched-tokens": ("engine.batch",),
+    "--kv-cache-memory-bytes": ("engine.kv_cache", "model.context", "concurrency"),
+    "--gpu-memory-utilization": ("requires.gpu.memory",),
+    "--enforce-eager": ("engine.eager",),
+    "--cudagraph-capture-sizes": ("concurrency",),
+    "--reasoning-parser": ("model.reasoning_parser",),
+    "--tool-call-parser": ("model.tool_parser",),
+    "--enable-auto-tool-choice": ("model.tools",),
+    "--override-generation-config": ("model.sampling",),
+}
+
+_WEBUI: dict[str, tuple[str, ...]] = {
+    "image": ("frontend.image",),
+    "mem_limit": ("frontend.memory",),
+    "memswap_limit": ("frontend.memory",),
+    "ports": ("ports.webui", "exposure"),
+    "networks": ("egress",),
+    "dns": ("egress",),
+    "sysctls": ("exposure", "egress"),
+    "healthcheck": ("deadlines.frontend",),
+    "WEBUI_URL": ("ports.address",),
+    "CORS_ALLOW_ORIGIN": ("ports.address",),
+    "OPENAI_API_BASE_URL": ("engine.kind",),
+    "DEFAULT_MODELS": ("model.served_name",),
+    "DEFAULT_MODEL_PARAMS": ("model.sampling", "model.max_tokens"),
+    "DEFAULT_MODEL_METADATA": ("model.tools",),
+    "ENABLE_TITLE_GENERATION": ("frontend.background_tasks",),
+    "ENABLE_TAGS_GENERATION": ("frontend.background_tasks",),
+    "ENABLE_FOLLOW_UP_GENERATION": ("frontend.background_tasks",),
+    "ENABLE_WEB_SEARCH": ("egress",),
+}
+
+PATHS = {"engine": _ENGINE, "webui": _WEBUI}
+
+
+def causes_of(profile: Profile) -> Cause:
+    """Where each moved thing comes from in this profile: ``file:line``, '' where nothing says."""
+
+    def cause(service: str, what: str) -> str:
+        paths = PATHS.get(service, {}).get(what, ())
+        written = [path for path in paths if path in profile.origins]
+        places = (profile.origins[path] for path in written)
+        return ", ".join(
+            dict.fromkeys(where(at, profile.sources.get(at.file, ())) for at in places)
+        )
+
+    return cause

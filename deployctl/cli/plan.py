@@ -1,0 +1,242 @@
+"""``deployctl plan``."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deployctl.cli.options import (
+    DEFAULT_STACK_NAME,
+    DebugOption,
+    ModelOption,
+    Output,
+    OutputOption,
+    OverlayOption,
+    ProfileOption,
+    SetOption,
+    StackOption,
+    chosen,
+)
+from deployctl.profiles.selection import AUTO
+
+if TYPE_CHECKING:
+    from deployctl.deploy.plan import PlanReport
+    from deployctl.fitting import Fitting, Speed
+    from deployctl.sizing import Fit, Room
+
+_WIDTH = 96
+
+
+def plan(
+    profile: ProfileOption = AUTO,
+    overlay: OverlayOption = None,
+    model: ModelOption = None,
+    set_: SetOption = None,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Where it does not fit, take the nearest values that do.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Say what `up --force` would do.")] = False,
+    stack: StackOption = DEFAULT_STACK_NAME,
+    output: OutputOption = Output.TEXT,
+    debug: DebugOption = False,  # noqa: ARG001  # read by the error boundary
+) -> int:
+    """Say what `up` would do, and whether it fits.
+
+    Services, changes with their causes, memory, speed, ports, downloads. Changes nothing and needs
+    no Docker.
+    """
+    from deployctl.cli.session import Session
+    from deployctl.deploy.plan import plan as recipe
+    from deployctl.deploy.world import UpRequest
+
+    request = UpRequest(stack=stack, selection=chosen(profile, overlay, model, set_))
+    session = Session.open("plan", output, quiet=True, again=request.again)
+    report = recipe(
+        session.world(stack),
+        request.selection,
+        stack=stack,
+        make_fit=fit,
+        force=force,
+        again=request.again_with,
+    )
+    return session.emit(report, text(report))
+
+
+def text(report: PlanReport) -> str:
+    """Write the report for people; the same for the same profile, machine and stack."""
+    return "\n".join(
+        line
+        for part in (_head, _services, _changes, _memory, _speed, _reach, _to_get, _way)
+        for line in part(report)
+    )
+
+
+def _head(report: PlanReport) -> Iterator[str]:
+    plan = report.plan
+    yield f"Profile {report.profile} ({report.files[0]})"
+    yield from _wrapped(report.description)
+    if report.choice is not None:
+        yield from _wrapped(f"Chosen: {report.choice.reason}")
+    yield ""
+    yield f"Model     {plan.model} · licence {plan.license}"
+    if plan.token:
+        yield "          gated: the hub asks for HF_TOKEN and an accepted licence"
+    elif plan.gated:
+        yield "          gated by its authors; this copy asks for no token (claimed)"
+    yield (
+        f"Intent    {plan.concurrency} at once, {plan.context} tokens each, "
+        f"answers of up to {plan.max_tokens}"
+    )
+    if report.applied:
+        sets = " ".join(f"--set {key}={value}" for key, value in report.applied)
+        yield f"Made to fit with {sets}"
+
+
+def _services(report: PlanReport) -> Iterator[str]:
+    yield ""
+    yield "Services"
+    for service in report.plan.services:
+        limit = f"at most {_size(service.memory_bytes)} of memory"
+        card = ", one NVIDIA card" if service.gpu else ""
+        yield f"  {service.name:<8}{service.image.reference} ({limit}{card})"
+        if service.command:
+            lines = textwrap.wrap(
+                " ".join(_quoted(word) for word in service.command),
+                _WIDTH - 10,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            yield from (f"          {line}" for line in lines)
+
+
+def _changes(report: PlanReport) -> Iterator[str]:
+    yield ""
+    yield f"Changes to stack {report.stack}"
+    for change in report.changes:
+        words = {"keep": "as last applied"}.get(change.action, change.action)
+        if not change.causes:
+            yield f"  {change.service:<8}{words}"
+        for number, cause in enumerate(change.causes):
+            yield f"  {change.service if not number else '':<8}{words}: {cause}"
+
+
+def _memory(report: PlanReport) -> Iterator[str]:
+    from deployctl.cli.table import columns
+
+    fitted = report.fitting
+    yield ""
+    if fitted is None:
+        yield "Fit       unknown: nothing tells the model's dimensions"
+        return
+    words = {"fits": "fits", "tight": "tight", "no": "does not fit"}
+    yield f"Fit       {words[fitted.verdict]}"
+    for fit in fitted.fits:
+        yield from _room(fit)
+        rows = [
+            (part.name, _size(part.bytes), part.basis, part.why)
+            for part in fitted.parts
+            if part.place == fit.place
+        ]
+        yield from columns(rows, indent=4, right=frozenset({1}))
+    yield from _proposals(fitted)
+
+
+def _room(fit: Fit) -> Iterator[str]:
+    from deployctl.cli.table import bar
+
+    yield f"  {_title(fit.room)}"
+    if fit.room.total_bytes:
+        yield f"    {bar(fit.need_bytes, fit.room.total_bytes)} {_size(fit.need_bytes)} needed"
+    yield f"    {fit.reason}"
+
+
+def _title(room: Room) -> str:
+    free = "" if room.free_bytes is None else f", {_size(room.free_bytes)} free now"
+    total = "size unknown" if room.total_bytes is None else _size(room.total_bytes)
+    return f"{room.name}: {total}{free}"
+
+
+def _proposals(fitted: Fitting) -> Iterator[str]:
+    if fitted.verdict != "no":
+        return
+    yield "  It would fit with:" if fitted.proposals else "  No smaller values would make it fit."
+    for proposal in fitted.proposals:
+        sets = " ".join(f"--set {key}={value}" for key, value in proposal.sets)
+        keeps = f"  # keeps {proposal.keeps}" if proposal.keeps else ""
+        yield f"    {sets}{keeps}"
+    if fitted.proposals:
+        yield "  --fit takes the first."
+
+
+def _speed(report: PlanReport) -> Iterator[str]:
+    speed = report.fitting.speed if report.fitting else None
+    yield ""
+    if speed is None:
+        yield "Speed     ceiling unknown: nothing tells how fast the memory is"
+        return
+    yield f"Speed     {ceiling(speed)}"
+
+
+def ceiling(speed: Speed) -> str:
+    """The sentence about a ceiling."""
+    return (
+        f"at most {speed.tokens_per_s:.1f} tokens/s for one answer at a time (predicted: "
+        f"{speed.bytes_per_s / 1e9:.0f} GB/s of {speed.of} ÷ "
+        f"{speed.bytes_per_token / 1e9:.2f} GB read for each token)"
+    )
+
+
+def _reach(report: PlanReport) -> Iterator[str]:
+    yield ""
+    yield "Reach"
+    for service in report.plan.services:
+        for port in service.ports:
+            yield f"  {service.name:<8}{port.address}:{port.host_port}"
+    for sentence in report.plan.reach:
+        yield from _wrapped(sentence, indent="  ")
+
+
+def _to_get(report: PlanReport) -> Iterator[str]:
+    yield ""
+    yield "To get"
+    for fetch in report.fetches:
+        yield f"  {fetch}"
+
+
+def _way(report: PlanReport) -> Iterator[str]:
+    wrong = [check for check in report.checks if check.status != "ok"]
+    if wrong:
+        yield ""
+        yield "This machine"
+    for check in wrong:
+        mark = "✗" if check.status == "failed" else "!"
+        yield from _wrapped(f"{mark} {check.summary}", indent="  ", more="    ")
+        yield f"    next: {check.hint}"
+    yield ""
+    yield f"Next: {report.command}"
+
+
+def _wrapped(text: str, *, indent: str = "", more: str | None = None) -> list[str]:
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent if more is None else more,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _size(count: int) -> str:
+    from deployctl.cli.table import size
+
+    return size(count)
+
+
+def _quoted(word: str) -> str:
+    import shlex
+
+    return shlex.quote(word)

@@ -1,0 +1,64 @@
+"""``deployctl render``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deployctl.cli.options import (
+    DEFAULT_STACK_NAME,
+    DebugOption,
+    ModelOption,
+    Output,
+    OutputOption,
+    OverlayOption,
+    ProfileOption,
+    SetOption,
+    chosen,
+)
+from deployctl.profiles.selection import AUTO
+
+if TYPE_CHECKING:
+    from deployctl.deploy.render import RenderReport
+
+
+def render(
+    profile: ProfileOption = AUTO,
+    every: Annotated[bool, typer.Option("--all", help="Every shipped profile.")] = False,
+    overlay: OverlayOption = None,
+    model: ModelOption = None,
+    set_: SetOption = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="DIR", help="Write PROFILE.yaml into this folder."),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Compare with the files in --to DIR; exit 3 on a difference."),
+    ] = False,
+    output: OutputOption = Output.TEXT,
+    debug: DebugOption = False,  # noqa: ARG001  # read by the error boundary
+) -> int:
+    """Write a profile as a plain Compose file."""
+    from deployctl.cli.session import Session
+    from deployctl.deploy.render import render as recipe
+
+    session = Session.open("render", output, quiet=True)
+    report = recipe(
+        session.world(DEFAULT_STACK_NAME),
+        chosen(profile, overlay, model, set_),
+        every=every,
+        to=to,
+        check=check,
+    )
+    return session.emit(report, text(report))
+
+
+def text(report: RenderReport) -> str:
+    """Write the report for people: the file itself, or what became of the files."""
+    if report.folder is None:
+        return "\n".join(file.text.rstrip("\n") for file in report.files)
+    verb = "is current" if report.checked else "written"
+    return "\n".join(f"{report.folder / file.name} {verb}" for file in report.files)

@@ -1,0 +1,44 @@
+"""After a start: what the engine said of its own memory, kept for the next plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from deployctl.errors import DeployctlError
+from deployctl.learned import Learned
+
+if TYPE_CHECKING:
+    from deployctl.deploy.world import World
+    from deployctl.engines.figures import Figures
+    from deployctl.model import Plan
+
+#: The start of an engine's log, in lines: what it says of its memory is there.
+_LINES = 2000
+
+
+def learn(world: World, stack: str, plan: Plan) -> None:
+    """Read the engine's own figures and keep them. Never a reason to fail."""
+    from deployctl.engines.figures import llama_cpp_figures, vllm_figures
+
+    try:
+        engine = next(s for s in world.docker.containers(stack) if s.service == "engine")
+        lines = world.docker.log_tail(engine.id, _LINES)
+    except (DeployctlError, StopIteration):
+        return
+    read = vllm_figures if plan.engine == "vllm" else llama_cpp_figures
+    figures = read(lines)
+    if figures is not None:
+        Learned(world.home).keep(plan, named(figures, plan))
+
+
+def named(figures: Figures, plan: Plan) -> Mapping[str, int]:
+    """The figures under the names that the parts of a plan have.
+
+    With a card the engine's buffers lie in two memories and its log adds them up: only the
+    conversations are known to be all in one.
+    """
+    found = {"conversations": figures.kv_bytes}
+    if plan.load is not None and plan.load.device == "cpu":
+        found |= {"weights": figures.weights_bytes, "working space": figures.compute_bytes}
+    return {name: size for name, size in found.items() if size}

@@ -1,0 +1,170 @@
+"""The recipe of ``plan``: what would run, what would change, whether it fits. Touches nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from deployctl.causes import causes_of
+from deployctl.changes import Change, changes
+from deployctl.deploy.select import fit, select
+from deployctl.errors import DeployctlError, Fault
+from deployctl.libyaml import LOADER
+from deployctl.model import DockerFacts
+from deployctl.preflight import preflight
+from deployctl.render import render
+from deployctl.workspace import Workspace
+
+if TYPE_CHECKING:
+    from deployctl.choice import Choice
+    from deployctl.deploy.select import Again
+    from deployctl.deploy.world import World
+    from deployctl.fitting import Fitting
+    from deployctl.model import Bundle, CheckResult, HostFacts, Plan
+    from deployctl.profiles.resolve import Profile
+    from deployctl.profiles.selection import Selection
+    from deployctl.sizing import Basis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetch:
+    """Something that has to be on this machine, where it would come from, and how much it is."""
+
+    what: str
+    source: str
+    how: str
+    size_bytes: int | None
+    basis: Basis | None
+
+    def __str__(self) -> str:
+        size = "size unknown"
+        if self.size_bytes is not None:
+            size = f"{self.size_bytes / 1e6:.0f} MB ({self.basis})"
+        return f"{self.what:<8}{self.source}: {self.how}, {size}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanReport:
+    """What an ``up`` would do here, and what stands in its way."""
+
+    stack: str
+    profile: str
+    files: tuple[str, ...]
+    description: str
+    choice: Choice | None
+    selection: Selection
+    plan: Plan
+    changes: tuple[Change, ...]
+    fitting: Fitting | None
+    applied: tuple[tuple[str, str], ...]  # settings that --fit added
+    checks: tuple[CheckResult, ...]  # of this machine, as far as it can be known without Docker
+    fetches: tuple[Fetch, ...]
+    facts: HostFacts
+    command: str  # what to type to do it
+
+
+def plan(
+    world: World, selection: Selection, *, stack: str, make_fit: bool, force: bool, again: Again
+) -> PlanReport:
+    """Decide and judge, and do nothing. Works without a daemon. Raises ``profile-…`` faults."""
+    space = Workspace(world.home, stack)
+    chosen = select(world, selection, stack=stack, again=again)
+    facts = world.local()
+    fitted = fit(world, chosen, facts, make=make_fit, running=False)
+    profile, decided = fitted.selected.profile, fitted.selected.plan
+    bundle = render(decided, world.catalog.templates_dir)
+    checks = preflight(
+        decided,
+        # Whether Docker works, and which ports are held, is `up`'s to find out.
+        replace(facts, docker=DockerFacts()),
+        fitted.fitting,
+        first=space.manifest() is None,
+        force=force,
+        selection=fitted.selected.selection,
+        again=again,
+    )
+    return PlanReport(
+        stack=stack,
+        profile=profile.name,
+        files=profile.files,
+        description=profile.spec.description,
+        choice=chosen.choice,
+        selection=fitted.selected.selection,
+        plan=decided,
+        changes=changed(space, profile, bundle),
+        fitting=fitted.fitting,
+        applied=fitted.applied,
+        checks=tuple(check for check in checks if check.name not in ("docker", "port")),
+        fetches=_fetches(world, decided),
+        facts=facts,
+        command=again(fitted.selected.selection),
+    )
+
+
+#: What an image built from packages takes on disk, bytes; measured, on amd64.
+_BUILT = {"llama-cpp": 162_000_000, "open-webui": 678_000_000}
+
+
+def _fetches(world: World, decided: Plan) -> tuple[Fetch, ...]:
+    """Images and weights. Which images are here only Docker knows, and it is not asked."""
+    spec = decided.weights
+    here = world.weights.locate(spec) is not None
+    size = spec.size_bytes or spec.about_bytes
+    return (
+        *(
+            Fetch(
+                what=service.name,
+                source=service.image.reference,
+                how="pulled, or built from packages, unless it is here"
+                if service.image.recipe
+                else "pulled, unless it is here",
+                size_bytes=_BUILT.get(service.image.recipe or ""),
+                basis="measured" if service.image.recipe in _BUILT else None,
+            )
+            for service in decided.services
+        ),
+        Fetch(
+            what="weights",
+            source=str(spec.source),
+            how="here already" if here else "downloaded",
+            size_bytes=size,
+            basis="measured" if spec.size_bytes else "claimed" if size else None,
+        ),
+    )
+
+
+def changed(space: Workspace, profile: Profile, bundle: Bundle) -> tuple[Change, ...]:
+    """What differs from the stack as it was last applied, and the lines behind it."""
+    before = space.applied_text()
+    return changes(
+        _read(before) if before is not None else None,
+        _read(bundle.text("compose.yaml")) or {"services": {}},
+        causes_of(profile),
+    )
+
+
+def _read(text: str) -> Any:  # noqa: ANN401  # YAML
+    try:
+        found = yaml.load(text, Loader=LOADER)  # noqa: S506  # a safe one
+    except yaml.YAMLError:  # damaged by hand; it will be written anew
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def refuse(checks: tuple[CheckResult, ...]) -> None:
+    """Raise all failed checks as one error."""
+    faults = tuple(
+        Fault(
+            code=check.code or "bug",
+            message=check.summary,
+            hint=check.hint,
+            where=check.where,
+            details=check.details,
+        )
+        for check in checks
+        if check.status == "failed"
+    )
+    if faults:
+        raise DeployctlError.of(faults)

@@ -1,0 +1,75 @@
+"""The recipe of ``recommend``: every shipped profile and every model, on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from deployctl.choice import Recommendation, recommend
+from deployctl.deploy.select import candidates
+from deployctl.deploy.world import World
+from deployctl.errors import DeployctlError
+from deployctl.model import HostFacts, Plan
+from deployctl.profiles.models import read_entry
+from deployctl.profiles.resolve import Profile
+from deployctl.profiles.schema import ModelEntry
+from deployctl.profiles.selection import Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAdvice:
+    """One model of the catalog in the recommended profile: what it is for, and how it fits."""
+
+    model: str  # its name in the catalog
+    title: str
+    summary: str
+    license: str
+    gated: bool
+    on: Recommendation
+    command: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecommendReport:
+    """The profiles, the best first, and the models in the best of them."""
+
+    recommendations: tuple[Recommendation, ...]
+    models: tuple[ModelAdvice, ...]
+    facts: HostFacts
+
+
+def recommendations(world: World) -> RecommendReport:
+    """Judge everything that was shipped by this machine. Needs no daemon and no network."""
+    facts = world.local()
+    profiles = [world.resolve(Selection(profile=name)) for name in world.catalog.shipped_names()]
+    ranked = recommend(candidates(world, profiles), facts)
+    best = next(profile for profile in profiles if profile.name == ranked[0].profile)
+    return RecommendReport(
+        recommendations=ranked,
+        models=tuple(_models(world, best, facts)),
+        facts=facts,
+    )
+
+
+def _models(world: World, best: Profile, facts: HostFacts) -> Iterator[ModelAdvice]:
+    for name in world.catalog.model_names():
+        selection = Selection(profile=best.name, model=name)
+        try:
+            entry = read_entry(name, world.catalog.readers())
+            (candidate,) = candidates(world, [world.resolve(selection)])
+        except DeployctlError:
+            continue  # it does not come in a form that this engine reads
+        (judged,) = recommend((candidate,), facts)
+        yield _advice(name, entry, candidate.plan, judged)
+
+
+def _advice(name: str, entry: ModelEntry, plan: Plan, judged: Recommendation) -> ModelAdvice:
+    return ModelAdvice(
+        model=name,
+        title=entry.name,
+        summary=entry.summary,
+        license=entry.license,
+        gated=plan.gated,
+        on=judged,
+        command=f"{judged.command} --model {name}",
+    )

@@ -1,0 +1,251 @@
+"""Will it fit, and how fast can it be: a profile's load, held against this machine. Pure.
+
+``sizing`` knows models and engines, not profiles and not machines; here the two meet. A verdict on
+an estimate never stops anybody: it proposes. Only weights that alone exceed a memory's total do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from deployctl.cards import card as card_of
+from deployctl.sizing import (
+    Fit,
+    Load,
+    Part,
+    Proposal,
+    Room,
+    Verdict,
+    ceiling,
+    impossible,
+    judge,
+    need,
+    proposals,
+)
+
+if TYPE_CHECKING:
+    from deployctl.model import Gpu, HostFacts, Plan
+    from deployctl.profiles.schema import ProfileSpec
+
+_MIB = 1024**2
+
+#: Tokens of a question that are read at once, unless the profile says.
+BATCH = {"llama.cpp": 512, "vllm": 2048}
+
+#: Formats as file names spell them.
+_FORMATS = re.compile(
+    r"(iq[1-4]_[a-z]+|q[2-8]_k(?:_[sml])?|q[458]_[01]|bf16|f16|f32)", re.IGNORECASE
+)
+
+
+def load_of(spec: ProfileSpec) -> Load | None:
+    """What the engine is asked to hold; ``None`` when the model's shape is not known."""
+    model, engine = spec.model, spec.engine
+    if model.shape is None:
+        return None
+    return Load(
+        engine=engine.kind,
+        device=engine.device,
+        shape=model.shape.noun(),
+        format=_format(spec),
+        weights_bytes=model.size,
+        context=model.context,
+        concurrency=spec.concurrency,
+        kv_type=engine.kv_type or "f16",
+        batch=batch_of(spec),
+        kv_pool_bytes=engine.kv_cache,
+        eager=bool(engine.eager),
+    )
+
+
+def batch_of(spec: ProfileSpec) -> int:
+    """Tokens of a question that are read at once."""
+    return spec.engine.batch or BATCH[spec.engine.kind]
+
+
+def _format(spec: ProfileSpec) -> str:
+    """The format of the weights: as the profile says, else as the file's name does."""
+    if spec.model.format is not None:
+        return spec.model.format.lower()
+    found = _FORMATS.findall(spec.model.source.rsplit("/", 1)[-1])
+    if found:
+        return str(found[-1]).lower()
+    return "bf16" if spec.engine.kind == "vllm" else "q8_0"
+
+
+def allowance(spec: ProfileSpec) -> int:
+    """Bytes of the host's memory the engine may use before it is stopped.
+
+    What it is predicted to need and a quarter more, because a limit that is not used costs nothing
+    and one that is too small ends the engine in the middle of an answer. ``ValueError`` without a
+    shape: then the profile has to say.
+    """
+    if spec.engine.memory is not None:
+        return spec.engine.memory
+    load = load_of(spec)
+    if load is None:
+        raise ValueError("the model's shape is not known")
+    expected = sum(part.bytes for part in need(load) if part.place == "ram")
+    return -(-(expected * 5 // 4 + 128 * _MIB) // (64 * _MIB)) * 64 * _MIB
+
+
+# ── judged ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """The most one stream can be answered with: bandwidth ÷ bytes read for each token."""
+
+    tokens_per_s: float
+    bytes_per_s: float
+    bytes_per_token: int
+    of: str  # whose bandwidth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitting:
+    """How a plan fits: what takes what, of how much, what remains, and how fast it can be."""
+
+    verdict: Verdict
+    parts: tuple[Part, ...]
+    rooms: tuple[Room, ...]
+    fits: tuple[Fit, ...]  # one for each room
+    proposals: tuple[Proposal, ...]
+    impossible: bool
+    speed: Speed | None
+
+
+def fitting(
+    plan: Plan,
+    facts: HostFacts,
+    *,
+    learned: Mapping[str, int] | None = None,
+    running: bool = False,
+) -> Fitting | None:
+    """Hold a plan against this machine; ``None`` when the model's shape is not known.
+
+    ``learned`` is what the engine itself said of exactly this load, part's name → bytes.
+    ``running``: the stack is up, so that what is free now does not count what it uses.
+    """
+    if plan.load is None:
+        return None
+    parts = (*_measured(need(plan.load), learned or {}), *plan.beside)
+    rooms = _rooms(plan, facts, running=running)
+    fits = judge(parts, rooms)
+    verdict: Verdict = max((fit.verdict for fit in fits), key=_SEVERITY.index, default="fits")
+    offers = _offers(plan, rooms) if verdict == "no" else ()
+    return Fitting(
+        verdict=verdict,
+        parts=parts,
+        rooms=rooms,
+        fits=fits,
+        proposals=offers,
+        impossible=impossible(parts, rooms),
+        speed=_speed(plan, facts),
+    )
+
+
+def _offers(plan: Plan, rooms: Sequence[Room]) -> tuple[Proposal, ...]:
+    """What would fit, with all that has to follow: the profile must not contradict itself."""
+    assert plan.load is not None
+    found = proposals(plan.load, rooms, beside=plan.beside)
+    if found or plan.load.kv_pool_bytes is None:
+        return tuple(replace(offer, sets=_following(plan, offer.sets)) for offer in found)
+    # A pool of a fixed size stays as large however little is asked of it.
+    own = (("engine.kv_cache", "null"),)
+    loose = replace(plan.load, kv_pool_bytes=None)
+    if judge((*need(loose), *plan.beside), rooms)[0].verdict != "no":
+        return (Proposal(sets=own, parts=need(loose), keeps="context and concurrency"),)
+    found = proposals(loose, rooms, beside=plan.beside)
+    return tuple(replace(o, sets=(*own, *_following(plan, o.sets))) for o in found)
+
+
+def _following(plan: Plan, sets: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """A shorter context leaves less for the answer, and that less for thinking."""
+    context = int(dict(sets).get("model.context", plan.context))
+    if context > plan.max_tokens:
+        return sets
+    answer = context // 2
+    thinking = plan.thinking is not None and plan.thinking >= answer
+    budget = (("engine.reasoning_budget", str(answer // 2)),) if thinking else ()
+    return (*sets, ("model.max_tokens", str(answer)), *budget)
+
+
+_SEVERITY: tuple[Verdict, ...] = ("fits", "tight", "no")
+
+
+def _measured(parts: Sequence[Part], learned: Mapping[str, int]) -> tuple[Part, ...]:
+    return tuple(
+        replace(
+            part,
+            bytes=learned[part.name],
+            basis="measured",
+            why="what the engine itself said here, with these settings",
+        )
+        if part.name in learned
+        else part
+        for part in parts
+    )
+
+
+def own_card(plan: Plan, facts: HostFacts) -> Gpu | None:
+    """The card of this machine that the plan would run on: the one with the most memory."""
+    vulkan = plan.load is not None and plan.load.device == "vulkan"
+    # An NVIDIA card has no device file for Vulkan that a container could use.
+    vendors = ("amd", "intel") if vulkan else ("nvidia",)
+    cards = [gpu for gpu in facts.gpus if gpu.vendor in vendors]
+    return max(cards, key=lambda gpu: gpu.memory_bytes or 0, default=None)
+
+
+def without_tensor_cores(plan: Plan, facts: HostFacts) -> str | None:
+    """The card's name, where vLLM in 16 bit would be slow on it; else ``None``."""
+    here = own_card(plan, facts)
+    if plan.engine != "vllm" or here is None:
+        return None
+    known = card_of(here.name, here.memory_bytes)
+    return here.name if known is not None and not known.tensor_cores else None
+
+
+def _rooms(plan: Plan, facts: HostFacts, *, running: bool) -> tuple[Room, ...]:
+    ram = Room(
+        place="ram",
+        name="memory of this machine",
+        total_bytes=facts.memory_total_bytes,
+        free_bytes=None if running else facts.memory_available_bytes,
+    )
+    wanted = plan.requirements.card
+    if wanted is None:
+        return (ram,)
+    here = own_card(plan, facts)
+    if here is None or here.memory_bytes is None:
+        name = f"{wanted.name or 'a card'} (not in this machine)" if here is None else here.name
+        return (
+            Room(place="gpu", name=name, total_bytes=wanted.memory_bytes, free_bytes=None),
+            ram,
+        )
+    free = None if running else here.memory_free_bytes
+    return (
+        Room(place="gpu", name=here.name, total_bytes=here.memory_bytes, free_bytes=free),
+        ram,
+    )
+
+
+def _speed(plan: Plan, facts: HostFacts) -> Speed | None:
+    assert plan.load is not None
+    shape, form = plan.load.shape, plan.load.format
+    wanted = plan.requirements.card
+    if wanted is None:
+        rate, whose = facts.bandwidth_bytes_per_s, "this machine's memory (measured)"
+    else:
+        here = own_card(plan, facts)
+        name = here.name if here is not None else wanted.name
+        size = (here.memory_bytes if here is not None else None) or wanted.memory_bytes
+        known = card_of(name, size) if name else None
+        rate, whose = (known.bandwidth_bytes_per_s, f"{name} (claimed)") if known else (None, "")
+    if not rate:
+        return None
+    most = ceiling(rate, shape, form)
+    return Speed(tokens_per_s=most, bytes_per_s=rate, bytes_per_token=round(rate / most), of=whose)

@@ -1,0 +1,290 @@
+"""A plan held against this machine, before anything is touched. Pure.
+
+Each check says what is wrong, why, and what to type. Estimates warn; only what is certain refuses:
+no Docker, another architecture, no card, weights that alone exceed a memory, a port that is held.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from deployctl.errors import DOCKER_HINTS, DOCKER_PROBLEMS
+from deployctl.fitting import Fitting, own_card
+from deployctl.model import CheckResult, Gpu, HostFacts, Plan
+from deployctl.planner import gib
+
+if TYPE_CHECKING:
+    from deployctl.profiles.selection import Selection
+
+#: Selection → the command line that asks for the same with it; for hints.
+Again = Callable[["Selection"], str]
+
+#: (key, value) → the command line that led here, with this value set.
+_WithSet = Callable[[str, object], str]
+
+
+def preflight(
+    plan: Plan,
+    facts: HostFacts,
+    fitted: Fitting | None,
+    *,
+    first: bool,
+    force: bool,
+    selection: Selection,
+    again: Again,
+) -> tuple[CheckResult, ...]:
+    """Hold a plan against the host.
+
+    ``first``: the stack was never up, so that images and weights are probably still to come.
+    ``force``: what rests on an estimate only warns.
+    """
+
+    def with_set(key: str, value: object) -> str:
+        return again(selection.with_set(key, value))
+
+    estimates = (_context(plan, with_set), *_memory(fitted))
+    return (
+        _docker(facts),
+        architecture(plan, facts),
+        *card(plan, facts),
+        *(map(_forced, estimates) if force else estimates),
+        *((_disk(plan, facts),) if first else ()),
+        # Without Docker it cannot be known which ports are the stack's own.
+        *(() if facts.docker.problem else _ports(plan, facts, with_set)),
+        *_addresses(plan, facts),
+    )
+
+
+def _forced(check: CheckResult) -> CheckResult:
+    return replace(check, status="warning") if check.status == "failed" else check
+
+
+def _docker(facts: HostFacts) -> CheckResult:
+    docker = facts.docker
+    if docker.problem is not None:
+        return CheckResult(
+            name="docker",
+            status="failed",
+            summary=DOCKER_PROBLEMS[docker.problem],
+            code=docker.problem,
+            hint=DOCKER_HINTS.get(docker.problem, "deployctl setup"),
+            details=docker.evidence,
+        )
+    summary = f"Docker {docker.server_version}, Compose {docker.compose_version}"
+    return CheckResult(name="docker", status="ok", summary=summary)
+
+
+def architecture(plan: Plan, facts: HostFacts) -> CheckResult:
+    """Whether the plan's images exist for this processor."""
+    allowed = plan.requirements.architectures
+    if facts.architecture in allowed:
+        return CheckResult(name="architecture", status="ok", summary=facts.architecture)
+    return CheckResult(
+        name="architecture",
+        status="failed",
+        summary=f"Profile {plan.profile} runs on {', '.join(allowed)}; "
+        f"this machine is {facts.architecture}.",
+        code="arch-unsupported",
+        hint="deployctl up --profile auto",
+    )
+
+
+def card(plan: Plan, facts: HostFacts) -> tuple[CheckResult, ...]:
+    """Whether the card that the plan computes on is here, and able."""
+    if plan.requirements.card is None:
+        return ()
+    here = own_card(plan, facts)
+    if here is None:
+        return (_no_card(plan, facts),)
+    return tuple(_unable(plan, here, facts)) or (
+        CheckResult(name="card", status="ok", summary=here.name),
+    )
+
+
+def _no_card(plan: Plan, facts: HostFacts) -> CheckResult:
+    wanted = plan.requirements.card
+    assert wanted is not None
+    made_for = f"{wanted.name or 'a card'}, {wanted.memory_bytes / 1024**3:g} GiB"
+    others = ", ".join(gpu.name for gpu in facts.gpus)
+    seen = f"this machine shows {others}" if others else "this machine shows none"
+    kind = "an NVIDIA card" if _nvidia(plan) else "a graphics card"
+    return _failed(
+        "gpu-missing",
+        f"Profile {plan.profile} needs {kind} (made for {made_for}), and {seen}.",
+        "deployctl recommend  # which profiles this machine can run",
+    )
+
+
+def _unable(plan: Plan, here: Gpu, facts: HostFacts) -> Iterator[CheckResult]:
+    wanted = plan.requirements.card
+    assert wanted is not None
+    if not _nvidia(plan):
+        return
+    if here.driver is None:
+        yield _failed(
+            "gpu-driver-missing",
+            f"{here.name} is in this machine, but NVIDIA's driver does not answer.",
+            "nvidia-smi  # says what is wrong with it",
+        )
+        return
+    least, has = wanted.compute_capability, here.compute_capability
+    if least and has and _number(has) < _number(least):
+        yield _failed(
+            "gpu-too-old",
+            f"{here.name} has compute capability {has}; profile {plan.profile} needs {least}.",
+            "deployctl recommend  # which profiles this card can run",
+        )
+    if wanted.driver and _number(here.driver) < (wanted.driver,):
+        yield _failed(
+            "gpu-driver-old",
+            f"The driver of {here.name} is {here.driver}; the image of profile {plan.profile} "
+            f"needs {wanted.driver} or newer.",
+            "deployctl recommend  # which profiles this driver can run",
+        )
+    if facts.container_toolkit is False:
+        yield _failed(
+            "gpu-toolkit-missing",
+            f"Docker cannot hand {here.name} to a container: the NVIDIA Container Toolkit is not "
+            "installed, or Docker does not know of it.",
+            "deployctl setup  # says how to get it",
+        )
+
+
+def _failed(code: str, summary: str, hint: str) -> CheckResult:
+    return CheckResult(name="card", status="failed", summary=summary, code=code, hint=hint)
+
+
+def _nvidia(plan: Plan) -> bool:
+    return plan.service("engine").gpu
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"[0-9]+", version))
+
+
+def _context(plan: Plan, with_set: _WithSet) -> CheckResult:
+    trained = plan.load.shape.trained_context if plan.load else None
+    if trained is None or plan.context <= trained:
+        return CheckResult(name="context", status="ok", summary=f"{plan.context} tokens")
+    return CheckResult(
+        name="context",
+        status="failed",
+        summary=f"model.context is {plan.context}, and {plan.model} was made for at most "
+        f"{trained} tokens.",
+        code="context-too-long",
+        hint=with_set("model.context", trained),
+    )
+
+
+def _memory(fitted: Fitting | None) -> Iterator[CheckResult]:
+    """Only weights that cannot be there at all refuse; everything else is an estimate."""
+    if fitted is None:
+        yield CheckResult(name="memory", status="ok", summary="memory need unknown")
+        return
+    for fit in fitted.fits:
+        if fit.verdict == "fits":
+            left = "" if fit.left_bytes is None else f", {gib(fit.left_bytes)} left"
+            place = "memory" if fit.place == "ram" else fit.room.name
+            summary = f"{gib(fit.need_bytes)} of {place}{left}"
+            yield CheckResult(name="memory", status="ok", summary=summary)
+            continue
+        stops = fitted.impossible and fit.verdict == "no"
+        yield CheckResult(
+            name="memory",
+            status="failed" if stops else "warning",
+            summary=fit.reason,
+            code="memory-short" if stops else None,
+            hint=_way_out(fitted, fit.verdict),
+        )
+
+
+def _way_out(fitted: Fitting, verdict: str) -> str:
+    if verdict == "no" and fitted.proposals:
+        sets = " ".join(f"--set {key}={value}" for key, value in fitted.proposals[0].sets)
+        return f"add {sets}, or --fit, which does it"
+    if verdict == "no":
+        return "deployctl recommend  # which profiles this machine can run"
+    return "close what else uses memory; deployctl plan shows what takes how much"
+
+
+def _disk(plan: Plan, facts: HostFacts) -> CheckResult:
+    """Warn only: what is really missing is known, and refused, where it is fetched or built."""
+    need, free = plan.requirements.disk_bytes, facts.disk_free_bytes
+    if free is not None and free < need:
+        return CheckResult(
+            name="disk",
+            status="warning",
+            summary=f"{gib(free)} of disk are free; images and weights of profile {plan.profile} "
+            f"take up to {gib(need)} where none of them are here yet",
+            hint="docker system df  # shows what Docker keeps",
+        )
+    seen = "free disk unknown" if free is None else f"{gib(free)} of disk free"
+    return CheckResult(name="disk", status="ok", summary=seen)
+
+
+def _ports(plan: Plan, facts: HostFacts, with_set: _WithSet) -> tuple[CheckResult, ...]:
+    checks = []
+    for service in plan.services:
+        for number in dict.fromkeys(port.host_port for port in service.ports):
+            holder = facts.busy_ports.get(number)
+            if holder is None:
+                checks.append(CheckResult(name="port", status="ok", summary=f"port {number} free"))
+                continue
+            key = f"ports.{service.name}"
+            checks.append(
+                CheckResult(
+                    name="port",
+                    status="failed",
+                    summary=f"Port {number} ({service.name}) is held by {holder}.",
+                    code="port-taken",
+                    where=service.name,
+                    hint=with_set(key, _free_port(plan, facts, number)),
+                )
+            )
+    return tuple(checks)
+
+
+def _addresses(plan: Plan, facts: HostFacts) -> Iterator[CheckResult]:
+    """Whether the address that others are to use is this machine's own."""
+    own = {str(ipaddress.ip_address(address)) for address in facts.addresses}
+    for port in plan.service("webui").ports:
+        address = ipaddress.ip_address(port.address)
+        if not own or address.is_loopback or str(address) in own:
+            continue
+        others = sorted(a for a in own if _is_of_a_network(a))
+        yield CheckResult(
+            name="address",
+            status="failed",
+            summary=f"{address} is not an address of this machine, "
+            f"which has {', '.join(others) or 'none but its loopback'}.",
+            code="address-missing",
+            where="ports.address",
+            hint="ip -brief address  # shows the addresses of this machine",
+        )
+
+
+def _is_of_a_network(text: str) -> bool:
+    address = ipaddress.ip_address(text)
+    return not (address.is_loopback or address.is_link_local)
+
+
+def asked_ports(plan: Plan) -> tuple[int, ...]:
+    """The ports to look at: those of the plan, and behind each some that could stand in for it."""
+    numbers = (p.host_port + k for s in plan.services for p in s.ports for k in range(_STAND_INS))
+    return tuple(sorted({number for number in numbers if number <= _LAST_PORT}))
+
+
+def _free_port(plan: Plan, facts: HostFacts, taken: int) -> int:
+    """The next port that nobody holds and the plan does not want for something else."""
+    wanted = {port.host_port for service in plan.services for port in service.ports}
+    for number in asked_ports(plan):
+        if number > taken and number not in wanted and number not in facts.busy_ports:
+            return number
+    return _LAST_PORT - len(wanted)
+
+
+_STAND_INS, _LAST_PORT = 20, 65535

@@ -1,0 +1,84 @@
+"""What `auto` takes and `recommend` says, on machines that are not ours."""
+
+from dataclasses import replace
+
+import pytest
+
+from deployctl.catalog import Catalog
+from deployctl.choice import Candidate, choose, recommend
+from deployctl.errors import DeployctlError
+from deployctl.model import Gpu, HostFacts
+from deployctl.planner import build_plan
+from deployctl.profiles.resolve import resolve
+from deployctl.profiles.selection import Selection
+from tests.fakes import facts
+
+CATALOG = Catalog({"HOME": "/nonexistent"})
+GIB = 1024**3
+
+
+def shipped() -> tuple[Candidate, ...]:
+    found = []
+    for name in CATALOG.shipped_names():
+        profile = resolve(Selection(profile=name), CATALOG.readers())
+        rank = profile.spec.auto.rank if profile.spec.auto else 0
+        found.append(Candidate(rank=rank, plan=build_plan(profile)))
+    return tuple(found)
+
+
+def host(card: str | None = None, gigabytes: float = 0, capability: str = "8.6") -> HostFacts:
+    if card is None:
+        return facts()
+    size = int(gigabytes * GIB)
+    gpu = Gpu(
+        name=card,
+        memory_bytes=size,
+        memory_free_bytes=size - GIB // 4,
+        compute_capability=capability,
+        driver="580.95.05",
+    )
+    return replace(facts(), gpus=(gpu,), container_toolkit=True)
+
+
+@pytest.mark.parametrize(
+    ("machine", "best"),
+    [
+        (host(), "cpu-only"),
+        (host("NVIDIA GeForce RTX 3060", 12), "rtx3060"),
+        (host("NVIDIA GeForce RTX 4060", 8, "8.9"), "gpu-8gb"),
+        (host("NVIDIA GeForce GTX 1660", 6, "7.5"), "gpu-6gb-gguf"),
+        (host("NVIDIA GeForce GTX 1650", 4, "7.5"), "gpu-4gb"),
+        (replace(facts(), architecture="arm64"), "arm64"),
+    ],
+)
+def test_each_machine_gets_its_profile(machine: HostFacts, best: str) -> None:
+    ranked = recommend(shipped(), machine)
+    assert ranked[0].profile == best
+    assert len(ranked) == len(CATALOG.shipped_names())
+    assert all(item.limit for item in ranked if item.verdict == "no")
+
+
+def test_a_limit_is_a_reason_and_a_ceiling_a_number() -> None:
+    ranked = {item.profile: item for item in recommend(shipped(), host())}
+    assert "needs an NVIDIA card" in (ranked["rtx3060"].limit or "")
+    speed = ranked["rtx3060"].speed
+    assert speed is not None
+    assert round(speed.tokens_per_s, 1) == 116.6
+
+
+def test_auto_takes_the_card_only_when_it_is_there() -> None:
+    def again(name: str) -> str:
+        return f"up {name}"
+
+    candidates = tuple(c for c in shipped() if c.rank)
+    assert choose(candidates, host(), again=again).profile == "cpu-only"
+    assert choose(candidates, host(), again=again).given_up == ()
+    chosen = choose(candidates, host("NVIDIA GeForce RTX 3060", 12), again=again)
+    assert chosen.profile == "rtx3060"
+    assert "RTX 3060" in chosen.reason
+
+
+def test_nothing_fits_nowhere() -> None:
+    with pytest.raises(DeployctlError) as refused:
+        choose(shipped(), facts(architecture="riscv64"), again=str)
+    assert refused.value.faults[0].code == "memory-short"

@@ -1,0 +1,78 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deployctl.catalog import Catalog
+from deployctl.deploy.learn import learn, named
+from deployctl.engines.figures import Figures
+from deployctl.fitting import fitting
+from deployctl.learned import FILE, Learned
+from deployctl.model import Plan
+from deployctl.planner import build_plan
+from deployctl.profiles.resolve import resolve
+from deployctl.profiles.selection import Selection
+from tests.fakes import container, facts
+from tests.world import Box
+
+CATALOG = Catalog({"HOME": "/nonexistent"})
+
+
+def plan(*sets: str) -> Plan:
+    selection = Selection(profile="smoke", sets=sets)
+    return build_plan(resolve(selection, CATALOG.readers()))
+
+
+def test_what_was_measured_is_what_the_next_plan_says(tmp_path: Path) -> None:
+    Learned(tmp_path).keep(plan(), {"conversations": 90 << 20})
+    learned = Learned(tmp_path).of(plan())
+    fitted = fitting(plan(), facts(), learned=learned)
+    assert fitted is not None
+    (part,) = (part for part in fitted.parts if part.name == "conversations")
+    assert (part.bytes, part.basis) == (90 << 20, "measured")
+
+
+def test_another_load_is_another_measurement(tmp_path: Path) -> None:
+    Learned(tmp_path).keep(plan(), {"conversations": 1})
+    assert Learned(tmp_path).of(plan("concurrency=3")) == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\x00", b'{"a": 3}'])
+def test_a_damaged_file_only_forgets(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    assert Learned(tmp_path).of(plan()) == {}
+    Learned(tmp_path).keep(plan(), {"weights": 2})
+    assert Learned(tmp_path).of(plan()) == {"weights": 2}
+
+
+def test_it_never_grows_without_end(tmp_path: Path) -> None:
+    known = {str(number): {"weights": 1} for number in range(500)}
+    (tmp_path / FILE).write_text(json.dumps(known))
+    Learned(tmp_path).keep(plan(), {"weights": 2})
+    kept = json.loads((tmp_path / FILE).read_text())
+    assert len(kept) == 200
+    assert Learned(tmp_path).of(plan()) == {"weights": 2}
+
+
+def test_a_folder_that_cannot_be_written_is_no_reason_to_fail(tmp_path: Path) -> None:
+    Learned(tmp_path / "gone").keep(plan(), {"weights": 2})
+    assert Learned(tmp_path / "gone").of(plan()) == {}
+
+
+def test_an_engine_that_says_nothing_teaches_nothing(tmp_path: Path) -> None:
+    box = Box(home=tmp_path)
+    learn(box.world(), "deployctl", plan())  # no container at all
+    box.docker.states["engine"] = container("engine")
+    box.docker.tails = {"id-engine": ("hello",)}
+    learn(box.world(), "deployctl", plan())
+    assert not (tmp_path / FILE).exists()
+
+
+def test_with_a_card_only_the_conversations_are_in_one_memory() -> None:
+    figures = Figures(weights_bytes=1, kv_bytes=2, compute_bytes=3, kv_tokens=4)
+    on_cpu = plan()
+    assert on_cpu.load is not None
+    on_card = replace(on_cpu, load=replace(on_cpu.load, device="cuda"))
+    assert named(figures, on_cpu) == {"weights": 1, "conversations": 2, "working space": 3}
+    assert named(figures, on_card) == {"conversations": 2}

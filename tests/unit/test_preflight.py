@@ -1,0 +1,117 @@
+"""A plan held against machines that are not ours."""
+
+from dataclasses import replace
+
+import pytest
+
+from deployctl.catalog import Catalog
+from deployctl.fitting import fitting
+from deployctl.model import CheckResult, Gpu, HostFacts, Plan
+from deployctl.planner import build_plan
+from deployctl.preflight import preflight
+from deployctl.profiles.resolve import resolve
+from deployctl.profiles.selection import Selection
+from tests.fakes import facts
+
+CATALOG = Catalog({"HOME": "/nonexistent"})
+GIB = 1024**3
+RTX_3060 = Gpu(
+    name="NVIDIA GeForce RTX 3060",
+    memory_bytes=12 * GIB,
+    memory_free_bytes=int(11.5 * GIB),
+    compute_capability="8.6",
+    driver="580.95.05",
+)
+
+
+def plan(profile: str, *sets: str) -> Plan:
+    selection = Selection(profile=profile, sets=sets)
+    return build_plan(resolve(selection, CATALOG.readers()))
+
+
+def checks(
+    plan: Plan, host: HostFacts, *, force: bool = False, running: bool = False
+) -> dict[str, CheckResult]:
+    found = preflight(
+        plan,
+        host,
+        fitting(plan, host, running=running),
+        first=True,
+        force=force,
+        selection=Selection(profile=plan.profile),
+        again=lambda selection: " ".join(("deployctl up", *selection.words)),
+    )
+    by_name: dict[str, CheckResult] = {}
+    for check in found:
+        by_name.setdefault(check.code or check.name, check)  # the card's memory comes first
+    return by_name
+
+
+def with_card(card: Gpu, **more: object) -> HostFacts:
+    return replace(facts(), gpus=(card,), **{"container_toolkit": True, **more})  # type: ignore[arg-type]
+
+
+def test_a_card_that_is_there_and_able_is_fine() -> None:
+    found = checks(plan("rtx3060"), with_card(RTX_3060))
+    assert all(check.status == "ok" for check in found.values())
+
+
+def test_no_card_names_what_is_missing_and_what_to_type() -> None:
+    missing = checks(plan("rtx3060"), facts())["gpu-missing"]
+    assert missing.status == "failed"
+    assert "needs an NVIDIA card (made for" in missing.summary
+    assert "RTX 3060, 12 GiB" in missing.summary
+    assert missing.hint.startswith("deployctl recommend")
+
+
+@pytest.mark.parametrize(
+    ("card", "toolkit", "code"),
+    [
+        (replace(RTX_3060, driver=None), True, "gpu-driver-missing"),
+        (replace(RTX_3060, driver="550.54.14"), True, "gpu-driver-old"),
+        (replace(RTX_3060, compute_capability="7.5"), True, "gpu-too-old"),
+        (RTX_3060, False, "gpu-toolkit-missing"),
+    ],
+)
+def test_a_card_that_cannot_is_refused(card: Gpu, toolkit: bool, code: str) -> None:
+    found = checks(plan("rtx3060"), with_card(card, container_toolkit=toolkit))
+    assert found[code].status == "failed"
+
+
+def test_what_is_not_known_of_a_card_is_not_held_against_it() -> None:
+    card = replace(RTX_3060, compute_capability=None, memory_bytes=None, memory_free_bytes=None)
+    found = checks(plan("rtx3060"), with_card(card, container_toolkit=None))
+    assert all(check.status == "ok" for check in found.values())
+
+
+def test_an_amd_card_is_no_nvidia_card_but_one_for_vulkan() -> None:
+    host = with_card(Gpu(name="RX 7600", memory_bytes=8 * GIB, driver=None, vendor="amd"))
+    assert "RX 7600" in checks(plan("rtx3060"), host)["gpu-missing"].summary
+    assert checks(plan("vulkan"), host)["card"].status == "ok"
+
+
+def test_a_card_that_is_too_small_only_warns() -> None:
+    small = replace(RTX_3060, memory_bytes=5 * GIB, memory_free_bytes=5 * GIB)
+    memory = checks(plan("rtx3060"), with_card(small))["memory"]
+    assert memory.status == "warning"
+
+
+def test_weights_larger_than_the_card_are_refused_unless_forced() -> None:
+    tiny = replace(RTX_3060, memory_bytes=2 * GIB, memory_free_bytes=2 * GIB)
+    assert checks(plan("rtx3060"), with_card(tiny))["memory-short"].status == "failed"
+    forced = checks(plan("rtx3060"), with_card(tiny), force=True)
+    assert forced["memory-short"].status == "warning"
+
+
+def test_a_context_beyond_the_model_is_refused_unless_forced() -> None:
+    asked = plan("smoke", "model.context=16384")
+    refused = checks(asked, facts())["context-too-long"]
+    assert refused.status == "failed"
+    assert refused.hint == "deployctl up --profile smoke --set model.context=8192"
+    assert checks(asked, facts(), force=True)["context-too-long"].status == "warning"
+
+
+def test_memory_that_others_use_now_warns_but_not_when_it_is_our_own() -> None:
+    busy = facts(memory_available_bytes=GIB // 2)
+    assert checks(plan("smoke"), busy)["memory"].status == "warning"
+    assert checks(plan("smoke"), busy, running=True)["memory"].status == "ok"
