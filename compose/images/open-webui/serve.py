@@ -7,12 +7,22 @@ few away, and collecting among them took 1.7 of 6.2 CPU seconds.
 import gc
 import os
 
-if __name__ == "__main__":
+
+def load() -> None:
+    """Import it; and let it search: its slim form refuses for want of a client, which is here."""
     gc.disable()
     import open_webui.main  # noqa: F401
-    import uvicorn
+    from open_webui.retrieval.web import duckduckgo
 
     gc.enable()
+    duckduckgo.USE_SLIM = False
+
+
+load()  # in every worker, where UVICORN_WORKERS says several: they run all but what follows
+
+if __name__ == "__main__":
+    import uvicorn
+
     uvicorn.run(
         "open_webui.main:app",
         host=os.environ.get("HOST") or "0.0.0.0",  # noqa: S104 - inside a container
