@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deployctl.deploy.world import ImageMode, Reach, ResolvedImage
+from deployctl.deploy.names import ImageMode
+from deployctl.deploy.world import Reach, ResolvedImage
 from deployctl.errors import DeployctlError
 from deployctl.loopback import Reply
 from deployctl.model import (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deployctl.deploy.world import DEFAULT_STACK
+from deployctl.deploy.names import DEFAULT_STACK
 
 if TYPE_CHECKING:
     from deployctl.profiles.selection import Selection

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from deployctl.catalog import Catalog
     from deployctl.dockerd import Docker
+    from deployctl.images import ImageStore
     from deployctl.loopback import Http
     from deployctl.profiles.resolve import Profile
     from deployctl.profiles.selection import Resolver, Selection
@@ -90,7 +91,6 @@ def real_world(session: Session, stack: str) -> World:
     from deployctl import folders, workspace
     from deployctl.catalog import Catalog
     from deployctl.clock import SystemClock
-    from deployctl.images import ImageStore
     from deployctl.runner import SubprocessRunner
     from deployctl.weights import WeightsStore
 
@@ -130,6 +130,17 @@ def real_world(session: Session, stack: str) -> World:
         found = gather_local(runner, models_dir=models, environment=environment)
         return _with_bandwidth(found, home, again=False)
 
+    def images() -> object:
+        from deployctl.images import ImageStore
+
+        return ImageStore(
+            runner=runner,
+            catalog=catalog,
+            environment=environment,
+            docker=docker,
+            again=session.again,
+        )
+
     weights = WeightsStore(models, environment=environment, runner=runner, again=session.again)
     return World(
         home=home,
@@ -137,13 +148,7 @@ def real_world(session: Session, stack: str) -> World:
         runner=runner,
         docker=docker,
         http=cast("Http", _Late(_http)),
-        images=ImageStore(
-            runner=runner,
-            catalog=catalog,
-            environment=environment,
-            docker=docker,
-            again=session.again,
-        ),
+        images=cast("ImageStore", _Late(images)),
         weights=weights,
         facts=facts,
         local=local,

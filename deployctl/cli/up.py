@@ -19,7 +19,7 @@ from deployctl.cli.options import (
     StackOption,
     chosen,
 )
-from deployctl.deploy.world import ImageMode
+from deployctl.deploy.names import ImageMode
 from deployctl.profiles.selection import AUTO
 
 if TYPE_CHECKING:

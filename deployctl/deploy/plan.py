@@ -5,16 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from deployctl.causes import causes_of
 from deployctl.changes import Change, changes
 from deployctl.deploy.select import fit, select
 from deployctl.errors import DeployctlError, Fault
-from deployctl.libyaml import LOADER
 from deployctl.model import DockerFacts
 from deployctl.preflight import preflight
-from deployctl.render import render
 from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -74,7 +70,6 @@ def plan(
     facts = world.local()
     fitted = fit(world, chosen, facts, make=make_fit, running=False)
     profile, decided = fitted.selected.profile, fitted.selected.plan
-    bundle = render(decided, world.catalog.templates_dir)
     checks = preflight(
         decided,
         # Whether Docker works, and which ports are held, is `up`'s to find out.
@@ -93,7 +88,7 @@ def plan(
         choice=chosen.choice,
         selection=fitted.selected.selection,
         plan=decided,
-        changes=changed(space, profile, bundle),
+        changes=_changes(world, space, profile, decided),
         fitting=fitted.fitting,
         applied=fitted.applied,
         checks=tuple(check for check in checks if check.name not in ("docker", "port")),
@@ -135,6 +130,14 @@ def _fetches(world: World, decided: Plan) -> tuple[Fetch, ...]:
     )
 
 
+def _changes(world: World, space: Workspace, profile: Profile, decided: Plan) -> tuple[Change, ...]:
+    if space.applied_text() is None:  # nothing to compare with: the template stays unread
+        return tuple(Change(service=s.name, action="create") for s in decided.services)
+    from deployctl.render import render
+
+    return changed(space, profile, render(decided, world.catalog.templates_dir))
+
+
 def changed(space: Workspace, profile: Profile, bundle: Bundle) -> tuple[Change, ...]:
     """What differs from the stack as it was last applied, and the lines behind it."""
     before = space.applied_text()
@@ -146,6 +149,10 @@ def changed(space: Workspace, profile: Profile, bundle: Bundle) -> tuple[Change,
 
 
 def _read(text: str) -> Any:  # noqa: ANN401  # YAML
+    import yaml
+
+    from deployctl.libyaml import LOADER
+
     try:
         found = yaml.load(text, Loader=LOADER)  # noqa: S506  # a safe one
     except yaml.YAMLError:  # damaged by hand; it will be written anew

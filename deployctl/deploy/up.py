@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from deployctl.deploy import stack
 from deployctl.deploy.learn import learn
+from deployctl.deploy.names import ImageMode
 from deployctl.deploy.plan import changed, refuse
 from deployctl.deploy.select import Selected, fit, select
 from deployctl.deploy.start import Wanted, host_ports, start
-from deployctl.deploy.world import ImageMode, ResolvedImage, UpReport, UpRequest, World
+from deployctl.deploy.world import ResolvedImage, UpReport, UpRequest, World
 from deployctl.errors import DeployctlError
 from deployctl.model import Answer, HostFacts, PhaseResult, Plan, Weights
 from deployctl.preflight import asked_ports, preflight

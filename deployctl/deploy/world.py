@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from deployctl.changes import Change
+from deployctl.deploy.names import DEFAULT_STACK, ImageMode
 from deployctl.model import (
     Answer,
     CheckResult,
@@ -32,11 +33,6 @@ if TYPE_CHECKING:
     from deployctl.readiness import Clock
     from deployctl.runner import Runner
     from deployctl.talk import Talk
-
-ImageMode = Literal["auto", "local", "pull", "build"]
-
-#: The stack's name unless the operator gives one; independent of the profile, so chats stay.
-DEFAULT_STACK = "deployctl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

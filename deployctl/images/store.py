@@ -17,7 +17,8 @@ from deployctl.model import Image, Progress
 from deployctl.runner import StoppableRunner
 
 if TYPE_CHECKING:
-    from deployctl.deploy.world import ImageMode, Reach, ResolvedImage
+    from deployctl.deploy.names import ImageMode
+    from deployctl.deploy.world import Reach, ResolvedImage
     from deployctl.dockerd import Docker
     from deployctl.images.registry import Silence
     from deployctl.images.workshop import Workshop

@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 from deployctl.clock import SystemClock
-from deployctl.deploy.world import ImageMode, ResolvedImage
+from deployctl.deploy.names import ImageMode
+from deployctl.deploy.world import ResolvedImage
 from deployctl.dockerd import DockerDaemon
 from deployctl.errors import DeployctlError, Fault
 from deployctl.images import ImageStore

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.deploy.world import ImageMode, Reach, ResolvedImage
+from deployctl.deploy.names import ImageMode
+from deployctl.deploy.world import Reach, ResolvedImage
 from deployctl.errors import DeployctlError
 from deployctl.images import ImageStore
 from deployctl.images.recipes import load_recipe
