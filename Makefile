@@ -20,7 +20,7 @@ PIP       := $(PY) -m pip -qq --disable-pip-version-check
 .DEFAULT_GOAL := help
 # Suites share one Docker and this folder: `make -j` must not run them at once.
 .NOTPARALLEL:
-.PHONY: help up down status logs setup test test-fast test-docker test-e2e lint format golden bench clean
+.PHONY: help up down status logs setup test test-fast test-docker test-e2e lint format golden bench bench-fit bench-profiles clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -80,6 +80,13 @@ golden: $(DEV_STAMP) ## Write the checked-in files that are made from the code
 
 bench: $(DEV_STAMP) ## Compare up, no-op and down with raw docker compose, in one run
 	@$(PY) -m benchmarks.lifecycle $(ARGS)
+
+bench-fit: $(DEV_STAMP) ## Compare predicted with measured memory, on the real engine
+	@$(TOOL) setup --yes
+	@$(PY) -m benchmarks.fit $(ARGS)
+
+bench-profiles: $(DEV_STAMP) ## Plan and render 1 000 profiles, mutate 10 000
+	@$(PY) -m benchmarks.profiles $(ARGS)
 
 clean: ## Remove what the targets above made in this folder
 	@rm -rf '$(VENV)' .mypy_cache .ruff_cache .pytest_cache .hypothesis artifacts build dist
