@@ -46,7 +46,7 @@ def choose(
         candidates, key=lambda c: (_larger(c.plan, facts) is not None, -c.rank)
     ):
         plan = candidate.plan
-        limit = _limit(plan, facts, fitting(plan, facts))
+        limit = limit_of(plan, facts, fitting(plan, facts))
         absent = _absent(candidate, facts)
         if limit is None and absent is None:
             return Choice(
@@ -88,7 +88,7 @@ def _larger(plan: Plan, facts: HostFacts) -> str | None:
     return f"It is made for a card of {gib(wanted.memory_bytes)}, and {here.name} has less."
 
 
-def _limit(plan: Plan, facts: HostFacts, fitted: Fitting | None) -> str | None:
+def limit_of(plan: Plan, facts: HostFacts, fitted: Fitting | None) -> str | None:
     """What of the machine itself rules the plan out, if anything."""
     for check in (architecture(plan, facts), *card(plan, facts)):
         if check.status == "failed":
@@ -156,7 +156,7 @@ def recommend(candidates: Sequence[Candidate], facts: HostFacts) -> tuple[Recomm
 def _judged(candidate: Candidate, facts: HostFacts) -> Recommendation:
     plan = candidate.plan
     fitted = fitting(plan, facts)
-    limit = _limit(plan, facts, fitted)
+    limit = limit_of(plan, facts, fitted)
     verdict: Verdict = fitted.verdict if fitted else "tight"
     larger = _larger(plan, facts)
     if limit:

@@ -6,10 +6,11 @@ plan (``preflight``), say how it fits (``fitting``) or choose between plans (``c
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from deployctl.engines import engine as engine_of
-from deployctl.errors import DeployctlError
+from deployctl.errors import DeployctlError, Fault
 from deployctl.fitting import load_of
 from deployctl.model import Card, Deadlines, Plan, Requirements, WeightsSpec
 from deployctl.reach import who_can_reach
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 def build_plan(profile: Profile) -> Plan:
     """Decide everything that will run. Raises ``profile-invalid`` with the value's file:line."""
     spec = profile.spec
-    _refuse_owned_flags(profile)
-    _refuse_unknown_need(profile)
+    if faults := (*_owned_flags(profile), *_unknown_need(profile)):
+        raise DeployctlError.of(faults)
     source = parse_source(spec.model.source)
     return Plan(
         profile=profile.name,
@@ -79,29 +80,27 @@ def _requirements(spec: ProfileSpec) -> Requirements:
     )
 
 
-def _refuse_owned_flags(profile: Profile) -> None:
+def _owned_flags(profile: Profile) -> Iterator[Fault]:
     owned = engine_of(profile.spec.engine.kind).OWNED_FLAGS
     for index, word in enumerate(profile.spec.engine.extra_args):
         flag = word.split("=", 1)[0]
         if flag in owned:
-            fault = profile.fault(
+            yield profile.fault(
                 f"engine.extra_args.{index}",
                 f"engine.extra_args names {flag}, which follows from other values of the profile.",
                 "remove it there and set model.context, concurrency or model.sampling instead",
             )
-            raise DeployctlError.of((fault,))
 
 
-def _refuse_unknown_need(profile: Profile) -> None:
+def _unknown_need(profile: Profile) -> Iterator[Fault]:
     spec = profile.spec
     if spec.engine.memory is None and spec.model.shape is None:
-        fault = profile.fault(
+        yield profile.fault(
             "model.source",
             "How much memory this model needs is not known: it is not in the catalog and its file "
             "is not here to be read.",
             f"deployctl plan --model {spec.model.source}  # reads it; or --set engine.memory=4GiB",
         )
-        raise DeployctlError.of((fault,))
 
 
 def gib(size_bytes: float) -> str:

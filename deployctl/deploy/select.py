@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from deployctl.choice import Candidate, Choice, choose
+from deployctl.choice import Candidate, Choice, choose, limit_of
 from deployctl.deploy.world import World
 from deployctl.errors import DeployctlError
 from deployctl.fitting import Fitting, fitting
@@ -70,7 +70,9 @@ def _keep(offered: list[Profile], running: str) -> Choice | None:
 def _choose(world: World, selection: Selection, offered: list[Profile], again: Again) -> Choice:
     """Look at the host and at the sources of what is not here, and choose."""
     found = candidates(world, offered)
-    facts = replace(world.local(), reachable=_reachable(world, found))
+    facts = world.local()
+    able = [c for c in found if limit_of(c.plan, facts, fitting(c.plan, facts)) is None]
+    facts = replace(facts, reachable=_reachable(world, able))
     return choose(found, facts, again=lambda name: again(selection.of(name)))
 
 
