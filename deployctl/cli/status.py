@@ -52,7 +52,7 @@ def reached(report: UpReport | StatusReport) -> tuple[str, ...]:
     """Where a stack is reached, and with what."""
     return (
         f"  Chat window   {report.webui_url}",
-        *((f"  In the network  {report.lan_url}",) if report.lan_url else ()),
+        *((f"  In the LAN    {report.lan_url}",) if report.lan_url else ()),
         f"  Sign in with  {report.credentials_file}",
         f"  OpenAI API    {report.engine_url}",
     )
