@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
+import stat
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -150,20 +152,39 @@ class ModelInspector:
         return first_bytes(remote, count, environment=self._environment, start=start)
 
     def _fault(self, problem: Exception, source: Source) -> DeployctlError:
-        again = self._store.again
+        again = self._store.again  # a command line, which may name the model already
         if isinstance(problem, SourceError):
             return faults.fault(problem, WeightsSpec(source=source), again=again)
         return DeployctlError(
             f"The model {source.filename} cannot be understood: {problem}.",
             code="model-unreadable",
-            hint=f"Name another one: `{again} --model hf:ORG/REPO:FILE.gguf`; or write a profile "
+            hint=f"Name another one: `{_with_model(again)}`; or write a profile "
             "that describes it (`model.size`, `model.shape`).",
             where=str(source),
         )
 
 
+def _with_model(again: str) -> str:
+    """The command line with another model than the one that it names, if it names one."""
+    kept: list[str] = []
+    for word in shlex.split(again):
+        option = kept[-1] if kept else ""
+        if option == "--model" or (option == "--set" and word.startswith("model.source=")):
+            kept.pop()
+        elif not word.startswith("--model="):
+            kept.append(word)
+    return f"{shlex.join(kept)} --model hf:ORG/REPO:FILE.gguf"
+
+
+def _check_regular(path: Path) -> None:
+    """Refuse what is no file before it is opened: a pipe would wait for its writer forever."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise MissingError(f"{path} is not a regular file, and a model is one")
+
+
 def _file_here(source: Source, path: Path) -> Said:
     try:
+        _check_regular(path)
         with path.open("rb") as stream:
             size = path.stat().st_size
             return said_by_header(_header(stream, size, path.name), path.name, size)
@@ -179,6 +200,7 @@ def _folder_here(source: Source, folder: Path, names: tuple[str, ...]) -> Said:
     def read(name: str) -> bytes | None:
         if name not in names:
             return None
+        _check_regular(folder / name)
         with (folder / name).open("rb") as stream:
             return stream.read(_LONGEST_JSON)
 

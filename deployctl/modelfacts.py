@@ -54,9 +54,14 @@ def spdx(written: str | None) -> str:
     return _SPDX.get(text.lower(), text[:200]) or "unknown"
 
 
+def title_of(filename: str) -> str:
+    """What to call a model of which only the file's name is known."""
+    return re.sub(r"\.gguf$", "", filename, flags=re.IGNORECASE)[:200]
+
+
 def said_by_header(header: GgufHeader, filename: str, size_bytes: int) -> Said:
     """A GGUF file of ``size_bytes``. Raises ``UnreadableError``."""
-    title = re.sub(r"\.gguf$", "", filename, flags=re.IGNORECASE)
+    title = title_of(filename)
     said: Said = {
         **_basics(title, size_bytes),
         "license": spdx(header.license),

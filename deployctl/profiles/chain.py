@@ -11,6 +11,7 @@ from deployctl.model import Origin
 from deployctl.profiles import excerpt
 from deployctl.profiles.document import Document, Node, NotFound, ProfileText, Reader
 from deployctl.profiles.excerpt import quoted
+from deployctl.profiles.selection import AUTO
 from deployctl.profiles.source import load
 from deployctl.visible import visible
 
@@ -18,6 +19,17 @@ from deployctl.visible import visible
 MAX_PARENTS = 3
 
 _STOPPING = frozenset({"profile-unknown", "profile-cycle"})
+
+
+def auto_is_none(where: str) -> Fault:
+    """The fault of asking for ``auto`` where one profile is meant."""
+    return Fault(
+        code="profile-unknown",
+        message="`auto` is not a profile itself: it chooses among the others for this machine, and "
+        "`deployctl plan` shows its choice.",
+        hint="deployctl plan",
+        where=where,
+    )
 
 
 class Chain:
@@ -80,6 +92,9 @@ class Chain:
         found = self._read(name, asker=asker)
         if isinstance(found, ProfileText):
             return found
+        if name == AUTO and at is None:
+            self.faults.append(auto_is_none(f"--profile {AUTO}"))
+            return None
         # What stands in the way here already, or was just not found, is nothing to suggest.
         here = {name, *(text.name for text in self.texts)}
         others = [known for known in found.names if known not in here]

@@ -10,11 +10,12 @@ from typing import Literal
 
 from deployctl.errors import DeployctlError, Fault
 from deployctl.planner import build_plan
+from deployctl.profiles.chain import auto_is_none
 from deployctl.profiles.document import NotFound, ProfileText, Reader, Readers
 from deployctl.profiles.excerpt import quoted
 from deployctl.profiles.models import Entry
 from deployctl.profiles.resolve import part_faults
-from deployctl.profiles.selection import Resolver, Selection
+from deployctl.profiles.selection import AUTO, Resolver, Selection
 from deployctl.profiles.source import load
 from deployctl.visible import visible
 
@@ -48,6 +49,8 @@ def check_file(file: str, readers: Readers, resolve: Resolver) -> Checked:
 
 
 def _missing(file: str, found: NotFound) -> Fault:
+    if file == AUTO:
+        return auto_is_none(AUTO)
     close = difflib.get_close_matches(file, found.names, n=1, cutoff=0.5)
     meant = f" Did you mean {quoted(close[0])}?" if close else ""
     hint = f"deployctl profile check {close[0]}" if close else "deployctl profile list"

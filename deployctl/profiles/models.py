@@ -7,7 +7,9 @@ the catalog's, once for all profiles. It becomes a layer below what the profile 
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,20 +18,20 @@ from deployctl.errors import DeployctlError, Fault
 from deployctl.model import Origin
 from deployctl.profiles import excerpt
 from deployctl.profiles.document import Inspector, Node, NotFound, ProfileText, Readers, plain
-from deployctl.profiles.excerpt import MODEL, Sources, quoted
+from deployctl.profiles.excerpt import MODEL, SETTINGS, Sources, quoted
 from deployctl.profiles.keys import Keys
 from deployctl.profiles.problems import Layers, translate
 from deployctl.profiles.scalars import Scalar
 from deployctl.profiles.schema import ModelEntry
 from deployctl.profiles.source import load
 
-#: Keys of ``model`` that say what the operator wants, not what the model is.
-INTENT = frozenset({"use", "format", "context", "max_tokens"})
-
 _FROM_THE_ENTRY = (
     *("served_name", "license", "gated", "reasoning", "reasoning_parser"),
     *("tools", "tool_template", "tool_parser", "sampling", "shape"),
 )
+#: Engine → its name in a sentence.
+ENGINES = {"llama.cpp": "llama.cpp", "vllm": "vLLM"}
+
 _SOURCE_PREFIXES = ("hf:", "file:", "https:", "http:", "wheel:")
 
 
@@ -44,10 +46,33 @@ def typed_layer(model: str, inspect: Inspector | None) -> Node:
     Raises what ``inspect`` raises for a source.
     """
     if is_source(model):
-        said = (inspect(model, strict=True) if inspect else None) or {}
+        said = _told(model, inspect)
         return described({"source": model, **said}, file=MODEL)
     name, _, wanted = model.partition(":")
     return described({"use": name, **({"format": wanted} if wanted else {})}, file=MODEL)
+
+
+def _told(model: str, inspect: Inspector | None) -> Mapping[str, Any]:
+    """What a source says of its model; what is wrong with it was typed after ``--model``."""
+    if inspect is None:
+        return {}
+    where = excerpt.where(Origin(file=MODEL, line=1), (model,))
+    try:
+        said = inspect(model, strict=True)
+    except DeployctlError as error:
+        raise DeployctlError.of(
+            tuple(replace(fault, where=where) for fault in error.faults)
+        ) from error
+    if said is None:  # of a wheel nothing is known until it is here
+        raise DeployctlError(
+            "What this model is can be read once it is here, and a package is not looked into "
+            "before it is fetched.",
+            code="model-unreadable",
+            hint="--model hf:ORG/REPO:FILE.gguf, or write a profile that describes it "
+            "(`model.source`, `model.size`, `model.shape`)",
+            where=where,
+        )
+    return said
 
 
 def described(model: Mapping[str, Any], *, file: str) -> Node:
@@ -83,15 +108,32 @@ class Entry:
             layers = Layers(document.root, sources, (text.file,), {}, keys)
             self.faults = translate(problem.errors(include_url=False, include_input=False), layers)
 
-    def format_for(self, kind: str, wanted: str | None) -> str | None:
-        """The format to take: the wanted one, else the first that this engine reads."""
+    @property
+    def first(self) -> str:
+        """The first format that there is."""
         assert self.spec is not None
-        if wanted in self.spec.formats:
+        return next(iter(self.spec.formats))
+
+    def reads(self, kind: str, name: str) -> bool:
+        """Whether this engine reads that format; of an unknown engine nobody knows."""
+        assert self.spec is not None
+        gguf = self.spec.formats[name].source.endswith(".gguf")
+        return kind not in ENGINES or gguf == (kind == "llama.cpp")
+
+    def format_for(self, kind: str, wanted: str | None, *, asked: bool) -> str | None:
+        """The format to take: the wanted one, else the first that this engine reads.
+
+        One that was not ``asked`` for with this model is taken only where the engine reads it.
+        """
+        assert self.spec is not None
+        if wanted in self.spec.formats and (asked or self.reads(kind, wanted)):
             return wanted
-        for name, form in self.spec.formats.items():
-            if form.source.endswith(".gguf") == (kind == "llama.cpp"):
-                return name
-        return None
+        return next((name for name in self.spec.formats if self.reads(kind, name)), None)
+
+    def title(self, chosen: str) -> str:
+        """What people call the model in this format."""
+        assert self.spec is not None
+        return f"{self.spec.name} {chosen.upper()}"
 
     def layer(self, chosen: str, use: Node) -> Node:
         """The block ``model`` as this entry and format give it; ``use`` is how it was asked for."""
@@ -103,7 +145,7 @@ class Entry:
         form = formats[chosen]
         assert isinstance(form.value, Mapping)
         title = entries["name"]
-        name = Node(f"{title.value} {chosen.upper()}", title.origin, title.key)
+        name = Node(self.title(chosen), title.origin, title.key)
         model = {key: entries[key] for key in _FROM_THE_ENTRY if key in entries}
         return Node({"use": use, "name": name, **model, **form.value}, self._root.origin, form.key)
 
@@ -120,14 +162,42 @@ def read_entry(name: str, readers: Readers) -> ModelEntry:
     return entry.spec
 
 
-def unknown_format(entry: Entry, node: Node, lines: tuple[str, ...]) -> Fault:
-    """The fault of a format that the model does not come in."""
+def wrong_format(entry: Entry, node: Node, use: Node, kind: str, lines: tuple[str, ...]) -> Fault:
+    """The fault of a format that the model does not come in, or that the engine does not read.
+
+    ``node`` is where it was chosen: the format, or ``use`` where that is all that was said.
+    """
     assert entry.spec is not None
-    names = tuple(entry.spec.formats)
-    close = difflib.get_close_matches(str(node.value).lower(), names, n=1, cutoff=0.3)
-    message = f"{entry.spec.name} does not come as {quoted(str(node.value))}: {', '.join(names)}."
-    hint = f"write `format: {(close or names)[0]}`"
+    fitting = tuple(name for name in entry.spec.formats if entry.reads(kind, name))
+    names, asked = fitting or tuple(entry.spec.formats), _text(node)
+    close = (difflib.get_close_matches(asked.lower(), names, n=1, cutoff=0.3) or names)[0]
+    engine = ENGINES.get(kind, kind)
+    if not fitting:
+        message = (
+            f"{entry.spec.name} does not come in a format that {engine} reads: {', '.join(names)}."
+        )
+    elif asked in entry.spec.formats:
+        message = f"{engine} does not read {quoted(asked)}, but: {', '.join(names)}."
+    else:
+        every = ", ".join(entry.spec.formats)
+        message = f"{entry.spec.name} does not come as {quoted(asked)}: {every}."
+    hint = _edit(node, "model.format", close, model=f"{use.value}:{close}")
+    if not fitting:
+        hint = _edit(node, "model.use", "ANOTHER", model="ANOTHER")
     return excerpt.fault(node.origin, lines, message, hint)
+
+
+def _text(node: Node) -> str:
+    return "{…}" if isinstance(node.value, Mapping | tuple) else str(node.value)
+
+
+def _edit(node: Node, key: str, value: str, *, model: str) -> str:
+    """What to write instead, the way in which ``node`` was written."""
+    if node.origin.file == MODEL:
+        return f"--model {shlex.quote(model)}"
+    if node.origin.file == SETTINGS:
+        return f"--set {shlex.quote(f'{key}={value}')}"
+    return f"write `{key.rpartition('.')[2]}: {value}`"
 
 
 def unknown_model(missing: NotFound, node: Node, lines: tuple[str, ...]) -> Fault:
@@ -135,12 +205,11 @@ def unknown_model(missing: NotFound, node: Node, lines: tuple[str, ...]) -> Faul
     close = difflib.get_close_matches(str(node.value).lower(), missing.names, n=1, cutoff=0.4)
     message = missing.message + (f" Did you mean {quoted(close[0])}?" if close else "")
     best = (close or missing.names or ("NAME",))[0]
-    typed = node.origin.file == MODEL
     return excerpt.fault(
         node.origin,
         lines,
         message,
-        f"--model {best}" if typed else f"write `use: {best}`",
+        _edit(node, "model.use", best, model=best),
         code="model-unknown",
         more=(f"models: {', '.join(missing.names)}",),
     )

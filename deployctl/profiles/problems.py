@@ -215,7 +215,8 @@ def _mend(path: Path, at: Origin, context: Mapping[str, Any], layers: Layers) ->
     value: str = context["write"]
     above = layers.stack[-1].origin.file if layers.stack else at.file
     if not value:
-        return str(context["hint"])
+        typed = context["typed"] if at.file in (SETTINGS, MODEL) else ""
+        return str(typed or context["hint"])
     if not context["at"] or above == at.file:
         return _write(path, at, value)
     if above in (SETTINGS, MODEL):

@@ -2,9 +2,7 @@
 
 Layers, the later wins: the model's entry in the catalog, what the profile extends, the profile,
 ``--overlay``, ``--model``, ``--set``. Maps are joined key by key; scalars and lists are replaced.
-Three rules keep facts about one thing from describing another: a layer that changes ``engine.kind``
-replaces the whole engine, one that changes ``model.use`` drops what was said of the other model,
-and one that changes ``model.source`` drops the inherited checksum and sizes.
+What keeps facts about one thing from describing another is in ``joining`` and ``othersource``.
 """
 
 from __future__ import annotations
@@ -20,23 +18,15 @@ from deployctl.errors import DeployctlError, Fault
 from deployctl.model import Origin
 from deployctl.profiles import excerpt
 from deployctl.profiles.chain import Chain
-from deployctl.profiles.document import Node, NotFound, Path, Readers, dotted, plain, walk
+from deployctl.profiles.document import Node, NotFound, Readers, dotted, plain, walk
 from deployctl.profiles.excerpt import MODEL, SETTINGS, Sources
-from deployctl.profiles.models import (
-    INTENT,
-    Entry,
-    described,
-    typed_layer,
-    unknown_format,
-    unknown_model,
-)
+from deployctl.profiles.joining import child, merge, put
+from deployctl.profiles.models import Entry, typed_layer, unknown_model, wrong_format
+from deployctl.profiles.othersource import as_its_source_says
 from deployctl.profiles.problems import Layers, translate
 from deployctl.profiles.schema import ProfileSpec
 from deployctl.profiles.selection import Selection
 from deployctl.profiles.settings import read_settings
-
-#: What is said of one model file and not of another.
-_ABOUT_THE_FILE = ("sha256", "size", "size_about")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +81,8 @@ def resolve(selection: Selection, readers: Readers) -> Profile:
     if not chain.complete:
         raise DeployctlError.of((*chain.faults, *faults))
     layers, model_faults = _with_its_model(_layers(chain, settings, selection, readers), readers)
-    spec, wrong = (None, ()) if model_faults else _checked(layers)
+    described = not model_faults or child(child(layers.root, "model"), "name") is not None
+    spec, wrong = _checked(layers) if described else (None, ())
     found = (*chain.faults, *faults, *model_faults, *wrong)
     if found or spec is None:
         raise DeployctlError.of(_in_file_order(found, layers))
@@ -141,7 +132,7 @@ def _layers(chain: Chain, settings: Node | None, selection: Selection, readers: 
     files = (*chain.documents, *chain.overlays)
     typed = {SETTINGS: selection.sets, MODEL: (selection.model or "",)}
     return Layers(
-        root=reduce(_merge, stack),
+        root=reduce(merge, stack),
         stack=tuple(stack),
         sources={**{file.file: file.lines for file in files}, **typed},
         files=tuple(document.file for document in files),
@@ -151,10 +142,10 @@ def _layers(chain: Chain, settings: Node | None, selection: Selection, readers: 
 
 def _with_its_model(layers: Layers, readers: Readers) -> tuple[Layers, tuple[Fault, ...]]:
     """Put what the catalog, or the model's own file, says of the model below the profile."""
-    model = _child(layers.root, "model")
-    use = _child(model, "use")
+    model = child(layers.root, "model")
+    use = child(model, "use")
     if use is None or not isinstance(use.value, str) or use.refused:
-        return _as_its_file_says(layers, readers), ()
+        return as_its_source_says(layers, None, readers.inspect), ()
     found = readers.model(use.value)
     if isinstance(found, NotFound):
         return layers, (unknown_model(found, use, _lines(layers, use)),)
@@ -163,37 +154,35 @@ def _with_its_model(layers: Layers, readers: Readers) -> tuple[Layers, tuple[Fau
     layers = replace(layers, sources=sources, files=(*layers.files, entry.file))
     if entry.spec is None:
         return layers, entry.faults
-    wanted, kind = _child(model, "format"), _child(_child(layers.root, "engine"), "kind")
-    name = None if wanted is None else str(wanted.value)
-    chosen = entry.format_for(str(kind.value) if kind else "", name)
-    if chosen is None or (wanted is not None and chosen != name and _meant(use, wanted, layers)):
-        return layers, (unknown_format(entry, wanted or use, _lines(layers, wanted or use)),)
+    wanted = child(model, "format")
+    chosen, fault = _chosen(entry, use, wanted, layers)
+    faults = () if fault is None else (fault,)
+    if chosen is None:
+        return layers, faults
     assert model is not None
     below = Node({"model": entry.layer(chosen, use)}, model.origin)
     at = wanted or use
-    above = _put(layers.root, ("model", "format"), Node(chosen, at.origin, at.key))
-    layers = replace(layers, root=_merge(below, above), stack=(below, *layers.stack))
-    return _as_its_file_says(layers, readers), ()
+    above = put(layers.root, ("model", "format"), Node(chosen, at.origin, at.key))
+    layers = replace(layers, root=merge(below, above), stack=(below, *layers.stack))
+    return as_its_source_says(layers, entry, readers.inspect), faults
 
 
-def _as_its_file_says(layers: Layers, readers: Readers) -> Layers:
-    """A model file of the operator's own, when it is here, knows its size and shape best."""
-    source = _child(_child(layers.root, "model"), "source")
-    if source is None or source.refused or readers.inspect is None:
-        return layers
-    if not str(source.value).startswith("file:") or source.origin.file == MODEL:
-        return layers
-    said = readers.inspect(str(source.value), strict=False) or {}
-    kept = {key: said[key] for key in ("shape", "size") if key in said}
-    if _child(_child(layers.root, "model"), "size") is not None:
-        kept.pop("size", None)
-    if not kept:
-        return layers
-    file = str(source.value)
-    said_so = described(kept, file=file)
-    root = _merge(layers.root, said_so)
-    stack = (*layers.stack, said_so)
-    return replace(layers, root=root, stack=stack, files=(*layers.files, file))
+def _chosen(
+    entry: Entry, use: Node, wanted: Node | None, layers: Layers
+) -> tuple[str | None, Fault | None]:
+    """The format to take of this model, or what is wrong with the one that is asked for."""
+    node = child(child(layers.root, "engine"), "kind")
+    kind = str(node.value) if node else ""
+    name = None if wanted is None else str(wanted.value)
+    asked = wanted is not None and _meant(use, wanted, layers)
+    chosen = entry.format_for(kind, name, asked=asked)
+    if child(child(layers.root, "model"), "source") is not None:
+        return chosen or entry.first, None  # the file is another one, and so may be its format
+    if chosen is not None and (not asked or (chosen == name and entry.reads(kind, chosen))):
+        return chosen, None
+    at = wanted if asked and wanted is not None else use
+    fault = wrong_format(entry, at, use, kind, _lines(layers, at))
+    return entry.format_for(kind, None, asked=False), fault  # so that the rest can be judged too
 
 
 def _meant(use: Node, wanted: Node, layers: Layers) -> bool:
@@ -206,21 +195,6 @@ def _meant(use: Node, wanted: Node, layers: Layers) -> bool:
     return rank(wanted) >= rank(use)
 
 
-def _child(node: Node | None, key: str) -> Node | None:
-    if node is None or not isinstance(node.value, Mapping):
-        return None
-    found = node.value.get(key)
-    return found if found is None or found.value is not None else None
-
-
-def _put(root: Node, path: tuple[str, ...], leaf: Node) -> Node:
-    if not path:
-        return leaf
-    assert isinstance(root.value, Mapping)
-    below = root.value.get(path[0], leaf)
-    return Node({**root.value, path[0]: _put(below, path[1:], leaf)}, root.origin, root.key)
-
-
 def _lines(layers: Layers, node: Node) -> tuple[str, ...]:
     return tuple(layers.sources.get(node.origin.file, ()))
 
@@ -230,37 +204,6 @@ def _without_extends(root: Node | None) -> Node:
     assert isinstance(root.value, Mapping)
     kept = {key: child for key, child in root.value.items() if key != "extends"}
     return Node(kept, root.origin, root.key)
-
-
-def _merge(below: Node, above: Node, path: Path = ()) -> Node:
-    if not isinstance(below.value, Mapping) or not isinstance(above.value, Mapping):
-        return above
-    if path == ("engine",) and _differs(below, above, "kind"):
-        return above
-    entries = dict(below.value)
-    if path == ("model",) and _differs(below, above, "source"):
-        for key in _ABOUT_THE_FILE:
-            entries.pop(key, None)
-    if path == ("model",) and _other_model(below, above):
-        entries = {key: child for key, child in entries.items() if key in INTENT}
-    for key, child in above.value.items():
-        entries[key] = _merge(entries[key], child, (*path, key)) if key in entries else child
-    return Node(entries, above.origin, above.key)
-
-
-def _differs(below: Node, above: Node, key: str) -> bool:
-    """Whether ``above`` gives ``key`` another value than ``below`` has."""
-    assert isinstance(below.value, Mapping)
-    assert isinstance(above.value, Mapping)
-    if key not in above.value or key not in below.value:
-        return False
-    return above.value[key].value != below.value[key].value
-
-
-def _other_model(below: Node, above: Node) -> bool:
-    assert isinstance(below.value, Mapping)
-    assert isinstance(above.value, Mapping)
-    return "use" in above.value and ("use" not in below.value or _differs(below, above, "use"))
 
 
 def _origins(root: Node) -> dict[str, Origin]:

@@ -61,11 +61,17 @@ def _parsers_for_vllm(spec: ProfileSpec) -> None:
         refuse(
             sentence,
             hint="write `reasoning_parser: deepseek_r1` beside it",
+            typed="--set model.reasoning_parser=deepseek_r1",
             at=("model", "reasoning"),
         )
     if model.tools and model.tool_parser is None:
         sentence = "vLLM refuses requests with tools unless `model.tool_parser` is given."
-        refuse(sentence, hint="write `tool_parser: hermes` beside it", at=("model", "tools"))
+        refuse(
+            sentence,
+            hint="write `tool_parser: hermes` beside it",
+            typed="--set model.tool_parser=hermes",
+            at=("model", "tools"),
+        )
 
 
 def _file_for_the_engine(spec: ProfileSpec) -> None:
@@ -78,11 +84,19 @@ def _file_for_the_engine(spec: ProfileSpec) -> None:
     at = ("model", "source")
     if spec.engine.kind == "vllm" and gguf:
         sentence = "It is a GGUF file, and vLLM reads folders of safetensors."
-        refuse(sentence, hint="write `format: bf16`, or choose an engine.kind of llama.cpp", at=at)
+        refuse(
+            sentence,
+            hint="write `format: bf16`, or choose an engine.kind of llama.cpp",
+            typed="--model hf:ORG/REPO  # or --profile with a profile of llama.cpp",
+            at=at,
+        )
     if spec.engine.kind == "llama.cpp" and not source.path:
         sentence = "It is a whole repository, and llama.cpp reads one GGUF file."
         refuse(
-            sentence, hint="write `format: q4_k_m`, or name the file: hf:ORG/REPO:FILE.gguf", at=at
+            sentence,
+            hint="write `format: q4_k_m`, or name the file: hf:ORG/REPO:FILE.gguf",
+            typed="--model hf:ORG/REPO:FILE.gguf",
+            at=at,
         )
 
 
@@ -91,11 +105,19 @@ def _card_for_the_device(spec: ProfileSpec) -> None:
     if device != "cpu" and gpu is None:
         sentence = "It needs a card, and `requires.gpu` names none."
         refuse(
-            sentence, hint="write `gpu: {memory: 6GiB}` below `requires:`", at=("engine", "device")
+            sentence,
+            hint="write `gpu: {memory: 6GiB}` below `requires:`",
+            typed="--set requires.gpu.memory=6GiB",
+            at=("engine", "device"),
         )
     if device == "cpu" and gpu is not None:
         sentence = "The engine computes on the processor (`engine.device: cpu`): it would idle."
-        refuse(sentence, hint="write `gpu: null`, or change engine.device", at=("requires", "gpu"))
+        refuse(
+            sentence,
+            hint="write `gpu: null`, or change engine.device",
+            typed="--set requires.gpu=null",
+            at=("requires", "gpu"),
+        )
 
 
 def _bfloat16_on_the_card(spec: ProfileSpec) -> None:
@@ -129,7 +151,13 @@ def _address_for_the_exposure(spec: ProfileSpec) -> None:
     if spec.exposure == "lan" and spec.ports.address is None:
         sentence = "Which of this machine's networks? `ports.address` does not say."
         hint = "write `address: 192.168.1.20` below `ports:`, with this machine's own address"
-        refuse(sentence, hint=hint, at=("exposure",))
+        typed = "--set ports.address=192.168.1.20  # this machine's own address there"
+        refuse(sentence, hint=hint, typed=typed, at=("exposure",))
     if spec.exposure == "loopback" and spec.ports.address is not None:
         sentence = "Nobody reaches it: `exposure` is `loopback`."
-        refuse(sentence, hint="write `exposure: lan`, or delete it", at=("ports", "address"))
+        refuse(
+            sentence,
+            hint="write `exposure: lan`, or delete it",
+            typed="--set exposure=lan",
+            at=("ports", "address"),
+        )

@@ -32,14 +32,18 @@ def refuse(
     *,
     write: str = "",
     hint: str = "",
+    typed: str = "",
     code: str = "profile-invalid",
     at: tuple[str, ...] = (),
 ) -> NoReturn:
     """Refuse a value: ``write`` is the value to write instead, ``hint`` any other edit.
 
+    ``typed`` is what to type instead of making that edit, where the value was typed.
+
     ``at`` is the way to the value from the map that is being checked.
     """
     context = {"sentence": sentence, "write": write, "hint": hint, "code": code, "at": at}
+    context |= {"typed": typed}
     raise PydanticCustomError(PROBLEM, "{sentence}", context)
 
 
@@ -144,7 +148,7 @@ def _lan_address(text: str) -> str:
         )
     if address.is_loopback:
         refuse("That is this machine itself, and `exposure: loopback` says so.", hint="delete it")
-    return text
+    return str(address)  # as browsers write it in the origin of a page
 
 
 _CAPABILITY = r"^[0-9]{1,2}\.[0-9]$"

@@ -41,7 +41,10 @@ def verify(
     and only ``*.safetensors`` must be that.
     Raises ``CorruptError`` when it is not what was asked for, ``OSError`` when it cannot be read.
     """
-    size = path.stat().st_size
+    seen = path.stat()
+    if not stat.S_ISREG(seen.st_mode):  # a pipe would wait for its writer forever
+        raise CorruptError(f"{name} is not a regular file")
+    size = seen.st_size
     if size_bytes is not None and size != size_bytes:
         raise CorruptError(
             f"{name} has the wrong size",

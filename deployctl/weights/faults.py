@@ -73,9 +73,30 @@ def _lower(text: str) -> str:
     return text[0].lower() + text[1:] if text.startswith(("The ", "A ", "Something ")) else text
 
 
+def _with_own_file(again: str, name: str) -> str:
+    """The command line with a file of the operator's own instead of the source that failed."""
+    file = f"file:/path/to/{name}"
+    kept: list[str] = []
+    how = ("--set", f"model.source={file}")
+    for word in shlex.split(again):
+        option = kept[-1] if kept else ""
+        if option == "--model" and ":" in word and word.startswith(_SOURCES):
+            how = ("--model", file)
+            kept.pop()
+        elif option == "--set" and word.startswith("model.source="):
+            kept.pop()
+        else:
+            kept.append(word)
+    return shlex.join((*kept, *how))
+
+
+#: How a source begins, as opposed to a name of the catalog.
+_SOURCES = ("hf:", "file:", "https:", "http:", "wheel:")
+
+
 def _hint(problem: SourceError, spec: WeightsSpec, again: str) -> str:
     kind, name = spec.source.kind, spec.source.filename
-    own = f"`{again} --set {shlex.quote(f'model.source=file:/path/to/{name}')}`"
+    own = f"`{_with_own_file(again, name)}`"
     it, them = ("the file", "it") if _one_file(spec) else ("the files", "them")
     if problem.mend:
         source = f" --set {shlex.quote(f'model.source={problem.instead}')}"

@@ -127,6 +127,16 @@ def test_names_that_are_none_hint_at_the_same_command(box: Box, capsys: Capture)
     assert "next:  deployctl profile list" in refused(box, capsys, "diff", "smoke", "zzzzzz")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("explain", "auto"), ("show", "auto"), ("check", "auto"), ("new", "x", "--from", "auto")],
+)
+def test_auto_chooses_and_is_none(box: Box, capsys: Capture, arguments: tuple[str, ...]) -> None:
+    said = refused(box, capsys, *arguments)
+    assert "`auto` is not a profile itself: it chooses among the others" in said
+    assert "`deployctl plan` shows its choice." in said
+
+
 def test_diff(box: Box, capsys: Capture, own: Path) -> None:
     (own / "mine.yaml").write_text("extends: smoke\nports: {webui: 8080}\n")
     assert text(box, capsys, "diff", "smoke", "mine").endswith(f" → 8080 ({own}/mine.yaml:2)\n")

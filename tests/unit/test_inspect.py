@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from deployctl.errors import DeployctlError, Fault
 from deployctl.hfconfig import ConfigError, format_of, sampling_of, shape_of, templates_of
 from deployctl.inspect import ModelInspector
 from deployctl.profiles.schema import ModelSpec
+from deployctl.weights.check import verify
+from deployctl.weights.problems import CorruptError
 from tests.ggufs import SMOLLM2, described, gguf
 from tests.hubserver import HubServer
 from tests.repositories import PARTS, QWEN2, as_json, repository, safetensors
@@ -193,6 +196,63 @@ def test_what_is_no_plain_decoder_has_no_shape(shelf: Shelf, tmp_path: Path) -> 
     found = said(shelf, f"file:{tmp_path}/m.gguf")
     assert "shape" not in found
     assert found["format"] == "f32"
+
+
+def test_the_hint_names_one_model_only(shelf: Shelf, tmp_path: Path) -> None:
+    (tmp_path / "page.gguf").write_bytes(b"<!doctype html>")
+    source = f"file:{tmp_path}/page.gguf"
+    store = shelf.store
+    for again, hint in (
+        (
+            f"deployctl up --profile smoke --model {source} --set 'ports.webui=1'",
+            "`deployctl up --profile smoke --set ports.webui=1 --model hf:ORG/REPO:FILE.gguf`",
+        ),
+        (
+            f"deployctl up --set model.source={source}",
+            "`deployctl up --model hf:ORG/REPO:FILE.gguf`",
+        ),
+    ):
+        store.again = again
+        with pytest.raises(DeployctlError) as caught:
+            ModelInspector(store, shelf.environment).strict(source)
+        assert hint in caught.value.faults[0].hint
+
+
+def test_what_is_no_regular_file_is_not_opened(shelf: Shelf, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.gguf")
+    for path in (tmp_path / "pipe.gguf", "/dev/zero"):
+        fault = fails(shelf, f"file:{path}")
+        assert fault.code == "weights-not-found"
+        assert "is not a regular file" in fault.message
+        with pytest.raises(DeployctlError):
+            inspector(shelf)(f"file:{path}")
+
+
+def test_a_folder_with_a_pipe_in_it(shelf: Shelf, tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    folder.mkdir()
+    for name in PARTS:
+        (folder / name).write_bytes(FILES[name])
+    for name in ("generation_config.json", "config.json"):
+        (folder / name).unlink(missing_ok=True)
+        os.mkfifo(folder / name)
+        if name != "config.json":
+            assert said(shelf, f"file:{folder}")["shape"] == QWEN2_SHAPE
+    assert fails(shelf, f"file:{folder}").code == "weights-not-found"
+
+
+def test_a_check_does_not_open_a_pipe(shelf: Shelf, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.gguf"
+    os.mkfifo(pipe)
+    with pytest.raises(CorruptError, match="is not a regular file"):
+        verify(
+            pipe,
+            name=pipe.name,
+            sha256=None,
+            size_bytes=None,
+            progress=shelf.heard,
+            clock=lambda: 0.0,
+        )
 
 
 # ── repositories and folders ──────────────────────────────────────────────────────────────────

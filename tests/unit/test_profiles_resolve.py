@@ -51,6 +51,7 @@ def test_another_kind_of_engine_starts_from_nothing() -> None:
     assert [fault.message for fault in found] == [
         "`engine.device` is missing.",
         "`engine.image` is missing.",
+        "vLLM does not read `q4_1`, but: bf16.",
     ]
 
 
@@ -63,7 +64,8 @@ def test_the_same_kind_of_engine_is_joined() -> None:
 def test_another_source_drops_what_was_said_of_the_former_file() -> None:
     model = read("extends: smoke\n", "model.source=file:/m/x.gguf").spec.model
     assert (model.source, model.sha256, model.size) == ("file:/m/x.gguf", None, None)
-    assert model.name == "SmolLM2-135M-Instruct Q4_1"
+    # Nobody can look into it, and it has another name: it may be another model.
+    assert (model.name, model.license, model.shape, model.format) == ("x", "unknown", None, None)
 
 
 def test_what_is_said_of_the_new_file_stays_in_any_order() -> None:
@@ -615,7 +617,12 @@ def test_what_stands_in_the_file_wins_over_the_catalog() -> None:
         (
             "smollm2-135m-instruct:q9",
             "SmolLM2-135M-Instruct does not come as `q9`: ",
-            None,
+            "--model smollm2-135m-instruct:q4_1",
+        ),
+        (
+            "smollm2-135m-instruct:bf16",
+            "llama.cpp does not read `bf16`, but: q4_1.",
+            "--model smollm2-135m-instruct:q4_1",
         ),
     ],
 )
@@ -625,3 +632,39 @@ def test_a_model_that_there_is_not(model: str, message: str, hint: str | None) -
     assert hint is None or fault.hint == hint
     assert fault.where is not None
     assert fault.where.startswith("--model")
+
+
+@pytest.mark.parametrize(
+    ("typed", "where", "hint"),
+    [
+        ("model.format=bf16", "--set model.format", "--set model.format=q4_k_m"),
+        ("model.format=q9", "--set model.format", "--set model.format=q8_0"),
+        ("model.use=smolm2", "--set model.use", "--set model.use=smollm2-135m-instruct"),
+        (
+            "exposure=lan",
+            "--set exposure",
+            "--set ports.address=192.168.1.20  # this machine's own address there",
+        ),
+        ("requires.gpu.memory=6GiB", "--set requires.gpu.memory", "--set requires.gpu=null"),
+        ("ports.address=10.0.0.1", "--set ports.address", "--set exposure=lan"),
+        ("engine.device=cuda", "--set engine.device", "--set requires.gpu.memory=6GiB"),
+    ],
+)
+def test_what_was_typed_is_mended_by_typing(typed: str, where: str, hint: str) -> None:
+    (fault,) = faults("extends: cpu-only\n", typed)
+    assert (fault.where, fault.hint) == (where, hint)
+
+
+def test_a_typed_format_that_vllm_does_not_read() -> None:
+    (fault,) = refused("extends: cpu-vllm\n", model="llama-3.2-1b-instruct:q4_k_m")
+    assert told(fault) == (
+        "--model llama-3.2-1b-instruct:q4_k_m: vLLM does not read `q4_k_m`, but: bf16.\n"
+        "--model | llama-3.2-1b-instruct:q4_k_m\n"
+        "        | ^\n"
+        "→ --model llama-3.2-1b-instruct:bf16"
+    )
+
+
+def test_a_written_format_is_mended_where_it_is_written() -> None:
+    (fault,) = faults("extends: cpu-only\nmodel: {format: bf16}\n")
+    assert (fault.where, fault.hint) == ("mine.yaml:2", "write `format: q4_k_m`")
