@@ -20,14 +20,21 @@ _ENGINE: dict[str, tuple[str, ...]] = {
     "cpus": ("engine.cpus",),
     "ports": ("ports.engine",),
     "volumes": ("model.source",),
+    "model file": ("model.source",),
+    "networks": ("egress",),
+    "dns": ("egress",),
+    "sysctls": ("egress",),
     "healthcheck": ("deadlines.engine",),
+    "healthcheck.test": ("engine.kind",),
     "deploy": ("engine.device",),
     "devices": ("engine.device",),
+    "group_add": ("engine.device",),
     # llama.cpp
     "--model": ("model.source",),
     "--alias": ("model.served_name",),
     "--ctx-size": ("model.context", "concurrency"),
     "--parallel": ("concurrency",),
+    "LLAMA_ARG_THREADS": ("engine.cpus",),
     "--threads": ("engine.cpus",),
     "--threads-batch": ("engine.cpus",),
     "--batch-size": ("engine.batch",),
@@ -42,6 +49,8 @@ _ENGINE: dict[str, tuple[str, ...]] = {
     "--top-k": ("model.sampling.top_k",),
     "--min-p": ("model.sampling.min_p",),
     # vLLM
+    "VLLM_CPU_OMP_THREADS_BIND": ("engine.cpus",),
+    "OMP_NUM_THREADS": ("engine.cpus",),
     "argument 1": ("model.source",),
     "--served-model-name": ("model.served_name",),
     "--dtype": ("engine.dtype",),
@@ -77,17 +86,36 @@ _WEBUI: dict[str, tuple[str, ...]] = {
     "ENABLE_TAGS_GENERATION": ("frontend.background_tasks",),
     "ENABLE_FOLLOW_UP_GENERATION": ("frontend.background_tasks",),
     "ENABLE_WEB_SEARCH": ("egress",),
+    "WEB_SEARCH_ENGINE": ("egress",),
+    "WEB_SEARCH_RESULT_COUNT": ("egress",),
+    "DDGS_BACKEND": ("egress",),
+    "BYPASS_WEB_SEARCH_WEB_LOADER": ("egress",),
+    "BYPASS_WEB_SEARCH_EMBEDDING_AND_RETRIEVAL": ("egress",),
+    "ENABLE_SEARCH_QUERY_GENERATION": ("egress", "frontend.background_tasks"),
 }
 
 PATHS = {"engine": _ENGINE, "webui": _WEBUI}
+
+
+def _paths(service: str, what: str) -> tuple[str, ...]:
+    """The keys of the profile for a thing, or for the map it stands in (``healthcheck.test``)."""
+    known = PATHS.get(service, {})
+    while what not in known and "." in what:
+        what = what.rpartition(".")[0]
+    if service == "engine" and what.startswith("-"):  # no flag of ours: one of the operator's
+        return known.get(what, ("engine.extra_args",))
+    return known.get(what, ())
 
 
 def causes_of(profile: Profile) -> Cause:
     """Where each moved thing comes from in this profile: ``file:line``, '' where nothing says."""
 
     def cause(service: str, what: str) -> str:
-        paths = PATHS.get(service, {}).get(what, ())
+        paths = _paths(service, what)
         written = [path for path in paths if path in profile.origins]
+        if not written and any(path.startswith("model.") for path in paths):
+            # The new model's entry says nothing of it, and that it is another model is why.
+            written = [path for path in ("model.use", "model.source") if path in profile.origins]
         places = (profile.origins[path] for path in written)
         return ", ".join(
             dict.fromkeys(where(at, profile.sources.get(at.file, ())) for at in places)

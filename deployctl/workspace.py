@@ -19,9 +19,9 @@ import shutil
 import string
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from deployctl.errors import DeployctlError
 from deployctl.files import text_of
@@ -30,6 +30,9 @@ from deployctl.model import Bundle, Secret
 
 #: The first administrator of the frontend. ``.invalid`` is reserved: it is nobody's mailbox.
 ADMIN_EMAIL = "admin@deployctl.invalid"
+
+#: How far the last command on a stack came.
+Standing = Literal["applied", "unfinished", "down", "unknown"]
 
 _OVERRIDE = "compose.override.yaml"
 _ALPHABET = string.ascii_letters + string.digits
@@ -62,6 +65,13 @@ class Manifest:
     hashes: Mapping[str, str]  # service → Compose's config hash
     data_owned: bool  # the data volume was handed to the user its container runs as
     lan_url: str | None = None  # what other machines are told, if they reach it
+    # What follows is of the last `compose up` that was carried out whole, so that `plan` can tell
+    # without Docker. A manifest of an older deployctl has none of it.
+    standing: Standing = "unknown"
+    compose: str | None = None  # the stack's file; None: nothing stands, or not known
+    weights: str | None = None  # which model file: where it lies, and its identity
+    variables: Mapping[str, str] = field(default_factory=dict)  # of this machine, no secrets
+    override: Mapping[str, str] = field(default_factory=dict)  # parts of the operator's own file
 
 
 class Workspace:
@@ -72,8 +82,8 @@ class Workspace:
         self.stack = stack
         self.folder = home / "stacks" / stack
 
-    def applied_text(self) -> str | None:
-        """The ``compose.yaml`` that was last applied; ``None`` when there is none."""
+    def compose_text(self) -> str | None:
+        """The ``compose.yaml`` that lies there, applied or not; ``None`` when there is none."""
         if not (self.folder / "compose.yaml").is_file():
             return None
         return text_of(self.folder / "compose.yaml")
@@ -104,6 +114,10 @@ class Workspace:
         """The operator's own Compose file, when there is one."""
         path = self.folder / _OVERRIDE
         return path if path.is_file() else None
+
+    def override_text(self) -> str | None:
+        """What the operator's own Compose file says; ``None`` when there is none."""
+        return None if self.override is None else text_of(self.override)
 
     def ensure(self) -> None:
         """Make the folder (0700); ``workspace-unwritable`` when that cannot be."""

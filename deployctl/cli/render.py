@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 def render(
+    context: typer.Context,
     profile: ProfileOption = AUTO,
     every: Annotated[bool, typer.Option("--all", help="Every shipped profile.")] = False,
     overlay: OverlayOption = None,
@@ -46,6 +47,9 @@ def render(
     from deployctl.deploy.render import render as recipe
 
     session = Session.open("render", output, quiet=True)
+    source = context.get_parameter_source("profile")
+    if every and source is not None and source.name == "ENVIRONMENT":
+        profile = AUTO  # the operator's usual one, from the environment, is not asked for here
     report = recipe(
         session.world(DEFAULT_STACK_NAME),
         chosen(profile, overlay, model, set_),
@@ -59,6 +63,7 @@ def render(
 def text(report: RenderReport) -> str:
     """Write the report for people: the file itself, or what became of the files."""
     if report.folder is None:
-        return "\n".join(file.text.rstrip("\n") for file in report.files)
+        # Several are YAML documents of one stream.
+        return "\n---\n".join(file.text.rstrip("\n") for file in report.files)
     verb = "is current" if report.checked else "written"
     return "\n".join(f"{report.folder / file.name} {verb}" for file in report.files)

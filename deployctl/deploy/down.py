@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
+from typing import Literal
 
 from deployctl.commands import Project
 from deployctl.deploy import stack
@@ -34,7 +36,9 @@ def down(world: World, name: str, *, volumes: bool) -> DownReport:
         # By labels alone: files do not know what an earlier profile had, like a way out, and a
         # broken override must not keep a stack alive.
         project = replace(stack.project(space), rendered=False)
+        _record(space, "unfinished")
         _compose_down(world, project, phase, volumes=volumes)
+        _record(space, "down")
         kept = world.docker.volumes(name)
         if volumes and kept:
             raise _still_there(name, kept)
@@ -48,6 +52,16 @@ def down(world: World, name: str, *, volumes: bool) -> DownReport:
         kept_volumes=kept,
         seconds=world.clock.now() - started,
     )
+
+
+def _record(space: Workspace, standing: Literal["unfinished", "down"]) -> None:
+    """Keep for `plan` how far this came. A full disk must not stop `down`, which frees it."""
+    with contextlib.suppress(DeployctlError):
+        kept = space.manifest()
+        if kept is None:
+            return
+        compose = None if standing == "down" else kept.compose
+        space.save_manifest(replace(kept, standing=standing, compose=compose))
 
 
 def _compose_down(world: World, project: Project, phase: PhaseTalk, *, volumes: bool) -> None:

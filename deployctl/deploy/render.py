@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from deployctl.render import render as render_plan
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import World
+    from deployctl.profiles.resolve import Profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +39,17 @@ def render(
             code="usage",
             hint="deployctl render --all --check --to compose",
         )
+    if every and selection.profile != AUTO:
+        raise DeployctlError(
+            "--all is every shipped profile and --profile is one: say only one of them.",
+            code="usage",
+            hint=_again(selection, to),
+        )
     names = world.catalog.shipped_names() if every else (selection.profile,)
-    files = tuple(_file(world, selection.of(name)) for name in names)
+    selections = tuple(selection.of(name) for name in names)
+    files = tuple(_file(world, chosen) for chosen in selections)
     if to is not None and check:
-        _compare(files, to)
+        _compare(files, selections, to)
     elif to is not None:
         _write(files, to)
     return RenderReport(files=files, folder=to, checked=check)
@@ -50,25 +59,44 @@ def _file(world: World, selection: Selection) -> BundleFile:
     if selection.profile == AUTO:
         plan = select(world, selection, stack="deployctl", again=_again).plan
     else:
-        plan = build_plan(world.resolve(selection))
+        plan = build_plan(_resolved(world, selection))
     bundle = render_plan(plan, world.catalog.templates_dir)
     stem = Path(plan.profile).stem if "/" in plan.profile else plan.profile
     return BundleFile(name=f"{stem}.yaml", text=bundle.text("compose.yaml"))
 
 
-def _again(selection: Selection) -> str:
-    return " ".join(("deployctl render", *selection.words))
+def _resolved(world: World, selection: Selection) -> Profile:
+    """Resolve the profile; the way on from an unknown one is the command that was typed."""
+    try:
+        return world.resolve(selection)
+    except DeployctlError as refused:
+        raise DeployctlError.of(
+            tuple(
+                replace(fault, hint=fault.hint.replace("deployctl up ", "deployctl render ", 1))
+                if fault.code == "profile-unknown"
+                else fault
+                for fault in refused.faults
+            )
+        ) from None
 
 
-def _compare(files: tuple[BundleFile, ...], folder: Path) -> None:
+def _again(selection: Selection, to: Path | None = None) -> str:
+    """The command line that renders this selection."""
+    folder = () if to is None else ("--to", str(to))
+    return shlex.join(("deployctl", "render", *selection.words, *folder))
+
+
+def _compare(
+    files: tuple[BundleFile, ...], selections: tuple[Selection, ...], folder: Path
+) -> None:
     faults = tuple(
         Fault(
             code="render-drift",
             message=f"{folder / file.name} is not what the profile says.",
             where=f"{folder / file.name}:{_first_difference(file, folder)}",
-            hint=f"deployctl render --profile {file.name.removesuffix('.yaml')} --to {folder}",
+            hint=_again(selection, folder),
         )
-        for file in files
+        for file, selection in zip(files, selections, strict=True)
         if text_of(folder / file.name) != file.text
     )
     if faults:
@@ -94,5 +122,5 @@ def _write(files: tuple[BundleFile, ...], folder: Path) -> None:
             f"The files cannot be written to {folder}: {problem.strerror}.",
             code="render-unwritable",
             where=str(folder),
-            hint=f"ls -ld {folder}",
+            hint=shlex.join(("ls", "-ld", str(folder))),
         ) from None

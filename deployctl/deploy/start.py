@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from deployctl.commands import Project
 from deployctl.deploy import stack
+from deployctl.deploy.changed import identities, identity, of_this_machine
 from deployctl.deploy.world import ResolvedImage, World
 from deployctl.errors import DeployctlError
 from deployctl.model import Bundle, ContainerState, HostFacts, Plan, Progress, Weights
@@ -47,20 +48,23 @@ def start(world: World, progress: Progress, space: Workspace, wanted: Wanted) ->
     states = world.docker.containers(space.stack)
     before = {state.id: state.restarts for state in states}
     kept = space.manifest()
+    now = _manifest(space, wanted, fingerprint, kept)
     project = stack.project(space, variables)
     same = kept if kept is not None and kept.fingerprint == fingerprint else None
     hashes = same.hashes if same else {}
     if same is None or space.override is not None:  # an override may name files of its own
         hashes = _check(world, space, wanted, project)
     if same and hashes == same.hashes and stack.as_applied(same, states):
+        _keep(space, kept, _applied(now, space, wanted, hashes))
         return Started(changed=False, summary="nothing to do", restarts_before=before)
     space.write(wanted.bundle, variables)
     space.write_credentials(_credentials(space, wanted.plan))
-    manifest = _manifest(wanted, fingerprint, hashes, data_owned=bool(kept and kept.data_owned))
-    space.save_manifest(manifest)
-    if not manifest.data_owned:
+    now = replace(now, hashes=hashes)
+    space.save_manifest(now)
+    if not now.data_owned:
         _own_the_data(world, progress, space, wanted, project)
-        space.save_manifest(replace(manifest, data_owned=True))
+        now = replace(now, data_owned=True)
+        space.save_manifest(now)
     _revive(world, space, project, states)
     stack.compose(
         world,
@@ -69,6 +73,7 @@ def start(world: World, progress: Progress, space: Workspace, wanted: Wanted) ->
         hint=f"deployctl status --stack {space.stack}",
         on_line=lambda line: progress(line.strip()),
     )
+    space.save_manifest(_applied(now, space, wanted, hashes))
     summary = f"{len(wanted.plan.services)} containers"
     return Started(changed=True, summary=summary, restarts_before=before)
 
@@ -144,10 +149,14 @@ def host_ports(plan: Plan) -> tuple[int, int]:
 
 
 def _manifest(
-    wanted: Wanted, fingerprint: str, hashes: Mapping[str, str], *, data_owned: bool
+    space: Workspace, wanted: Wanted, fingerprint: str, kept: Manifest | None
 ) -> Manifest:
+    """What is begun; of what was last carried out whole, what is on record stays there."""
     plan = wanted.plan
     frontend, engine = host_ports(plan)
+    before = kept.compose if kept else None
+    if kept is not None and kept.standing == "unknown":  # an older tool's; its file is still there
+        before = space.compose_text()
     return Manifest(
         profile=plan.profile,
         automatic=wanted.automatic,
@@ -158,9 +167,35 @@ def _manifest(
         engine_port=engine,
         lan_url=stack.lan_url(plan),
         images={image.service: image.reference for image in wanted.images},
-        hashes=hashes,
-        data_owned=data_owned,
+        hashes={},
+        data_owned=bool(kept and kept.data_owned),
+        standing="unfinished",
+        compose=before,
+        weights=kept.weights if kept else None,
+        variables=kept.variables if kept else {},
+        override=kept.override if kept else {},
     )
+
+
+def _applied(
+    begun: Manifest, space: Workspace, wanted: Wanted, hashes: Mapping[str, str]
+) -> Manifest:
+    """The same, carried out whole: what the next `plan` compares with, without Docker."""
+    return replace(
+        begun,
+        hashes=hashes,
+        standing="applied",
+        compose=wanted.bundle.text("compose.yaml"),
+        weights=identity(wanted.weights),
+        variables=dict(of_this_machine(wanted.facts)),
+        override=identities(space.override_text()),
+    )
+
+
+def _keep(space: Workspace, kept: Manifest | None, now: Manifest) -> None:
+    """Nothing was to be done, but an interrupted `up`, or an older tool, left no such record."""
+    if kept is not None and kept.standing != "applied":
+        space.save_manifest(replace(now, automatic=kept.automatic))
 
 
 def _variables(space: Workspace, wanted: Wanted) -> tuple[tuple[str, str], ...]:
@@ -171,21 +206,12 @@ def _variables(space: Workspace, wanted: Wanted) -> tuple[tuple[str, str], ...]:
         *((image_variable(s).name, by_service[s.name]) for s in wanted.plan.services),
         ("DEPLOYCTL_MODEL", str(wanted.weights.path)),
         ("DEPLOYCTL_WEIGHTS", wanted.weights.identity),
-        *_of_this_machine(wanted.facts),
+        *of_this_machine(wanted.facts),
         ("DEPLOYCTL_ENGINE_KEY", secrets.engine_key.reveal()),
         ("DEPLOYCTL_WEBUI_SECRET", secrets.webui_secret.reveal()),
         ("DEPLOYCTL_ADMIN_EMAIL", ADMIN_EMAIL),
         ("DEPLOYCTL_ADMIN_PASSWORD", secrets.admin_password.reveal()),
     )
-
-
-def _of_this_machine(facts: HostFacts) -> tuple[tuple[str, str], ...]:
-    """What the rendered stack leaves to the machine it runs on."""
-    cores = facts.physical_cores or facts.cores
-    if facts.cpu_limit is not None:
-        cores = max(1, min(cores, int(facts.cpu_limit)))
-    render = () if facts.render_gid is None else (("DEPLOYCTL_RENDER_GID", str(facts.render_gid)),)
-    return (("DEPLOYCTL_THREADS", str(cores)), *render)
 
 
 def _credentials(space: Workspace, plan: Plan) -> str:

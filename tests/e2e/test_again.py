@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.e2e import machine
@@ -97,3 +99,39 @@ def test_up_brings_a_dead_engine_back_and_leaves_the_frontend_alone(engine_kille
     assert outcome.data["changed"] is True
     assert outcome.data["answer"]["text"].strip()
     assert engine_killed.identity()["webui"] == before
+
+
+OVERRIDE = "services: {engine: {labels: {example.invalid/owner: me}}}\n"
+
+
+@pytest.fixture
+def planning(stack: Stack) -> Iterator[Stack]:
+    """The stack, up, and its override gone afterwards."""
+    assert stack.up().exit_code == 0
+    yield stack
+    stack.override.unlink(missing_ok=True)
+
+
+def planned(stack: Stack) -> dict[str, str]:
+    """What `plan` says of each service, with a Docker that nobody answers for."""
+    _, _, profile, *_ = stack.up_words
+    asked = ("plan", "--profile", profile, "--stack", stack.name, "--output", "json")
+    ports = (f"ports.webui={stack.webui_port}", f"ports.engine={stack.engine_port}")
+    sets = [word for port in ports for word in ("--set", port)]
+    env = {"DOCKER_HOST": "unix:///nowhere.sock"}
+    found = stack.product.run(*asked, *sets, env=env).data["changes"]
+    return {change["service"]: change["action"] for change in found}
+
+
+def test_the_plan_knows_without_docker_what_up_and_down_did(planning: Stack) -> None:
+    before = planning.identity()
+    assert planned(planning) == {"engine": "keep", "webui": "keep"}
+    planning.override.write_text(OVERRIDE, encoding="utf-8")
+    said = planned(planning)
+    assert said == {"engine": "recreate", "webui": "keep"}
+    planning.up()
+    after = planning.identity()
+    assert {name for name in before if after[name] != before[name]} == {"engine"}
+    assert planned(planning) == {"engine": "keep", "webui": "keep"}
+    planning.down()
+    assert planned(planning) == {"engine": "create", "webui": "create"}

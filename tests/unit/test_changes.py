@@ -1,8 +1,19 @@
+from __future__ import annotations
+
+from dataclasses import replace
 from typing import Any
 
-from deployctl.causes import PATHS
-from deployctl.changes import Change, changes
+import pytest
+import yaml
+
+from deployctl.causes import PATHS, causes_of
+from deployctl.changes import Applied, Change, changes
+from deployctl.deploy.changed import identities
+from deployctl.planner import build_plan
 from deployctl.profiles.keys import Keys
+from deployctl.profiles.selection import Selection
+from deployctl.render import render
+from tests.world import Box
 
 
 def stack(**engine: Any) -> dict[str, Any]:
@@ -13,20 +24,29 @@ def place(service: str, what: str) -> str:
     return f"{service}.yaml:1" if what != "mem_limit" else ""
 
 
+def compared(before: Any, after: Any, *, cause: Any = place) -> tuple[Change, ...]:
+    return changes(Applied(compose=before), Applied(compose=after), cause)
+
+
+def causes(before: Any, after: Any) -> tuple[str, ...]:
+    (change,) = compared(before, after, cause=lambda *_: "")
+    assert change.action == "recreate"
+    return change.causes
+
+
 def test_nothing_before_is_all_new() -> None:
-    assert changes(None, stack(), place) == (Change(service="engine", action="create"),)
+    assert compared(None, stack()) == (Change(service="engine", action="create"),)
 
 
 def test_the_same_is_kept() -> None:
-    (change,) = changes(stack(command=["--a", "1"]), stack(command=["--a", "1"]), place)
+    (change,) = compared(stack(command=["--a", "1"]), stack(command=["--a", "1"]))
     assert str(change) == "engine keep"
 
 
 def test_a_flag_that_moved_is_named_with_its_line() -> None:
-    (change,) = changes(
+    (change,) = compared(
         stack(command=["--ctx-size", "4096", "--metrics"]),
         stack(command=["--ctx-size", "8192", "--metrics", "--min-p", "0.05"]),
-        place,
     )
     assert change.action == "recreate"
     assert change.causes == (
@@ -36,27 +56,32 @@ def test_a_flag_that_moved_is_named_with_its_line() -> None:
 
 
 def test_a_switch_has_no_value_and_a_negative_number_is_one() -> None:
-    (change,) = changes(
-        stack(command=["--budget", "-1"]), stack(command=["--budget", "5", "--eager"]), place
-    )
-    assert change.causes == (
-        "--budget -1 → 5 (engine.yaml:1)",
-        "--eager absent → given (engine.yaml:1)",
-    )
+    assert causes(
+        stack(command=["--budget", "-1"]), stack(command=["--budget", "5", "--eager"])
+    ) == ("--budget -1 → 5", "--eager absent → given")
 
 
 def test_the_model_is_a_word_by_its_place() -> None:
-    (change,) = changes(
-        stack(command=["/models/a", "--x", "1"]), stack(command=["/models/b", "--x", "1"]), place
-    )
-    assert change.causes == ("argument 1 /models/a → /models/b (engine.yaml:1)",)
+    assert causes(
+        stack(command=["/models/a", "--x", "1"]), stack(command=["/models/b", "--x", "1"])
+    ) == ("argument 1 /models/a → /models/b",)
+
+
+def test_a_flag_may_be_given_more_than_once() -> None:
+    assert causes(
+        stack(command=["--lora", "a", "--lora", "b"]), stack(command=["--lora", "c", "--lora", "b"])
+    ) == ('--lora ["a", "b"] → ["c", "b"]',)
+
+
+def test_another_order_is_another_container() -> None:
+    moved = causes(stack(command=["--a", "1", "--b"]), stack(command=["--b", "--a", "1"]))
+    assert moved == ("command as it was → the same in another order",)
 
 
 def test_variables_limits_and_images() -> None:
-    (change,) = changes(
+    (change,) = compared(
         stack(environment={"A": "1", "B": "x"}, mem_limit=1),
         {"services": {"engine": {"image": "a:2", "environment": {"A": "2"}, "mem_limit": 2}}},
-        place,
     )
     assert change.causes == (
         "image a:1 → a:2 (engine.yaml:1)",
@@ -66,17 +91,155 @@ def test_variables_limits_and_images() -> None:
     )
 
 
+def test_maps_are_told_by_what_moved_in_them() -> None:
+    before, after = {"test": ["x" * 90], "start_period": "300s"}, {"test": ["x" * 90]}
+    after["start_period"] = "540s"  # type: ignore[assignment]
+    assert causes(stack(healthcheck=before), stack(healthcheck=after)) == (
+        "healthcheck.start_period 300s → 540s",
+    )
+
+
+def test_long_values_are_shown_where_they_part() -> None:
+    (moved,) = causes(
+        stack(environment={"A": "x" * 90 + "old"}), stack(environment={"A": "x" * 90 + "new"})
+    )
+    assert moved == f"A …{'x' * 20}old → …{'x' * 20}new"
+
+
+def test_a_number_and_its_text_differ_visibly() -> None:
+    assert causes(stack(cpus=5), stack(cpus="5")) == ("cpus 5 → '5'",)
+
+
+def test_a_network_or_volume_that_moved_takes_its_containers_along() -> None:
+    mount = [{"type": "volume", "source": "data", "target": "/d"}]
+    before = {**stack(volumes=mount), "networks": {"default": {"x": 1}}, "volumes": {"data": {}}}
+    after = {**before, "networks": {"default": {"x": 2}}, "volumes": {"data": {"driver": "d"}}}
+    assert causes(before, after) == (
+        "networks.default.x 1 → 2",
+        "volumes.data.driver absent → d",
+    )
+    elsewhere = {**before, "volumes": {"data": {}, "other": {}}}
+    assert compared(before, elsewhere)[0].action == "keep"
+
+
 def test_services_come_and_go() -> None:
     before = {"services": {"old": {}, "engine": {"image": "a:1"}}}
-    assert [str(change) for change in changes(before, stack(), place)] == [
-        "engine keep",
-        "old remove",
+    assert [str(change) for change in compared(before, stack())] == ["engine keep", "old remove"]
+
+
+@pytest.mark.parametrize("damaged", [{}, {"services": None}, {"services": ["engine"]}])
+def test_a_file_damaged_by_hand_is_no_reason_to_fail(damaged: Any) -> None:
+    assert compared(damaged, stack())[0].action == "create"
+
+
+CYCLE: list[Any] = []
+CYCLE.append(CYCLE)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        *("text", None, ["a"], {"image": None}, {1: 2}, {"command": 5}, {"command": "--a 1"}),
+        *({"environment": ["A=b", "C"]}, {"environment": 7}, {"environment": "A=b"}),
+        *({"networks": 3}, {"networks": {"default": None}}, {"volumes": [5, None, "a:b"]}),
+        *({"healthcheck": "none"}, {"command": [None, ["x"]]}, {"volumes": "a"}),
+        *({"labels": {("a", 1): {("b",): 2}}}, {"cpus": CYCLE}),
+    ],
+)
+def test_a_service_damaged_by_hand_is_made_anew(damaged: Any) -> None:
+    new = stack(command=["--a", "1"], environment={"A": "b"}, volumes=[{"source": "x"}])
+    before = {"services": {"engine": damaged}, "networks": [1], "volumes": "x"}
+    (change,) = compared(before, {**new, "networks": {"default": {}}})
+    assert change.action == "recreate"
+    assert change.causes
+
+
+def test_variables_may_be_written_as_a_list() -> None:
+    moved = causes(stack(environment=["A=b", "C=d"]), stack(environment={"A": "b", "C": "e"}))
+    assert moved == ("C d → e",)
+
+
+# ── what is no line of the file ───────────────────────────────────────────────────────────────
+
+TWO = {"services": {"engine": {"image": "a"}, "webui": {"image": "b"}}}
+
+
+def told(before: Applied, after: Applied) -> list[str]:
+    return [str(change) for change in changes(before, after, lambda *_: "")]
+
+
+def overridden(old: str | None, new: str | None) -> list[str]:
+    before, after = Applied(compose=TWO), Applied(compose=TWO)
+    return told(replace(before, override=identities(old)), replace(after, override=identities(new)))
+
+
+def test_an_override_is_named_where_it_says_something() -> None:
+    one, other = "services: {engine: {cpus: 1}}", "services: {engine: {cpus: 2}}"
+    assert overridden(one, one) == ["engine keep", "webui keep"]
+    for old, new, said in (
+        (None, one, "is new"),
+        (one, other, "was edited"),
+        (one, None, "is gone"),
+    ):
+        assert overridden(old, new) == [
+            f"engine recreate: compose.override.yaml {said}",
+            "webui keep",
+        ]
+
+
+def test_a_service_of_the_override_comes_and_goes() -> None:
+    extra = "services: {once: {image: x}}"
+    assert overridden(None, extra)[2:] == ["once create: compose.override.yaml is new"]
+    assert overridden(extra, None)[2:] == ["once remove: compose.override.yaml is gone"]
+    assert overridden(extra, f"{extra} ")[2:] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "services: {}",
+        "# nothing",
+        "services: {engine: !reset null}",
+        "x-a: 1",
+        "{",
+        "[1]",
+        "x: &a [*a]",
+    ],
+)
+def test_what_only_compose_can_read_is_said_to_be_unknown(text: str) -> None:
+    for change in overridden(None, text):
+        assert "unknown: compose.override.yaml is new; whether" in change
+
+
+def test_a_model_file_that_was_replaced_is_named() -> None:
+    before = Applied(compose=TWO, weights="/m 1")
+    assert told(before, replace(before, weights="/m 2"))[0] == (
+        "engine recreate: the model file is another one, or was replaced"
+    )
+    assert told(before, replace(before, weights=None))[0] == (
+        "engine recreate: the model file is gone, or was replaced"
+    )
+    assert told(replace(before, weights=None), before)[0] == "engine keep"
+
+
+def test_other_processors_are_named() -> None:
+    threads = stack(environment={"THREADS": "${CORES:--1}"})
+    before = Applied(compose=threads, variables={"CORES": "2"})
+    assert told(before, replace(before, variables={"CORES": "4"})) == [
+        "engine recreate: THREADS 2 → 4 (this machine)"
     ]
 
 
-def test_a_file_damaged_by_hand_is_no_reason_to_fail() -> None:
-    for damaged in ({}, {"services": None}):
-        assert changes(damaged, stack(), place)[0].action == "create"
+def test_a_doubt_is_said() -> None:
+    before = Applied(compose=stack(), doubt="who knows")
+    assert told(before, Applied(compose=stack())) == ["engine unknown: who knows"]
+    assert told(before, Applied(compose=stack(cpus=1))) == ["engine recreate: cpus absent → 1"]
+    assert told(replace(before, compose=None), Applied(compose=stack())) == [
+        "engine create: who knows"
+    ]
+
+
+# ── causes ────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_every_cause_is_a_key_of_a_profile() -> None:
@@ -85,3 +248,58 @@ def test_every_cause_is_a_key_of_a_profile() -> None:
         for paths in table.values():
             for path in paths:
                 assert keys.field(tuple(path.split("."))), path
+
+
+#: One other value for every key that moves something. The profile it is tried on knows the key.
+OTHER = {
+    "smoke": (
+        *("concurrency=5", "model.context=4096", "model.max_tokens=100"),
+        *("model.served_name=other", "egress=frontend"),
+        *("egress=all", "model.sampling.temperature=0.9", "model.sampling.top_p=0.5"),
+        *("model.sampling.top_k=7", "model.sampling.min_p=0.2", "engine.image=ghcr.io/a/b:1"),
+        *("engine.memory=3GiB", "engine.cpus=3", "engine.batch=64", "engine.kv_type=q8_0"),
+        *("engine.reasoning_budget=9", 'engine.extra_args=["--threads-http","4"]'),
+        *("frontend.image=ghcr.io/a/c:1", "frontend.memory=3GiB", "ports.webui=7999"),
+        *("frontend.background_tasks=true", "ports.engine=8999", "deadlines.engine=9m"),
+        *("deadlines.frontend=9m", "model.use=qwen2.5-1.5b-instruct"),
+    ),
+    "gpu-6gb-gguf": ("engine.device=vulkan", "concurrency=9"),
+    "gpu-6gb": (
+        *("concurrency=3", "model.context=8192", "model.served_name=other", "engine.batch=4096"),
+        *("engine.dtype=float32", "engine.kv_cache=1GiB", "engine.eager=false", "engine.cpus=2"),
+        *("engine.memory=9GiB", "model.sampling.top_k=7", "requires.gpu.memory=8GiB"),
+        *("model.reasoning_parser=other", "model.reasoning=false", "egress=all"),
+        *("deadlines.engine=9m", "model.source=hf:A/B@main"),
+    ),
+    "cpu-vllm": ("engine.cpus=2", "engine.dtype=float32", "concurrency=3", "model.context=2048"),
+}
+TOGETHER = (
+    ("smoke", "exposure=lan", "ports.address=192.168.1.20"),
+    ("smoke", "model.source=file:/srv/b.Q4_1.gguf", "engine.memory=2GiB"),
+    ("smoke", "egress=frontend", "frontend.background_tasks=true"),
+    ("gpu-6gb", "model.use=qwen2.5-1.5b-instruct", "model.tools=true", "model.format=bf16"),
+)
+CASES = [
+    *((name, text) for name, texts in OTHER.items() for text in texts),
+    *TOGETHER,
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=" ".join)
+def test_whatever_a_key_moves_names_the_key(case: tuple[str, ...], tmp_path: Any) -> None:
+    world = Box(home=tmp_path).world()
+    name, *sets = case
+
+    def rendered(*sets: str) -> tuple[Any, Any]:
+        profile = world.resolve(Selection(profile=name, sets=sets))
+        bundle = render(build_plan(profile), world.catalog.templates_dir)
+        return profile, Applied(compose=yaml.safe_load(bundle.text("compose.yaml")))
+
+    (was, before), (profile, after) = rendered(), rendered(*sets)
+    # Backwards too: what goes away is to be named as what comes.
+    for one, other, of in ((before, after, profile), (after, before, was)):
+        found = changes(one, other, causes_of(of))
+        moved = [cause for change in found for cause in change.causes]
+        assert moved
+        nameless = [cause for cause in moved if not cause.endswith(")")]
+        assert not nameless or of is was, nameless

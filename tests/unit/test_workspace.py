@@ -1,3 +1,4 @@
+import json
 import resource
 import stat
 from collections.abc import Iterator
@@ -109,6 +110,21 @@ def test_manifest_comes_back_or_is_none(tmp_path: Path) -> None:
     assert space.manifest() == manifest
     (space.folder / "manifest.json").write_text('{"from": "the future"}')
     assert space.manifest() is None
+
+
+def test_a_manifest_of_an_older_deployctl_is_read_and_knows_of_nothing_applied(
+    tmp_path: Path,
+) -> None:
+    space = Workspace(tmp_path, "s")
+    space.ensure()
+    space.save_manifest(replace(MANIFEST, standing="applied", compose="x", override={"": "y"}))
+    path = space.folder / "manifest.json"
+    data = json.loads(path.read_text())
+    for name in ("standing", "compose", "weights", "variables", "override"):
+        del data[name]
+    path.write_text(json.dumps(data))
+    assert space.manifest() == MANIFEST
+    assert (MANIFEST.standing, MANIFEST.compose) == ("unknown", None)
 
 
 def test_an_unwritable_home_is_a_sentence(tmp_path: Path) -> None:
