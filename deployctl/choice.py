@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from deployctl.amounts import gib
 from deployctl.errors import DeployctlError
 from deployctl.fitting import Fitting, Speed, fitting, own_card, without_tensor_cores
 from deployctl.model import HostFacts, Plan
-from deployctl.planner import gib
 from deployctl.preflight import architecture, card
-from deployctl.sizing import Verdict
+from deployctl.sizing import Fit, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,29 +42,64 @@ def choose(
     """
     given_up: list[str] = []
     unreachable: Plan | None = None
-    for candidate in sorted(
-        candidates, key=lambda c: (_larger(c.plan, facts) is not None, -c.rank)
-    ):
+    second: list[Plan] = []
+    for candidate in sorted(candidates, key=lambda c: -c.rank):
         plan = candidate.plan
-        limit = limit_of(plan, facts, fitting(plan, facts))
+        fitted = fitting(plan, facts)
+        limit = limit_of(plan, facts, fitted)
         absent = _absent(candidate, facts)
+        drawback = _larger(plan, facts) or _short_now(fitted)
+        if limit is None and absent is None and drawback is None:
+            return _chosen(plan, facts, given_up, unreachable, again)
         if limit is None and absent is None:
-            return Choice(
-                profile=plan.profile,
-                reason=_why(plan, facts, first=not given_up),
-                given_up=tuple(given_up),
-                hint=_later(unreachable, again) if unreachable else "",
-            )
-        if limit is None:
+            second.append(plan)
+        elif limit is None:
             unreachable = unreachable or plan
         if _for_this_kind(plan, facts):
-            given_up.append(f"{plan.profile}: {limit or absent}")
+            given_up.append(f"{plan.profile}: {limit or absent or drawback}")
+    if second:
+        return _chosen(second[0], facts, given_up, unreachable, again)
+    if unreachable is not None:
+        raise DeployctlError(
+            "This machine could run a shipped profile, but none of their models can be had now.",
+            code="weights-unreachable",
+            details=tuple(given_up),
+            hint=_later(unreachable, again),
+        )
     raise DeployctlError(
         "No shipped profile can run on this machine.",
         code="memory-short",
         details=tuple(given_up),
         hint="deployctl recommend  # says what each of them lacks",
     )
+
+
+def _chosen(
+    plan: Plan,
+    facts: HostFacts,
+    given_up: Sequence[str],
+    unreachable: Plan | None,
+    again: Callable[[str], str],
+) -> Choice:
+    return Choice(
+        profile=plan.profile,
+        reason=_why(plan, facts, first=not given_up),
+        given_up=tuple(text for text in given_up if not text.startswith(f"{plan.profile}:")),
+        hint=_later(unreachable, again) if unreachable else "",
+    )
+
+
+def _short_now(fitted: Fitting | None) -> str | None:
+    """Why a plan that this machine could hold is too much for what is free now, if it is."""
+    if fitted is None or not fitted.short:
+        return None
+    return _worst(fitted).reason
+
+
+def _worst(fitted: Fitting) -> Fit:
+    """The memory that decides."""
+    order: tuple[Verdict, ...] = ("no", "tight", "fits")
+    return min(fitted.fits, key=lambda fit: order.index(fit.verdict))
 
 
 def _for_this_kind(plan: Plan, facts: HostFacts) -> bool:
@@ -97,7 +132,7 @@ def limit_of(plan: Plan, facts: HostFacts, fitted: Fitting | None) -> str | None
         # Measured by others: up to nine times slower there in 16 bit, with two answers at once.
         return f"{slow} has no tensor cores, and vLLM is slow without them (claimed)."
     if fitted is not None and fitted.verdict == "no":
-        return next(fit.reason for fit in fitted.fits if fit.verdict == "no")
+        return _worst(fitted).reason
     return None
 
 
@@ -163,7 +198,7 @@ def _judged(candidate: Candidate, facts: HostFacts) -> Recommendation:
         verdict = "no"
     elif larger and verdict == "fits":
         verdict = "tight"
-    deciding = fitted.fits[0] if fitted and fitted.fits else None
+    deciding = _worst(fitted) if fitted and fitted.fits else None
     return Recommendation(
         profile=plan.profile,
         verdict=verdict,

@@ -33,6 +33,9 @@ class Docker(Protocol):
     def log_tail(self, container_id: str, lines: int) -> tuple[str, ...]:
         """The last lines a container wrote; empty when it is gone."""
 
+    def memory_used(self, container_id: str) -> int | None:
+        """Bytes of memory the container uses now; ``None`` when it is gone or nobody counts."""
+
     def image_id(self, reference: str) -> str | None:
         """The id of a local image; ``None`` when it is not here."""
 
@@ -74,6 +77,20 @@ class DockerDaemon:
         except NotFound:
             return ()
         return tuple(raw.decode("utf-8", "replace").splitlines())
+
+    def memory_used(self, container_id: str) -> int | None:
+        """See :class:`Docker`."""
+        try:
+            with _translated():
+                stats = self._api().stats(container_id, stream=False, one_shot=True)
+        except NotFound:
+            return None
+        memory = stats.get("memory_stats") or {}
+        used = memory.get("usage")
+        if not isinstance(used, int):
+            return None
+        # What the kernel would give back at once does not count; `docker stats` reckons likewise.
+        return max(0, used - int((memory.get("stats") or {}).get("inactive_file", 0)))
 
     def image_id(self, reference: str) -> str | None:
         """See :class:`Docker`."""

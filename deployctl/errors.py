@@ -68,6 +68,7 @@ CODES: dict[str, tuple[ExitCode, str]] = {
     "setup-unsupported": (ExitCode.PREFLIGHT, "This system cannot be set up automatically."),
     "setup-denied": (ExitCode.PREFLIGHT, "Setting up Docker needs rights this user does not have."),
     "setup-declined": (ExitCode.PREFLIGHT, "The operator said no to the set-up."),
+    "cpus-too-many": (ExitCode.PREFLIGHT, "`engine.cpus` is more than this machine has."),
     "address-missing": (ExitCode.PREFLIGHT, "`ports.address` is not an address of this machine."),
     "port-taken": (ExitCode.PREFLIGHT, "A port the stack needs is held by something else."),
     "memory-short": (ExitCode.PREFLIGHT, "The model's weights alone are more than the memory."),

@@ -21,6 +21,7 @@ from deployctl.sizing import (
     Verdict,
     ceiling,
     impossible,
+    is_short,
     judge,
     need,
     proposals,
@@ -46,16 +47,17 @@ def load_of(spec: ProfileSpec) -> Load | None:
     model, engine = spec.model, spec.engine
     if model.shape is None:
         return None
+    wide = engine.dtype == "float32"  # then vLLM holds everything so, whatever the files hold
     return Load(
         engine=engine.kind,
         device=engine.device,
         shape=model.shape.noun(),
         format=_format(spec),
-        weights_bytes=model.size,
+        weights_bytes=None if wide else model.size,
         context=model.context,
         concurrency=spec.concurrency,
-        kv_type=engine.kv_type or "f16",
-        batch=batch_of(spec),
+        kv_type="f32" if wide else engine.kv_type or "f16",
+        batch=max(batch_of(spec), spec.concurrency),
         kv_pool_bytes=engine.kv_cache,
         eager=bool(engine.eager),
     )
@@ -67,7 +69,9 @@ def batch_of(spec: ProfileSpec) -> int:
 
 
 def _format(spec: ProfileSpec) -> str:
-    """The format of the weights: as the profile says, else as the file's name does."""
+    """The format in which the engine holds the weights: as it is told, else as their file's is."""
+    if spec.engine.dtype == "float32":
+        return "f32"
     if spec.model.format is not None:
         return spec.model.format.lower()
     found = _FORMATS.findall(spec.model.source.rsplit("/", 1)[-1])
@@ -114,7 +118,9 @@ class Fitting:
     rooms: tuple[Room, ...]
     fits: tuple[Fit, ...]  # one for each room
     proposals: tuple[Proposal, ...]
+    short: bool  # more is needed than there is, or than is free now
     impossible: bool
+    seen_bytes: int | None  # what the engine took in all when it last ran here so; measured
     speed: Speed | None
 
 
@@ -132,34 +138,49 @@ def fitting(
     """
     if plan.load is None:
         return None
-    parts = (*_measured(need(plan.load), learned or {}), *plan.beside)
+    predicted = need(plan.load)
+    known = _measured(predicted, learned or {})
+    parts = (*known, *plan.beside)
     rooms = _rooms(plan, facts, running=running)
     fits = judge(parts, rooms)
     verdict: Verdict = max((fit.verdict for fit in fits), key=_SEVERITY.index, default="fits")
-    offers = _offers(plan, rooms) if verdict == "no" else ()
+    short = any(is_short(fit) for fit in fits)
+    beside = (*plan.beside, *_differences(predicted, known))
+    offers = _offers(plan, rooms, beside) if short else ()
     return Fitting(
         verdict=verdict,
         parts=parts,
         rooms=rooms,
         fits=fits,
         proposals=offers,
+        short=short,
         impossible=impossible(parts, rooms),
+        seen_bytes=(learned or {}).get("in all"),
         speed=_speed(plan, facts),
     )
 
 
-def _offers(plan: Plan, rooms: Sequence[Room]) -> tuple[Proposal, ...]:
+def _differences(predicted: Sequence[Part], known: Sequence[Part]) -> tuple[Part, ...]:
+    """What measurements add to predictions, as parts: other values are predicted with it."""
+    return tuple(
+        replace(now, name=f"measured {now.name}", bytes=now.bytes - before.bytes)
+        for before, now in zip(predicted, known, strict=True)
+        if now.bytes != before.bytes
+    )
+
+
+def _offers(plan: Plan, rooms: Sequence[Room], beside: Sequence[Part]) -> tuple[Proposal, ...]:
     """What would fit, with all that has to follow: the profile must not contradict itself."""
     assert plan.load is not None
-    found = proposals(plan.load, rooms, beside=plan.beside)
+    found = proposals(plan.load, rooms, beside=beside)
     if found or plan.load.kv_pool_bytes is None:
         return tuple(replace(offer, sets=_following(plan, offer.sets)) for offer in found)
     # A pool of a fixed size stays as large however little is asked of it.
     own = (("engine.kv_cache", "null"),)
     loose = replace(plan.load, kv_pool_bytes=None)
-    if judge((*need(loose), *plan.beside), rooms)[0].verdict != "no":
+    if all(fit.verdict != "no" for fit in judge((*need(loose), *beside), rooms)):
         return (Proposal(sets=own, parts=need(loose), keeps="context and concurrency"),)
-    found = proposals(loose, rooms, beside=plan.beside)
+    found = proposals(loose, rooms, beside=beside)
     return tuple(replace(o, sets=(*own, *_following(plan, o.sets))) for o in found)
 
 
@@ -189,6 +210,12 @@ def _measured(parts: Sequence[Part], learned: Mapping[str, int]) -> tuple[Part, 
         else part
         for part in parts
     )
+
+
+def too_long(plan: Plan) -> int | None:
+    """The most tokens the model was made for, where the plan asks for more."""
+    trained = plan.load.shape.trained_context if plan.load else None
+    return trained if trained is not None and plan.context > trained else None
 
 
 def own_card(plan: Plan, facts: HostFacts) -> Gpu | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from deployctl.causes import PATHS
 from deployctl.engines import engine as engine_of
 from deployctl.errors import DeployctlError, Fault
 from deployctl.fitting import load_of
@@ -81,15 +82,21 @@ def _requirements(spec: ProfileSpec) -> Requirements:
 
 
 def _owned_flags(profile: Profile) -> Iterator[Fault]:
-    owned = engine_of(profile.spec.engine.kind).OWNED_FLAGS
+    engine = engine_of(profile.spec.engine.kind)
     for index, word in enumerate(profile.spec.engine.extra_args):
         flag = word.split("=", 1)[0]
-        if flag in owned:
+        if engine.owns(flag):
             yield profile.fault(
                 f"engine.extra_args.{index}",
-                f"engine.extra_args names {flag}, which follows from other values of the profile.",
-                "remove it there and set model.context, concurrency or model.sampling instead",
+                f"engine.extra_args names {flag}, which the plan itself decides.",
+                _instead(flag),
             )
+
+
+def _instead(flag: str) -> str:
+    """The key of a profile that stands for a flag."""
+    key = next(iter(PATHS["engine"].get(flag, ())), None)
+    return f"remove it there and set {key}" if key else "remove it there; the plan sets it itself"
 
 
 def _unknown_need(profile: Profile) -> Iterator[Fault]:
@@ -101,8 +108,3 @@ def _unknown_need(profile: Profile) -> Iterator[Fault]:
             "is not here to be read.",
             f"deployctl plan --model {spec.model.source}  # reads it; or --set engine.memory=4GiB",
         )
-
-
-def gib(size_bytes: float) -> str:
-    """Bytes as GiB with one decimal, for sentences."""
-    return f"{size_bytes / 1024**3:.1f} GiB"

@@ -10,21 +10,22 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from deployctl.amounts import gib, rough
 from deployctl.errors import DOCKER_HINTS, DOCKER_PROBLEMS
-from deployctl.fitting import Fitting, own_card
+from deployctl.fitting import Fitting, own_card, too_long
 from deployctl.model import CheckResult, Gpu, HostFacts, Plan
-from deployctl.planner import gib
+from deployctl.profiles.selection import AUTO, Selection
+from deployctl.sizing import need
 
-if TYPE_CHECKING:
-    from deployctl.profiles.selection import Selection
+_MIB = 1024**2
 
 #: Selection → the command line that asks for the same with it; for hints.
 Again = Callable[["Selection"], str]
 
 #: (key, value) → the command line that led here, with this value set.
 _WithSet = Callable[[str, object], str]
+_WithSets = Callable[[tuple[tuple[str, str], ...]], str]
 
 
 def preflight(
@@ -46,11 +47,18 @@ def preflight(
     def with_set(key: str, value: object) -> str:
         return again(selection.with_set(key, value))
 
-    estimates = (_context(plan, with_set), *_memory(fitted))
+    def with_sets(sets: tuple[tuple[str, str], ...]) -> str:
+        chosen = selection
+        for key, value in sets:
+            chosen = chosen.with_set(key, value)
+        return again(chosen)
+
+    estimates = (_context(plan, with_set), *_memory(fitted, with_sets))
     return (
         _docker(facts),
-        architecture(plan, facts),
+        architecture(plan, facts, again(selection.of(AUTO))),
         *card(plan, facts),
+        *_limits(plan, facts, with_set),
         *(map(_forced, estimates) if force else estimates),
         *((_disk(plan, facts),) if first else ()),
         # Without Docker it cannot be known which ports are the stack's own.
@@ -78,7 +86,9 @@ def _docker(facts: HostFacts) -> CheckResult:
     return CheckResult(name="docker", status="ok", summary=summary)
 
 
-def architecture(plan: Plan, facts: HostFacts) -> CheckResult:
+def architecture(
+    plan: Plan, facts: HostFacts, auto: str = "deployctl up --profile auto"
+) -> CheckResult:
     """Whether the plan's images exist for this processor."""
     allowed = plan.requirements.architectures
     if facts.architecture in allowed:
@@ -89,7 +99,7 @@ def architecture(plan: Plan, facts: HostFacts) -> CheckResult:
         summary=f"Profile {plan.profile} runs on {', '.join(allowed)}; "
         f"this machine is {facts.architecture}.",
         code="arch-unsupported",
-        hint="deployctl up --profile auto",
+        hint=auto,
     )
 
 
@@ -167,8 +177,8 @@ def _number(version: str) -> tuple[int, ...]:
 
 
 def _context(plan: Plan, with_set: _WithSet) -> CheckResult:
-    trained = plan.load.shape.trained_context if plan.load else None
-    if trained is None or plan.context <= trained:
+    trained = too_long(plan)
+    if trained is None:
         return CheckResult(name="context", status="ok", summary=f"{plan.context} tokens")
     return CheckResult(
         name="context",
@@ -180,7 +190,7 @@ def _context(plan: Plan, with_set: _WithSet) -> CheckResult:
     )
 
 
-def _memory(fitted: Fitting | None) -> Iterator[CheckResult]:
+def _memory(fitted: Fitting | None, with_sets: _WithSets) -> Iterator[CheckResult]:
     """Only weights that cannot be there at all refuse; everything else is an estimate."""
     if fitted is None:
         yield CheckResult(name="memory", status="ok", summary="memory need unknown")
@@ -198,17 +208,48 @@ def _memory(fitted: Fitting | None) -> Iterator[CheckResult]:
             status="failed" if stops else "warning",
             summary=fit.reason,
             code="memory-short" if stops else None,
-            hint=_way_out(fitted, fit.verdict),
+            hint=_way_out(fitted, with_sets),
         )
 
 
-def _way_out(fitted: Fitting, verdict: str) -> str:
-    if verdict == "no" and fitted.proposals:
-        sets = " ".join(f"--set {key}={value}" for key, value in fitted.proposals[0].sets)
-        return f"add {sets}, or --fit, which does it"
-    if verdict == "no":
+def _limits(plan: Plan, facts: HostFacts, with_set: _WithSet) -> Iterator[CheckResult]:
+    """What a profile says in so many words, and is too little or too much for this machine."""
+    expected = need(plan.load) if plan.load is not None else ()
+    taken = {
+        "engine": sum(part.bytes for part in expected if part.place == "ram"),
+        "webui": sum(part.bytes for part in plan.beside if part.place == "ram"),
+    }
+    keys = {"engine": "engine.memory", "webui": "frontend.memory"}
+    for service in plan.services:
+        want = taken.get(service.name, 0)
+        if service.memory_bytes < want:
+            enough = f"{-(-want * 5 // 4 // _MIB)}MiB"
+            yield CheckResult(
+                name="limit",
+                status="warning",
+                summary=f"{keys[service.name]} lets it use {rough(service.memory_bytes)}, and "
+                f"{rough(want)} are needed (predicted): it would be stopped in the middle",
+                where=keys[service.name],
+                hint=with_set(keys[service.name], enough),
+            )
+        if service.cpus is not None and service.cpus > facts.cores:
+            yield CheckResult(
+                name="limit",
+                status="failed",
+                summary=f"engine.cpus is {service.cpus:g}, and this machine has {facts.cores}: "
+                "Docker refuses that.",
+                code="cpus-too-many",
+                where="engine.cpus",
+                hint=with_set("engine.cpus", facts.cores),
+            )
+
+
+def _way_out(fitted: Fitting, with_sets: _WithSets) -> str:
+    if fitted.proposals:
+        return f"{with_sets(fitted.proposals[0].sets)}  # or --fit, which does that"
+    if fitted.short:
         return "deployctl recommend  # which profiles this machine can run"
-    return "close what else uses memory; deployctl plan shows what takes how much"
+    return "deployctl plan  # shows what takes how much"
 
 
 def _disk(plan: Plan, facts: HostFacts) -> CheckResult:

@@ -88,6 +88,7 @@ class FakeDocker:
     states: dict[str, ContainerState] = field(default_factory=dict)
     kept_volumes: tuple[str, ...] = ()
     tails: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    used: Mapping[str, int] = field(default_factory=dict)
     down: bool = False
     image_suffix: str = ""
 
@@ -100,6 +101,9 @@ class FakeDocker:
 
     def log_tail(self, container_id: str, lines: int) -> tuple[str, ...]:
         return self.tails.get(container_id, ())[-lines:]
+
+    def memory_used(self, container_id: str) -> int | None:
+        return self.used.get(container_id)
 
     def image_id(self, reference: str) -> str | None:
         return f"sha256:{reference}{self.image_suffix}"
@@ -250,13 +254,15 @@ class FakeWeights:
     error: DeployctlError | None = None
     stopped: bool = False
     identity: str = "1-1"
+    fetched: set[str] = field(default_factory=set)
 
     def locate(self, spec: WeightsSpec) -> Weights | None:
-        return self._file(spec) if self.here else None
+        return self._file(spec) if self.here or spec.source.text in self.fetched else None
 
     def fetch(self, spec: WeightsSpec, *, progress: Progress) -> Weights:
         if self.error:
             raise self.error
+        self.fetched.add(spec.source.text)
         return self._file(spec)
 
     def stop(self) -> None:

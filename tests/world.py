@@ -47,7 +47,7 @@ class Box:
             images=self.images,
             weights=self.weights,
             facts=self.facts,
-            local=lambda: self.facts.facts,
+            local=lambda measure=False: self.facts.facts,
             resolve=lambda selection: resolve(selection, catalog.readers()),
             clock=self.clock,
             talk=self.talk,

@@ -73,7 +73,7 @@ def _line(what: str, value: str | None) -> str:
 
 
 def _size(size_bytes: int | None) -> str:
-    from deployctl.planner import gib
+    from deployctl.amounts import gib
 
     return _UNKNOWN if size_bytes is None else gib(size_bytes)
 

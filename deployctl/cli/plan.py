@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deployctl.amounts import exact
 from deployctl.cli.options import (
     DEFAULT_STACK_NAME,
     DebugOption,
@@ -25,6 +26,7 @@ from deployctl.profiles.selection import AUTO
 if TYPE_CHECKING:
     from deployctl.deploy.plan import PlanReport
     from deployctl.fitting import Fitting, Speed
+    from deployctl.model import Service
     from deployctl.sizing import Fit, Room
 
 _WIDTH = 96
@@ -52,7 +54,9 @@ def plan(
     from deployctl.deploy.plan import plan as recipe
     from deployctl.deploy.world import UpRequest
 
-    request = UpRequest(stack=stack, selection=chosen(profile, overlay, model, set_))
+    request = UpRequest(
+        stack=stack, selection=chosen(profile, overlay, model, set_), fit=fit, force=force
+    )
     session = Session.open("plan", output, quiet=True, again=request.again)
     report = recipe(
         session.world(stack),
@@ -62,7 +66,52 @@ def plan(
         force=force,
         again=request.again_with,
     )
-    return session.emit(report, text(report))
+    return session.emit(data(report), text(report))
+
+
+def data(report: PlanReport) -> dict[str, Any]:
+    """The plan for programs: these keys stay, whatever becomes of our own nouns."""
+    plan = report.plan
+    return {
+        "stack": report.stack,
+        "profile": report.profile,
+        "files": report.files,
+        "description": report.description,
+        "chosen_because": report.choice.reason if report.choice else None,
+        "model": {
+            "name": plan.model,
+            "served_name": plan.served_name,
+            "source": str(plan.weights.source),
+            "license": plan.license,
+            "gated": plan.gated,
+            "token": plan.token,
+        },
+        "intent": {
+            "concurrency": plan.concurrency,
+            "context": plan.context,
+            "max_tokens": plan.max_tokens,
+        },
+        "services": [_service(service) for service in plan.services],
+        "changes": report.changes,
+        "fitting": report.fitting,
+        "applied": dict(report.applied),
+        "reach": plan.reach,
+        "fetches": report.fetches,
+        "checks": report.checks,
+        "command": report.command,
+    }
+
+
+def _service(service: Service) -> dict[str, Any]:
+    return {
+        "name": service.name,
+        "image": service.image.reference,
+        "command": service.command,
+        "ports": service.ports,
+        "memory_bytes": service.memory_bytes,
+        "cpus": service.cpus,
+        "gpu": service.gpu,
+    }
 
 
 def text(report: PlanReport) -> str:
@@ -99,7 +148,7 @@ def _services(report: PlanReport) -> Iterator[str]:
     yield ""
     yield "Services"
     for service in report.plan.services:
-        limit = f"at most {_size(service.memory_bytes)} of memory"
+        limit = f"at most {exact(service.memory_bytes)} of memory"
         card = ", one NVIDIA card" if service.gpu else ""
         yield f"  {service.name:<8}{service.image.reference} ({limit}{card})"
         if service.command:
@@ -116,7 +165,9 @@ def _changes(report: PlanReport) -> Iterator[str]:
     yield ""
     yield f"Changes to stack {report.stack}"
     for change in report.changes:
-        words = {"keep": "as last applied"}.get(change.action, change.action)
+        words = {"keep": "as last applied", "unknown": "cannot be told"}.get(
+            change.action, change.action
+        )
         if not change.causes:
             yield f"  {change.service:<8}{words}"
         for number, cause in enumerate(change.causes):
@@ -136,11 +187,14 @@ def _memory(report: PlanReport) -> Iterator[str]:
     for fit in fitted.fits:
         yield from _room(fit)
         rows = [
-            (part.name, _size(part.bytes), part.basis, part.why)
+            (part.name, exact(part.bytes), part.basis, part.why)
             for part in fitted.parts
             if part.place == fit.place
         ]
         yield from columns(rows, indent=4, right=frozenset({1}))
+    if fitted.seen_bytes is not None:
+        seen = exact(fitted.seen_bytes)
+        yield f"  With these values the engine took {seen} after its first answer here (measured)."
     yield from _proposals(fitted)
 
 
@@ -149,18 +203,18 @@ def _room(fit: Fit) -> Iterator[str]:
 
     yield f"  {_title(fit.room)}"
     if fit.room.total_bytes:
-        yield f"    {bar(fit.need_bytes, fit.room.total_bytes)} {_size(fit.need_bytes)} needed"
+        yield f"    {bar(fit.need_bytes, fit.room.total_bytes)} {exact(fit.need_bytes)} needed"
     yield f"    {fit.reason}"
 
 
 def _title(room: Room) -> str:
-    free = "" if room.free_bytes is None else f", {_size(room.free_bytes)} free now"
-    total = "size unknown" if room.total_bytes is None else _size(room.total_bytes)
+    free = "" if room.free_bytes is None else f", {exact(room.free_bytes)} free now"
+    total = "size unknown" if room.total_bytes is None else exact(room.total_bytes)
     return f"{room.name}: {total}{free}"
 
 
 def _proposals(fitted: Fitting) -> Iterator[str]:
-    if fitted.verdict != "no":
+    if not fitted.short:
         return
     yield "  It would fit with:" if fitted.proposals else "  No smaller values would make it fit."
     for proposal in fitted.proposals:
@@ -215,8 +269,9 @@ def _way(report: PlanReport) -> Iterator[str]:
         mark = "✗" if check.status == "failed" else "!"
         yield from _wrapped(f"{mark} {check.summary}", indent="  ", more="    ")
         yield f"    next: {check.hint}"
+    failed = next((check for check in wrong if check.status == "failed"), None)
     yield ""
-    yield f"Next: {report.command}"
+    yield f"Next: {failed.hint if failed else report.command}"
 
 
 def _wrapped(text: str, *, indent: str = "", more: str | None = None) -> list[str]:
@@ -228,12 +283,6 @@ def _wrapped(text: str, *, indent: str = "", more: str | None = None) -> list[st
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def _size(count: int) -> str:
-    from deployctl.cli.table import size
-
-    return size(count)
 
 
 def _quoted(word: str) -> str:

@@ -124,11 +124,11 @@ def real_world(session: Session, stack: str) -> World:
         )
         return _with_bandwidth(found, home, again=True) if thorough else found
 
-    def local() -> HostFacts:
+    def local(*, measure: bool = False) -> HostFacts:
         from deployctl.host import gather_local
 
         found = gather_local(runner, models_dir=models, environment=environment)
-        return _with_bandwidth(found, home, again=False)
+        return _with_bandwidth(found, home, again=False) if measure else found
 
     def images() -> object:
         from deployctl.images import ImageStore

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 _FULL, _EMPTY = "█", "░"
-_MIB, _GIB = 1024**2, 1024**3
 
 
 def columns(rows: Sequence[Sequence[str]], *, indent: int = 2, right: frozenset[int]) -> list[str]:
@@ -25,8 +24,3 @@ def bar(used: int, total: int, width: int = 40) -> str:
     """How full something is; more than full is full."""
     filled = min(width, max(0, round(width * used / total))) if total > 0 else width
     return _FULL * filled + _EMPTY * (width - filled)
-
-
-def size(count: int) -> str:
-    """Bytes for a column: ``3.31 GiB``, ``224 MiB``."""
-    return f"{count / _GIB:.2f} GiB" if count >= _GIB else f"{count / _MIB:.0f} MiB"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from deployctl.errors import DeployctlError
-from deployctl.learned import Learned
+from deployctl.learned import IN_ALL, Learned
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import World
@@ -24,21 +24,23 @@ def learn(world: World, stack: str, plan: Plan) -> None:
     try:
         engine = next(s for s in world.docker.containers(stack) if s.service == "engine")
         lines = world.docker.log_tail(engine.id, _LINES)
+        used = world.docker.memory_used(engine.id)
     except (DeployctlError, StopIteration):
         return
     read = vllm_figures if plan.engine == "vllm" else llama_cpp_figures
     figures = read(lines)
     if figures is not None:
-        Learned(world.home).keep(plan, named(figures, plan))
+        Learned(world.home).keep(plan, named(figures, plan, used))
 
 
-def named(figures: Figures, plan: Plan) -> Mapping[str, int]:
+def named(figures: Figures, plan: Plan, used: int | None) -> Mapping[str, int]:
     """The figures under the names that the parts of a plan have.
 
     With a card the engine's buffers lie in two memories and its log adds them up: only the
-    conversations are known to be all in one.
+    conversations are known to be all in one. ``used`` is what the container took in all, after
+    its first answer: less than it may take, since long questions need more.
     """
-    found = {"conversations": figures.kv_bytes}
+    found = {"conversations": figures.kv_bytes, IN_ALL: used}
     if plan.load is not None and plan.load.device == "cpu":
         found |= {"weights": figures.weights_bytes, "working space": figures.compute_bytes}
     return {name: size for name, size in found.items() if size}

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from deployctl.causes import causes_of
-from deployctl.changes import Change, changes
-from deployctl.deploy.select import fit, select
+from deployctl.deploy.changed import changed
+from deployctl.deploy.select import fit, runs, select
 from deployctl.errors import DeployctlError, Fault
-from deployctl.model import DockerFacts
+from deployctl.model import DockerFacts, WeightsSpec
 from deployctl.preflight import preflight
+from deployctl.sizing import Basis
 from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
+    from deployctl.changes import Change
     from deployctl.choice import Choice
     from deployctl.deploy.select import Again
     from deployctl.deploy.world import World
     from deployctl.fitting import Fitting
-    from deployctl.model import Bundle, CheckResult, HostFacts, Plan
-    from deployctl.profiles.resolve import Profile
+    from deployctl.model import CheckResult, HostFacts, Plan
     from deployctl.profiles.selection import Selection
-    from deployctl.sizing import Basis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +66,11 @@ def plan(
     """Decide and judge, and do nothing. Works without a daemon. Raises ``profile-…`` faults."""
     space = Workspace(world.home, stack)
     chosen = select(world, selection, stack=stack, again=again)
-    facts = world.local()
-    fitted = fit(world, chosen, facts, make=make_fit, running=False)
+    # Only where the processor computes is the speed of this machine's memory the limit.
+    facts = world.local(measure=chosen.plan.requirements.card is None)
+    # What the stack itself uses is not somebody else's; Docker is asked only if there is one.
+    running = space.manifest() is not None and runs(world, stack)
+    fitted = fit(world, chosen, facts, make=make_fit, running=running)
     profile, decided = fitted.selected.profile, fitted.selected.plan
     checks = preflight(
         decided,
@@ -88,7 +90,7 @@ def plan(
         choice=chosen.choice,
         selection=fitted.selected.selection,
         plan=decided,
-        changes=_changes(world, space, profile, decided),
+        changes=changed(world, space, profile, decided, facts),
         fitting=fitted.fitting,
         applied=fitted.applied,
         checks=tuple(check for check in checks if check.name not in ("docker", "port")),
@@ -98,6 +100,17 @@ def plan(
     )
 
 
+def _basis(spec: WeightsSpec, *, here: bool) -> Basis:
+    """A size that a checksum goes with was taken from the file itself."""
+    return "measured" if here or spec.sha256 is not None else "claimed"
+
+
+def _how(spec: WeightsSpec, *, here: bool) -> str:
+    if spec.source.kind == "file":
+        return "yours, checked at start" if here else "yours, and not there"
+    return "here already" if here else "downloaded"
+
+
 #: What an image built from packages takes on disk, bytes; measured, on amd64.
 _BUILT = {"llama-cpp": 162_000_000, "open-webui": 694_000_000}
 
@@ -105,7 +118,7 @@ _BUILT = {"llama-cpp": 162_000_000, "open-webui": 694_000_000}
 def _fetches(world: World, decided: Plan) -> tuple[Fetch, ...]:
     """Images and weights. Which images are here only Docker knows, and it is not asked."""
     spec = decided.weights
-    here = world.weights.locate(spec) is not None
+    here = world.weights.locate(spec)
     size = spec.size_bytes or spec.about_bytes
     return (
         *(
@@ -123,41 +136,11 @@ def _fetches(world: World, decided: Plan) -> tuple[Fetch, ...]:
         Fetch(
             what="weights",
             source=str(spec.source),
-            how="here already" if here else "downloaded",
-            size_bytes=size,
-            basis="measured" if spec.size_bytes else "claimed" if size else None,
+            how=_how(spec, here=here is not None),
+            size_bytes=here.size_bytes if here is not None else size,
+            basis=_basis(spec, here=here is not None) if size else None,
         ),
     )
-
-
-def _changes(world: World, space: Workspace, profile: Profile, decided: Plan) -> tuple[Change, ...]:
-    if space.applied_text() is None:  # nothing to compare with: the template stays unread
-        return tuple(Change(service=s.name, action="create") for s in decided.services)
-    from deployctl.render import render
-
-    return changed(space, profile, render(decided, world.catalog.templates_dir))
-
-
-def changed(space: Workspace, profile: Profile, bundle: Bundle) -> tuple[Change, ...]:
-    """What differs from the stack as it was last applied, and the lines behind it."""
-    before = space.applied_text()
-    return changes(
-        _read(before) if before is not None else None,
-        _read(bundle.text("compose.yaml")) or {"services": {}},
-        causes_of(profile),
-    )
-
-
-def _read(text: str) -> Any:  # noqa: ANN401  # YAML
-    import yaml
-
-    from deployctl.libyaml import LOADER
-
-    try:
-        found = yaml.load(text, Loader=LOADER)  # noqa: S506  # a safe one
-    except yaml.YAMLError:  # damaged by hand; it will be written anew
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def refuse(checks: tuple[CheckResult, ...]) -> None:

@@ -10,6 +10,7 @@ from deployctl.deploy.select import candidates
 from deployctl.deploy.world import World
 from deployctl.errors import DeployctlError
 from deployctl.model import HostFacts, Plan
+from deployctl.planner import build_plan
 from deployctl.profiles.models import read_entry
 from deployctl.profiles.resolve import Profile
 from deployctl.profiles.schema import ModelEntry
@@ -40,8 +41,8 @@ class RecommendReport:
 
 def recommendations(world: World) -> RecommendReport:
     """Judge everything that was shipped by this machine. Needs no daemon and no network."""
-    facts = world.local()
-    profiles = [world.resolve(Selection(profile=name)) for name in world.catalog.shipped_names()]
+    facts = world.local(measure=True)
+    profiles = list(_shipped(world))
     ranked = recommend(candidates(world, profiles), facts)
     best = next(profile for profile in profiles if profile.name == ranked[0].profile)
     return RecommendReport(
@@ -49,6 +50,18 @@ def recommendations(world: World) -> RecommendReport:
         models=tuple(_models(world, best, facts)),
         facts=facts,
     )
+
+
+def _shipped(world: World) -> Iterator[Profile]:
+    """The shipped profiles, without those that the operator has replaced badly."""
+    for name in world.catalog.shipped_names():
+        try:
+            profile = world.resolve(Selection(profile=name))
+            build_plan(profile)
+        except DeployctlError as problem:
+            world.talk.warn(f"{name} is left out: {problem.faults[0].message}")
+        else:
+            yield profile
 
 
 def _models(world: World, best: Profile, facts: HostFacts) -> Iterator[ModelAdvice]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from deployctl.choice import Candidate, Choice, choose, limit_of
 from deployctl.deploy.world import World
 from deployctl.errors import DeployctlError
-from deployctl.fitting import Fitting, fitting
+from deployctl.fitting import Fitting, fitting, too_long
 from deployctl.learned import Learned
 from deployctl.model import HostFacts, Plan
 from deployctl.planner import build_plan
@@ -36,11 +36,12 @@ def select(world: World, selection: Selection, *, stack: str, again: Again) -> S
     if selection.profile != AUTO:
         profile = world.resolve(selection)
         return Selected(profile=profile, plan=build_plan(profile), selection=selection, choice=None)
-    profiles = [world.resolve(selection.of(name)) for name in world.catalog.shipped_names()]
-    offered = [profile for profile in profiles if profile.spec.auto is not None]
+    offered, refused = _offered(world, selection)
+    if not offered and refused:
+        raise min(refused, key=lambda problem: len(problem.faults))
     kept = Workspace(world.home, stack).manifest()
     applied = kept.profile if kept is not None and kept.automatic else ""
-    running = applied if applied and _runs(world, stack) else ""
+    running = applied if applied and runs(world, stack) else ""
     choice = _keep(offered, running) or _choose(world, selection, offered, again)
     chosen = next(profile for profile in offered if profile.name == choice.profile)
     return Selected(
@@ -51,7 +52,27 @@ def select(world: World, selection: Selection, *, stack: str, again: Again) -> S
     )
 
 
-def _runs(world: World, name: str) -> bool:
+def _offered(
+    world: World, selection: Selection
+) -> tuple[list[Profile], tuple[DeployctlError, ...]]:
+    """The profiles that `auto` may choose, with what was laid over them; and why others are not.
+
+    A setting that only one engine knows leaves the profiles of that engine.
+    """
+    offered, refused = [], []
+    for name in world.catalog.shipped_names():
+        try:
+            profile = world.resolve(selection.of(name))
+            build_plan(profile)
+        except DeployctlError as problem:
+            refused.append(problem)
+        else:
+            offered += [profile] if profile.spec.auto is not None else []
+    return offered, tuple(refused)
+
+
+def runs(world: World, name: str) -> bool:
+    """Whether a container of the stack is running; no Docker, no container."""
     try:
         return any(state.status == "running" for state in world.docker.containers(name))
     except DeployctlError:
@@ -114,22 +135,31 @@ class Fitted:
 
 def fit(world: World, selected: Selected, facts: HostFacts, *, make: bool, running: bool) -> Fitted:
     """Hold the plan against this machine; with ``make`` take the nearest values that do fit."""
+    first: tuple[tuple[str, str], ...] = ()
+    if make and (trained := too_long(selected.plan)) is not None:
+        first = (("model.context", str(trained)),)
+        selected = _with(world, selected, first)
     found = _held(world, selected.plan, facts, running=running)
-    if not make or found is None or found.verdict != "no" or not found.proposals:
-        return Fitted(selected=selected, fitting=found)
+    if not make or found is None or not found.proposals:
+        return Fitted(selected=selected, fitting=found, applied=first)
     applied = found.proposals[0].sets
+    smaller = _with(world, selected, applied)
+    held = _held(world, smaller.plan, facts, running=running)
+    all_of_it = tuple({**dict(first), **dict(applied)}.items())
+    return Fitted(selected=smaller, fitting=held, applied=all_of_it)
+
+
+def _with(world: World, selected: Selected, sets: tuple[tuple[str, str], ...]) -> Selected:
     selection = selected.selection
-    for key, value in applied:
+    for key, value in sets:
         selection = selection.with_set(key, value)
     profile = world.resolve(selection)
-    smaller = Selected(
+    return Selected(
         profile=profile,
         plan=build_plan(profile),
         selection=selection,
         choice=selected.choice,
     )
-    held = _held(world, smaller.plan, facts, running=running)
-    return Fitted(selected=smaller, fitting=held, applied=applied)
 
 
 def _held(world: World, plan: Plan, facts: HostFacts, *, running: bool) -> Fitting | None:

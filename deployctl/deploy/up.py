@@ -9,14 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from deployctl.deploy import stack
+from deployctl.deploy.changed import changed
 from deployctl.deploy.learn import learn
 from deployctl.deploy.names import ImageMode
-from deployctl.deploy.plan import changed, refuse
+from deployctl.deploy.plan import refuse
 from deployctl.deploy.select import Selected, fit, select
 from deployctl.deploy.start import Wanted, host_ports, start
 from deployctl.deploy.world import ResolvedImage, UpReport, UpRequest, World
 from deployctl.errors import DeployctlError
-from deployctl.model import Answer, HostFacts, PhaseResult, Plan, Weights
+from deployctl.model import Answer, ContainerState, HostFacts, PhaseResult, Plan, Weights
 from deployctl.preflight import asked_ports, preflight
 from deployctl.readiness import Probe, probe_engine, probe_frontend, prove, trouble, wait
 from deployctl.render import render
@@ -82,7 +83,7 @@ def up(world: World, request: UpRequest) -> UpReport:
             judged = _preflight(world, request, chosen, space)
             plan, choice = judged.selected.plan, chosen.choice
             bundle = render(plan, world.catalog.templates_dir)
-            changes = changed(space, judged.selected.profile, bundle)
+            changes = changed(world, space, judged.selected.profile, plan, judged.facts, bundle)
             _say_changes(world, changes)
             phase.text = judged.summary
         images, weights = _obtain(run, plan, request.images)
@@ -133,6 +134,7 @@ def _preflight(world: World, request: UpRequest, chosen: Selected, space: Worksp
     states = () if facts.docker.problem else world.docker.containers(request.stack)
     stack.refuse_foreign(space, states)
     running = any(state.status == "running" for state in states)
+    facts = _without_own_ports(facts, states, space.manifest())
     fitted = fit(world, chosen, facts, make=request.fit, running=running)
     if fitted.applied:
         sets = " ".join(f"--set {key}={value}" for key, value in fitted.applied)
@@ -151,12 +153,27 @@ def _preflight(world: World, request: UpRequest, chosen: Selected, space: Worksp
     )
     for check in checks:
         if check.status == "warning":
-            world.talk.warn(f"{check.summary}\nTo change that: {check.hint}")
+            world.talk.warn(f"{check.summary}\nnext: {check.hint}")
     refuse(checks)
     summary = " · ".join(
         check.summary for check in checks if check.name not in ("port", "architecture", "context")
     )
     return _Judged(selected=fitted.selected, facts=facts, summary=summary)
+
+
+def _without_own_ports(
+    facts: HostFacts, states: tuple[ContainerState, ...], kept: Manifest | None
+) -> HostFacts:
+    """A container that restarts again and again holds its port, and `docker ps` shows none."""
+    if kept is None or not any(state.status == "restarting" for state in states):
+        return facts
+    own = {
+        port
+        for port in (kept.webui_port, kept.engine_port)
+        if "docker-proxy" in facts.busy_ports.get(port, "")
+    }
+    busy = {port: who for port, who in facts.busy_ports.items() if port not in own}
+    return replace(facts, busy_ports=busy)
 
 
 def _say_choice(world: World, choice: Choice) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -102,6 +101,13 @@ class FactsPort(Protocol):
         """
 
 
+class LocalPort(Protocol):
+    """Looks at what this machine's own files say, without Docker; see ``host.gather_local``."""
+
+    def __call__(self, *, measure: bool = False) -> HostFacts:
+        """The facts; ``measure``: the memory's bandwidth too, half a second if it is not known."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """The ports through which the recipes touch anything outside this process.
@@ -117,7 +123,7 @@ class World:
     images: Images
     weights: WeightsPort
     facts: FactsPort
-    local: Callable[[], HostFacts]
+    local: LocalPort
     resolve: Resolver
     clock: Clock
     talk: Talk
@@ -142,8 +148,12 @@ class UpRequest:
     def again_with(self, selection: Selection) -> str:
         """The same command line with another selection."""
         stack = () if self.stack == DEFAULT_STACK else ("--stack", self.stack)
-        fit = ("--fit",) if self.fit else ()
-        return shlex.join(("deployctl", "up", *selection.words, *stack, *fit))
+        flags = (
+            *(("--fit",) if self.fit else ()),
+            *(("--force",) if self.force else ()),
+            *(("--images", self.images) if self.images != "auto" else ()),
+        )
+        return shlex.join(("deployctl", "up", *selection.words, *stack, *flags))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,9 @@ class Engine(Protocol):
     #: Flags that ``engine.extra_args`` may not name: they follow from other values.
     OWNED_FLAGS: frozenset[str]
 
+    def owns(self, flag: str) -> bool:
+        """Whether this is one of them, however the engine's parser lets it be written."""
+
     def service(self, spec: ProfileSpec, weights_name: str) -> Service:
         """The engine's service. ``weights_name`` is the model's name below ``MODELS``.
 

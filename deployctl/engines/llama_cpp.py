@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from deployctl.fitting import allowance, batch_of
 from deployctl.model import Healthcheck, Image, Mount, Port, Service, Text, Tmpfs, Variable
-from deployctl.services import NO_PROXIES, generated, reach
+from deployctl.services import NO_PROXIES, generated, reach, recipe_for
 
 if TYPE_CHECKING:
     from deployctl.profiles.schema import ProfileSpec
@@ -23,27 +23,70 @@ MODELS = "/models"
 OWNED_FLAGS = frozenset(
     {
         *("-m", "--model", "-a", "--alias", "--host", "--port"),
-        *("-c", "--ctx-size", "-np", "--parallel", "-kvu", "--kv-unified"),
-        *("-fa", "--flash-attn", "--cache-ram", "-cram", "--api-key", "--api-key-file"),
+        *(
+            "-c",
+            "--ctx-size",
+            "-np",
+            "--parallel",
+            "-kvu",
+            "--kv-unified",
+            "-no-kvu",
+            "--no-kv-unified",
+        ),
+        *(
+            "-fa",
+            "--flash-attn",
+            "--cache-ram",
+            "-cram",
+            "--api-key",
+            "--api-key-file",
+            "--api-prefix",
+        ),
         *("--metrics", "--slots", "--no-slots", "--ui", "--no-ui", "--webui", "--no-webui"),
-        *("--offline", "-hf", "--hf-repo", "--reasoning-budget", "-fit", "--fit"),
+        *(
+            "--offline",
+            "-hf",
+            "-hfr",
+            "--hf-repo",
+            "-hff",
+            "--hf-file",
+            "-mu",
+            "--model-url",
+            "--reasoning-budget",
+            "-fit",
+            "--fit",
+        ),
         *("-t", "--threads", "-tb", "--threads-batch"),
         *("-b", "--batch-size", "-ub", "--ubatch-size"),
         *("-ctk", "--cache-type-k", "-ctv", "--cache-type-v"),
         *("-ngl", "--gpu-layers", "--n-gpu-layers", "-lm", "--load-mode"),
-        *("-lv", "--verbosity", "--log-verbosity"),
-        *("--temp", "--temperature", "--top-p", "--top-k", "--min-p", "-n", "--predict"),
+        *("-lv", "--verbosity", "--log-verbosity", "-v", "--verbose", "--log-verbose"),
+        *(
+            "--temp",
+            "--temperature",
+            "--top-p",
+            "--top-k",
+            "--min-p",
+            "-n",
+            "--predict",
+            "--n-predict",
+        ),
     }
 )
 
 
-#: What images can be built from packages: the build has no compiler for cards.
-_RECIPES = {"cpu": "llama-cpp"}
+#: The image that the recipe `llama-cpp` builds from packages; it has no compiler for cards.
+_MADE_FOR = "ghcr.io/ggml-org/llama.cpp:server-b11434"
 
 #: Who may use a card through /dev/dri: a group with another number on every machine, which `up`
 #: looks up. The default is the container's own group: one that Compose accepts and that opens
 #: nothing.
 _RENDER = Variable(name="DEPLOYCTL_RENDER_GID", default="10001")
+
+
+def owns(flag: str) -> bool:
+    """Whether a flag follows from the profile."""
+    return flag in OWNED_FLAGS
 
 
 def service(spec: ProfileSpec, weights_name: str) -> Service:
@@ -52,7 +95,11 @@ def service(spec: ProfileSpec, weights_name: str) -> Service:
     device = spec.engine.device
     return Service(
         name="engine",
-        image=Image(service="engine", reference=spec.engine.image, recipe=_RECIPES.get(device)),
+        image=Image(
+            service="engine",
+            reference=spec.engine.image,
+            recipe=recipe_for(spec.engine.image, _MADE_FOR, "llama-cpp"),
+        ),
         command=_command(spec, weights_name),
         environment=(
             *_threads(spec),

@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from deployctl.fitting import allowance, batch_of
+from deployctl.fitting import allowance, batch_of, load_of
 from deployctl.model import (
     Healthcheck,
     Image,
-    ModelShape,
     Mount,
     Port,
     Service,
@@ -23,7 +22,7 @@ from deployctl.model import (
     Variable,
 )
 from deployctl.services import NO_PROXIES, generated, reach
-from deployctl.sizing import kv_bytes_per_token, weights_bytes
+from deployctl.sizing import graph_sizes, pool_bytes, weights_bytes
 
 if TYPE_CHECKING:
     from deployctl.profiles.schema import ProfileSpec
@@ -38,10 +37,6 @@ MODELS = "/models"
 
 _MIB = 1024**2
 _GIB = 1024**3
-
-#: Tokens that share one block of the memory for conversations (vllm/config/cache.py,
-#: vllm/platforms/cpu.py).
-_BLOCK = {"cuda": 16, "cpu": 128}
 
 #: Seconds that answers under way may still take after a stop was asked for.
 _DRAIN_S = 15
@@ -68,6 +63,11 @@ _OWNED = (
 #: Flags that follow from the profile's intent; ``engine.extra_args`` may not name them. vLLM's
 #: parser takes underscores for dashes.
 OWNED_FLAGS = frozenset({*_OWNED, *(f"--{flag[2:].replace('-', '_')}" for flag in _OWNED)})
+
+
+def owns(flag: str) -> bool:
+    """Whether a flag follows from the profile; vLLM's parser also takes the beginning of one."""
+    return flag in OWNED_FLAGS or (len(flag) > 4 and any(o.startswith(flag) for o in OWNED_FLAGS))
 
 
 def service(spec: ProfileSpec, weights_name: str) -> Service:
@@ -154,10 +154,7 @@ def _graphs(spec: ProfileSpec) -> tuple[str, ...]:
     """CUDA graphs for the numbers of conversations that can occur; none on a processor."""
     if spec.engine.eager or spec.engine.device != "cuda":
         return ("--enforce-eager",) if spec.engine.eager else ()
-    most = spec.concurrency
-    # vLLM would capture up to twice as many: start-up time and memory of the card for nothing.
-    sizes = sorted({1, 2, 4, *range(8, most, 8), most})
-    return ("--cudagraph-capture-sizes", *(str(size) for size in sizes if size <= most))
+    return ("--cudagraph-capture-sizes", *map(str, graph_sizes(spec.concurrency)))
 
 
 # ── memory ────────────────────────────────────────────────────────────────────────────────────
@@ -178,18 +175,9 @@ def _memory_flags(spec: ProfileSpec) -> tuple[str, ...]:
 
 
 def kv_pool_bytes(spec: ProfileSpec) -> int | None:
-    """Bytes for all conversations together; ``None`` where that follows from nothing.
-
-    Each conversation takes whole blocks, and one block more is vLLM's own
-    (check_enough_kv_cache_memory in vllm/v1/core/kv_cache_utils.py).
-    """
-    shape, given = _shape(spec), spec.engine.kv_cache
-    if shape is None:
-        return given
-    block = _BLOCK.get(spec.engine.device, 16)
-    blocks = -(-spec.model.context // block) * spec.concurrency + 1
-    wide = "f32" if spec.engine.dtype == "float32" else "f16"
-    return max(blocks * block * kv_bytes_per_token(shape, wide), given or 0)
+    """Bytes for all conversations together; ``None`` where that follows from nothing."""
+    load = load_of(spec)
+    return spec.engine.kv_cache if load is None else pool_bytes(load)
 
 
 def _certain_share(spec: ProfileSpec, pool: int) -> str:
@@ -202,10 +190,10 @@ def _certain_share(spec: ProfileSpec, pool: int) -> str:
 
 def _weights(spec: ProfileSpec) -> int:
     """Bytes of the weights as vLLM holds them; 0 where nothing tells."""
-    shape = _shape(spec)
-    if shape is None:
+    load = load_of(spec)
+    if load is None:
         return spec.model.size or spec.model.size_about or 0
-    return weights_bytes(shape, "f32" if spec.engine.dtype == "float32" else "bf16")
+    return load.weights_bytes or weights_bytes(load.shape, load.format)
 
 
 def _memory(spec: ProfileSpec) -> int:
@@ -217,10 +205,6 @@ def _memory(spec: ProfileSpec) -> int:
     """
     twice = spec.engine.memory is None and spec.engine.device == "cpu"
     return allowance(spec) + (_weights(spec) if twice else 0)
-
-
-def _shape(spec: ProfileSpec) -> ModelShape | None:
-    return None if spec.model.shape is None else spec.model.shape.noun()
 
 
 # ── environment ───────────────────────────────────────────────────────────────────────────────

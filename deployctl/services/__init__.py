@@ -26,6 +26,15 @@ NO_PROXIES: tuple[tuple[str, Text], ...] = (
 _TO_THIS_MACHINE, _TO_ITS_NEIGHBOURS = 1, 2
 
 
+def recipe_for(reference: str, made_for: str, recipe: str) -> str | None:
+    """The recipe of an image, if this is the image that the recipe builds a stand-in for.
+
+    A mirror's name for it counts too: the last part of the path and the tag are the same.
+    """
+    same = reference.rpartition("/")[2] == made_for.rpartition("/")[2]
+    return recipe if same else None
+
+
 def generated(name: str) -> Variable:
     """A variable that ``up`` generates a value for; nothing starts without one."""
     return Variable(name=name, required=f"{name} is missing; deployctl up generates it")

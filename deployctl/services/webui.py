@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from deployctl.engines import engine
 from deployctl.model import Healthcheck, Image, Mount, Port, Service, Text, Tmpfs
 from deployctl.reach import LOOPBACK, url
-from deployctl.services import NO_PROXIES, generated, reach
+from deployctl.services import NO_PROXIES, generated, reach, recipe_for
 from deployctl.sizing import Part
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 PORT = 8080
 VOLUME = "webui-data"
 DATA = "/app/backend/data"
+
+#: The image that the recipe `open-webui` builds from packages.
+_MADE_FOR = "ghcr.io/open-webui/open-webui:v0.12.4"
 
 #: What it takes beside the engine, whatever the model.
 NEED = Part(
@@ -39,7 +42,11 @@ def service(spec: ProfileSpec) -> Service:
     hops, egress = reach(spec, "webui")
     return Service(
         name="webui",
-        image=Image(service="webui", reference=spec.frontend.image, recipe="open-webui"),
+        image=Image(
+            service="webui",
+            reference=spec.frontend.image,
+            recipe=recipe_for(spec.frontend.image, _MADE_FOR, "open-webui"),
+        ),
         environment=(
             *_connection(spec),
             *_access(),

@@ -14,7 +14,8 @@ from deployctl.sizing.shapes import (
     read_per_token,
     weights_bytes,
 )
-from deployctl.sizing.verdicts import TIGHT_SHARE, impossible, judge
+from deployctl.sizing.verdicts import TIGHT_SHARE, impossible, is_short, judge
+from deployctl.sizing.vllm import graph_sizes, pool_bytes
 
 __all__ = [
     "TIGHT_SHARE",
@@ -27,11 +28,14 @@ __all__ = [
     "Room",
     "Verdict",
     "ceiling",
+    "graph_sizes",
     "impossible",
+    "is_short",
     "judge",
     "kv_bytes_per_token",
     "need",
     "parameters",
+    "pool_bytes",
     "proposals",
     "read_per_token",
     "weights_bytes",

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from deployctl.sizing.needs import need
 from deployctl.sizing.nouns import Load, Part, Proposal, Room
-from deployctl.sizing.verdicts import judge
+from deployctl.sizing.verdicts import is_short, judge
 
 #: Less context than this is no conversation.
 _LEAST_CONTEXT = 512
@@ -25,12 +25,14 @@ def proposals(
 
     ``beside`` is what else lives in the same memories. Contexts are multiples of 256, of 1024
     above 8192, and never below 512. Each proposal comes out of :func:`judge` as ``fits``; where
-    none does and the load does not fit at all, as ``tight``.
+    none does and the load does not fit at all, as ``tight``, and never needs
+    more than is free now.
     """
     for good in (("fits",), ("fits", "tight")):
 
         def fits(other: Load, good: tuple[str, ...] = good) -> bool:
-            return all(fit.verdict in good for fit in judge((*need(other), *beside), rooms))
+            judged = judge((*need(other), *beside), rooms)
+            return all(fit.verdict in good and not is_short(fit) for fit in judged)
 
         if fits(load):
             return ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from deployctl.amounts import rough
 from deployctl.sizing.nouns import Fit, Part, Place, Room, Verdict
 
 #: Less than this share of a memory left over is tight: estimates err, and others live there too.
@@ -48,14 +49,23 @@ def _verdict(needed: int, room: Room) -> tuple[Verdict, str]:
     if total is None and free is None:
         return "tight", f"It is not known how much memory there is ({room.name})."
     if total is not None and needed > total:
-        return "no", f"{_gib(needed)} are needed; {room.name} has {_gib(total)} in all."
+        return "no", f"{rough(needed)} are needed; {room.name} has {rough(total)} in all."
     if free is not None and needed > free:
-        return "tight", f"{_gib(needed)} are needed; only {_gib(free)} are free now ({room.name})."
+        return (
+            "tight",
+            f"{rough(needed)} are needed; only {rough(free)} are free now ({room.name}).",
+        )
     left = min(size for size in (total, free) if size is not None) - needed
     # Without a total the margin is of what is free.
     if left < TIGHT_SHARE * (total if total is not None else needed + left):
-        return "tight", f"Only {_gib(left)} would be left ({room.name})."
-    return "fits", f"{_gib(left)} are left ({room.name})."
+        return "tight", f"Only {rough(left)} would be left ({room.name})."
+    return "fits", f"{rough(left)} are left ({room.name})."
+
+
+def is_short(fit: Fit) -> bool:
+    """Whether more is needed than there is, or than is free now."""
+    known = (fit.room.total_bytes, fit.room.free_bytes)
+    return any(size is not None and fit.need_bytes > size for size in known)
 
 
 def impossible(parts: Sequence[Part], rooms: Sequence[Room]) -> bool:
@@ -66,7 +76,3 @@ def impossible(parts: Sequence[Part], rooms: Sequence[Room]) -> bool:
         if total is not None and weights > total:
             return True
     return False
-
-
-def _gib(size: int) -> str:
-    return f"{size / 1024**3:.1f} GiB" if size >= 1024**3 else f"{max(0, size) / 1024**2:.0f} MiB"

@@ -44,15 +44,33 @@ def need(load: Load) -> tuple[Part, ...]:
     return tuple(parts)
 
 
+def pool_bytes(load: Load) -> int:
+    """Bytes for all conversations together: what is asked, in whole blocks, or the larger pool.
+
+    Each conversation takes whole blocks, and one block more is vLLM's own
+    (check_enough_kv_cache_memory in vllm/v1/core/kv_cache_utils.py).
+    """
+    block = _BLOCK["ram" if load.device == "cpu" else "gpu"]
+    blocks = -(-load.context // block) * load.concurrency + 1
+    asked = blocks * block * kv_bytes_per_token(load.shape, load.kv_type)
+    return max(asked, load.kv_pool_bytes or 0)
+
+
+def graph_sizes(concurrency: int) -> tuple[int, ...]:
+    """How many answers at once get a CUDA graph: 1, 2, 4, in steps of 8, and all of them.
+
+    vLLM would record up to twice as many: start-up time and memory of the card for nothing.
+    """
+    sizes = {1, 2, 4, *range(8, concurrency, 8), concurrency}
+    return tuple(sorted(size for size in sizes if size <= concurrency))
+
+
 def _conversations(load: Load, place: Place) -> Part:
     per_token = kv_bytes_per_token(load.shape, load.kv_type)
-    block = _BLOCK[place]
-    cells = -(-load.context // block) * block * load.concurrency + block
-    asked = cells * per_token
     return Part(
         place=place,
         name="conversations",
-        bytes=max(asked, load.kv_pool_bytes or 0),
+        bytes=pool_bytes(load),
         basis="predicted",
         why=f"{load.concurrency} × {load.context} tokens, {per_token} bytes each",
     )
@@ -79,7 +97,11 @@ def _working_space(load: Load, place: Place) -> Part:
 
 
 def _engine(load: Load, place: Place) -> Part:
-    graphs = 0 if load.eager or place == "ram" else _GRAPHS + _PER_GRAPH * _graphs(load)
+    graphs = (
+        0
+        if load.eager or place == "ram"
+        else _GRAPHS + _PER_GRAPH * len(graph_sizes(load.concurrency))
+    )
     return Part(
         place=place,
         name="engine",
@@ -93,12 +115,6 @@ def _why(place: Place, graphs: int) -> str:
     if place == "ram":
         return "two processes of Python and torch"
     return "the driver's context, torch" + (" and CUDA graphs" if graphs else "")
-
-
-def _graphs(load: Load) -> int:
-    """How many batch sizes are recorded: 1, 2, 4, in steps of 8, and all conversations at once."""
-    most = load.concurrency
-    return len({size for size in (1, 2, 4, *range(8, most, 8), most) if size <= most})
 
 
 def _host() -> Part:

@@ -1,11 +1,13 @@
 """`plan`, `recommend` and `render` over fakes: what they say, and that they touch nothing."""
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from deployctl.model import DockerFacts
 from tests.cli.commandline import deployctl
@@ -72,6 +74,137 @@ def test_changes_name_their_lines(box: Box, capsys: pytest.CaptureFixture[str]) 
     assert "recreate: --parallel 2 → 5 (--set concurrency)" in out
 
 
+PLAN = ("plan", "--profile", "smoke")
+UP = ("up", "--profile", "smoke")
+
+
+def planned(box: Box, capsys: pytest.CaptureFixture[str], *more: str) -> list[tuple[str, str]]:
+    """Each service with its action; Docker is not asked."""
+    box.docker.down = True
+    found = data(box, capsys, *PLAN, *more)["changes"]
+    box.docker.down = False
+    return [(change["action"], "; ".join(change["causes"])) for change in found]
+
+
+@pytest.fixture
+def applied(box: Box) -> Box:
+    """The same machine with Docker, and a stack on it."""
+    box.facts = FakeFacts(facts())
+    assert deployctl(box, *UP) == 0
+    return box
+
+
+KEPT = [("keep", ""), ("keep", "")]
+
+
+def test_after_down_everything_is_made_anew(
+    applied: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert planned(applied, capsys) == KEPT
+    assert deployctl(applied, "down") == 0
+    assert planned(applied, capsys) == [("create", ""), ("create", "")]
+    assert deployctl(applied, *UP) == 0
+    assert planned(applied, capsys) == KEPT
+
+
+def test_a_first_up_that_failed_has_applied_nothing(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box.facts = FakeFacts(facts())
+    box.runner.fail["start the stack"] = "no space left on device"
+    assert deployctl(box, *UP) == 5
+    for action, cause in planned(box, capsys):
+        assert action == "create"
+        assert "did not finish" in cause
+    box.runner.fail.clear()
+    assert deployctl(box, *UP) == 0
+    assert planned(box, capsys) == KEPT
+
+
+def test_an_up_that_failed_leaves_on_record_what_was_applied_before(
+    applied: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    applied.runner.fail["start the stack"] = "no space left on device"
+    assert deployctl(applied, *UP, "--set", "concurrency=3") == 5
+    engine, webui = planned(applied, capsys, "--set", "concurrency=3")
+    assert engine[0] == "recreate"
+    assert "--parallel 2 → 3" in engine[1]
+    assert webui[0] == "unknown"
+    applied.runner.fail.clear()
+    assert deployctl(applied, *UP) == 0
+    assert planned(applied, capsys) == KEPT
+
+
+def test_a_down_that_failed_leaves_a_doubt(
+    applied: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    applied.runner.fail["stop the stack"] = "the daemon went away"
+    assert deployctl(applied, "down") == 5
+    assert [action for action, _ in planned(applied, capsys)] == ["unknown", "unknown"]
+    applied.runner.fail.clear()
+    assert deployctl(applied, *UP) == 0  # nothing to do, and that settles it
+    assert planned(applied, capsys) == KEPT
+
+
+def test_an_override_is_a_change_when_it_is_new_edited_and_gone(
+    applied: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    override = applied.home / "stacks/deployctl/compose.override.yaml"
+    for cpus, said_of_it in ((1, "is new"), (2, "was edited")):
+        override.write_text(f"services: {{engine: {{cpus: {cpus}}}}}\n")
+        recreated = ("recreate", f"compose.override.yaml {said_of_it}")
+        assert planned(applied, capsys) == [recreated, KEPT[1]]
+        assert deployctl(applied, *UP) == 0
+        assert planned(applied, capsys) == KEPT
+    override.unlink()
+    assert planned(applied, capsys)[0] == ("recreate", "compose.override.yaml is gone")
+
+
+def test_a_model_file_that_was_replaced_is_a_change(
+    applied: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    applied.weights.identity = "another"
+    (action, cause), webui = planned(applied, capsys)
+    assert (action, webui) == ("recreate", KEPT[1])
+    assert cause.startswith("the model file is another one, or was replaced (profiles/")
+
+
+def test_what_lies_there_edited_by_hand_is_no_reason_to_fail(
+    applied: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = applied.home / "stacks/deployctl/compose.yaml"
+    record = applied.home / "stacks/deployctl/manifest.json"
+    old = {key: value for key, value in json.loads(record.read_text()).items() if key in OLD}
+    for text in ("services: {engine: text, webui: {command: 5}}", "services: [engine]", "- a", "{"):
+        file.write_text(text)
+        assert planned(applied, capsys) == KEPT  # what was applied is on record
+        record.write_text(json.dumps(old))
+        assert {action for action, _ in planned(applied, capsys)} <= {"create", "recreate"}
+        assert deployctl(applied, *UP) == 0
+
+
+def test_a_stack_of_an_older_deployctl_is_compared_and_doubted(
+    applied: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = applied.home / "stacks/deployctl/manifest.json"
+    old = {key: value for key, value in json.loads(record.read_text()).items() if key in OLD}
+    record.write_text(json.dumps(old))
+    for action, cause in planned(applied, capsys):
+        assert (action, "no record" in cause) == ("unknown", True)
+    assert planned(applied, capsys, "--set", "concurrency=5")[0][0] == "recreate"
+    commands = len(applied.runner.commands)
+    assert deployctl(applied, *UP) == 0
+    assert len(applied.runner.commands) == commands  # only the record was missing
+    assert planned(applied, capsys) == KEPT
+
+
+#: What a manifest held before it told what was carried out whole.
+OLD = (
+    *("profile", "automatic", "model", "served_name", "fingerprint", "webui_port", "engine_port"),
+    *("images", "hashes", "data_owned", "lan_url"),
+)
+
+
 def test_recommend_ranks_for_this_machine(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
     found = data(box, capsys, "recommend")
     names = [item["profile"] for item in found["recommendations"]]
@@ -107,6 +240,33 @@ def test_render_prints_writes_and_compares(
     assert f"deployctl render --profile smoke --to {folder}" in err
 
 
+def test_the_next_step_of_render_is_a_render(
+    box: Box, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "my own.yaml"
+    mine.write_text("extends: smoke\n")
+    folder = tmp_path / "out here"
+    asked = ("render", "--profile", str(mine), "--set", "concurrency=3")
+    said(box, capsys, *asked, "--to", str(folder))
+    (folder / "my own.yaml").write_text("services: {}\n")
+    assert deployctl(box, *asked, "--to", str(folder), "--check") == 3
+    again = shlex.join(("deployctl", *asked, "--to", str(folder)))
+    assert f"next:  {again}\n" in capsys.readouterr().err
+    assert deployctl(box, "render", "--profile", "smok") == 3
+    assert "next:  deployctl render --profile smoke\n" in capsys.readouterr().err
+
+
+def test_all_profiles_are_documents_of_one_stream(
+    box: Box, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = said(box, capsys, "render", "--all")
+    assert len(list(yaml.safe_load_all(out))) == len(box.world().catalog.shipped_names())
+    monkeypatch.setenv("DEPLOYCTL_PROFILE", "rtx3060")  # the usual one, not asked for here
+    assert said(box, capsys, "render", "--all") == out
+    assert deployctl(box, "render", "--all", "--profile", "smoke") == 2
+    assert "[usage]" in capsys.readouterr().err
+
+
 def test_check_needs_a_folder(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
     assert deployctl(box, "render", "--all", "--check") == 2
     assert "--to compose" in capsys.readouterr().err
@@ -118,3 +278,38 @@ def test_weights_that_are_here_are_not_downloaded(
     assert "here already" in said(box, capsys, "plan", "--profile", "smoke")
     box.weights = FakeWeights(here=False)
     assert "downloaded, 98 MB (measured)" in said(box, capsys, "plan", "--profile", "smoke")
+
+
+def test_a_setting_of_one_engine_leaves_auto_the_profiles_of_that_engine(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = said(box, capsys, "plan", "--set", "engine.kv_type=q8_0")
+    assert "Profile cpu-only" in out
+    assert "--cache-type-k q8_0" in out
+    assert deployctl(box, "plan", "--set", "engine.kv_typ=q8_0") == 3
+    assert "Did you mean" in capsys.readouterr().err
+
+
+def test_a_broken_profile_of_one_s_own_does_not_take_the_others_along(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (box.home / "profiles").mkdir()
+    (box.home / "profiles/smoke.yaml").write_text("extends: smoke\nconcurrency: many\n")
+    assert "Profile cpu-only" in said(box, capsys, "plan")
+    names = [r["profile"] for r in data(box, capsys, "recommend")["recommendations"]]
+    assert "smoke" not in names
+    assert "cpu-only" in names
+
+
+def test_the_next_command_is_the_one_that_was_asked_about(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = said(box, capsys, "plan", "--profile", "smoke", "--fit", "--force")
+    assert out.rstrip().endswith("Next: deployctl up --profile smoke --fit --force")
+
+
+def test_programs_get_keys_that_stay(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(data(box, capsys, "plan", "--profile", "smoke")) == [
+        *("stack", "profile", "files", "description", "chosen_because", "model", "intent"),
+        *("services", "changes", "fitting", "applied", "reach", "fetches", "checks", "command"),
+    ]

@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from deployctl.amounts import gib
 from deployctl.catalog import Catalog
 from deployctl.errors import CODES, ExitCode
 from deployctl.model import Plan
-from deployctl.planner import build_plan, gib
+from deployctl.planner import build_plan
 from deployctl.profiles.resolve import resolve
 from deployctl.profiles.schema import json_schema, model_json_schema
 from deployctl.profiles.selection import Selection

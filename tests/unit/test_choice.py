@@ -82,3 +82,30 @@ def test_nothing_fits_nowhere() -> None:
     with pytest.raises(DeployctlError) as refused:
         choose(shipped(), facts(architecture="riscv64"), again=str)
     assert refused.value.faults[0].code == "memory-short"
+
+
+def test_auto_prefers_what_fits_the_memory_that_is_free_now() -> None:
+    busy = facts(memory_total_bytes=4 * GIB, memory_available_bytes=int(1.3 * GIB))
+    candidates = tuple(c for c in shipped() if c.rank)
+    choice = choose(candidates, busy, again=str)
+    assert choice.profile == "smoke"
+    assert any("free now" in text for text in choice.given_up)
+    nearly = facts(memory_total_bytes=4 * GIB, memory_available_bytes=GIB // 2)
+    assert choose(candidates, nearly, again=str).profile == "cpu-only"
+
+
+def test_the_memory_that_decides_is_the_one_that_is_shown() -> None:
+    machine = replace(
+        host("NVIDIA GeForce RTX 3060", 12), memory_available_bytes=2 * GIB, disk_free_bytes=None
+    )
+    ranked = {item.profile: item for item in recommend(shipped(), machine)}
+    assert "memory of this machine" in ranked["rtx3060"].reason
+
+
+def test_nothing_that_can_be_had_is_said_as_that_not_as_too_little_memory() -> None:
+    candidates = tuple(c for c in shipped() if c.plan.profile == "cpu-only")
+    source = candidates[0].plan.weights.source.text
+    with pytest.raises(DeployctlError) as refused:
+        choose(candidates, replace(facts(), reachable={source: False}), again=str)
+    assert refused.value.faults[0].code == "weights-unreachable"
+    assert "model.source=file:" in refused.value.faults[0].hint

@@ -90,3 +90,39 @@ def test_the_ceiling_is_of_the_card_that_is_here_or_was_meant() -> None:
     assert here.tokens_per_s > 2 * meant.tokens_per_s
     unknown = replace(card, name="NVIDIA Something New")
     assert fitted(Selection(profile="rtx3060"), replace(facts(), gpus=(unknown,))).speed is None
+
+
+def test_too_little_free_memory_is_proposed_for_like_too_little_in_all() -> None:
+    host = facts(memory_total_bytes=8 * GIB, memory_available_bytes=int(2.2 * GIB))
+    found = fitted(Selection(profile="cpu-only"), host)
+    assert (found.verdict, found.short) == ("tight", True)
+    assert found.proposals
+
+
+def test_single_precision_takes_twice_as_much_and_is_half_as_fast() -> None:
+    half = fitted(Selection(profile="gpu-8gb"), facts())
+    full = fitted(Selection(profile="gpu-8gb", sets=("engine.dtype=float32",)), facts())
+    parts = [{p.name: p.bytes for p in found.parts if p.place == "gpu"} for found in (half, full)]
+    assert parts[1]["weights"] == 2 * parts[0]["weights"]
+    assert parts[1]["conversations"] == 2 * parts[0]["conversations"]
+    assert full.verdict == "no"
+    assert half.speed is not None
+    assert full.speed is not None
+    assert full.speed.tokens_per_s < 0.6 * half.speed.tokens_per_s
+
+
+def test_what_was_measured_counts_in_what_is_proposed() -> None:
+    host = facts(memory_total_bytes=3 * GIB, memory_available_bytes=3 * GIB)
+    plan = build_plan(profile(Selection(profile="cpu-only")))
+    found = fitting(plan, host, learned={"working space": GIB})
+    assert found is not None
+    assert found.verdict == "no"
+    for proposal in found.proposals:
+        more = sum(part.bytes for part in proposal.parts if part.place == "ram")
+        assert more + GIB * 0.8 < 3 * GIB
+
+
+def test_a_pool_is_not_blamed_for_a_main_memory_that_is_too_small() -> None:
+    host = facts(memory_total_bytes=2 * GIB, memory_available_bytes=2 * GIB)
+    asked = Selection(profile="rtx3060", sets=("engine.kv_cache=20GiB",))
+    assert fitted(asked, host).proposals == ()

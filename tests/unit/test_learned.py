@@ -74,5 +74,10 @@ def test_with_a_card_only_the_conversations_are_in_one_memory() -> None:
     on_cpu = plan()
     assert on_cpu.load is not None
     on_card = replace(on_cpu, load=replace(on_cpu.load, device="cuda"))
-    assert named(figures, on_cpu) == {"weights": 1, "conversations": 2, "working space": 3}
-    assert named(figures, on_card) == {"conversations": 2}
+    assert named(figures, on_cpu, 10) == {
+        "weights": 1,
+        "conversations": 2,
+        "working space": 3,
+        "in all": 10,
+    }
+    assert named(figures, on_card, 10) == {"conversations": 2, "in all": 10}

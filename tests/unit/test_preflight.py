@@ -115,3 +115,39 @@ def test_memory_that_others_use_now_warns_but_not_when_it_is_our_own() -> None:
     busy = facts(memory_available_bytes=GIB // 2)
     assert checks(plan("smoke"), busy)["memory"].status == "warning"
     assert checks(plan("smoke"), busy, running=True)["memory"].status == "ok"
+
+
+def test_a_limit_below_what_is_needed_is_told_with_one_that_is_enough() -> None:
+    limited = checks(plan("smoke", "engine.memory=120MiB"), facts())["limit"]
+    assert limited.status == "warning"
+    assert "engine.memory lets it use 120 MiB" in limited.summary
+    assert "--set engine.memory=" in limited.hint
+    frontend = checks(plan("smoke", "frontend.memory=1MiB"), facts())["limit"]
+    assert "--set frontend.memory=" in frontend.hint
+
+
+def test_more_processors_than_there_are_is_refused() -> None:
+    refused = checks(plan("smoke", "engine.cpus=1000"), facts())["cpus-too-many"]
+    assert refused.status == "failed"
+    assert refused.hint.endswith(f"--set engine.cpus={facts().cores}")
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    lan = plan("smoke", "exposure=lan", "ports.address=192.0.2.9")
+    here = facts(addresses=("127.0.0.1", "192.0.2.2", "fe80::1"))
+    refused = checks(lan, here)["address-missing"]
+    assert "which has 192.0.2.2." in refused.summary
+    assert "address" not in checks(lan, facts(addresses=("192.0.2.9",)))
+
+
+def test_a_built_image_stands_in_only_for_what_it_was_made_for() -> None:
+    def recipes(*sets: str) -> list[str | None]:
+        return [service.image.recipe for service in plan("smoke", *sets).services]
+
+    assert recipes() == ["llama-cpp", "open-webui"]
+    assert recipes("engine.image=mirror.example:5000/ghcr/ggml-org/llama.cpp:server-b11434") == [
+        "llama-cpp",
+        "open-webui",
+    ]
+    assert recipes("engine.image=ghcr.io/ggml-org/llama.cpp:server-b1") == [None, "open-webui"]
+    assert recipes("frontend.image=foo/bar:2") == ["llama-cpp", None]

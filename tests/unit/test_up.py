@@ -388,3 +388,16 @@ def test_a_volume_that_stays_keeps_its_credentials(box: Box) -> None:
     with pytest.raises(DeployctlError, match="something else uses it"):
         down(box.world("down"), "deployctl", volumes=True)
     assert Workspace(box.home, "deployctl").has_secrets
+
+
+def test_a_port_that_our_own_restarting_container_holds_is_ours(box: Box) -> None:
+    bring_up(box)
+    box.facts = FakeFacts(facts(busy_ports={8000: "process docker-proxy (pid 7)"}))
+    assert code_of(box) == "port-taken"
+    box.docker.states["engine"] = container("engine", status="restarting")
+    assert bring_up(box).answer.text
+
+
+def test_fit_also_shortens_what_the_model_was_not_made_for(box: Box) -> None:
+    bring_up(box, replace(request("smoke", "model.context=9000"), fit=True))
+    assert "made to fit: --set model.context=8192" in box.talk.said
