@@ -76,9 +76,17 @@ DEFAULT_STACK_NAME = DEFAULT_STACK
 def chosen(
     profile: str, overlays: list[str] | None, model: str | None, sets: list[str] | None
 ) -> Selection:
-    """The selection that these options make."""
+    """The selection that these options make; ``usage`` for a model without a name."""
+    from deployctl.errors import DeployctlError
     from deployctl.profiles.selection import Selection
 
+    if model is not None and not model.partition(":")[0]:
+        raise DeployctlError(
+            "--model names no model.",
+            code="usage",
+            where="--model",
+            hint="deployctl recommend  # lists the models of the catalog",
+        )
     return Selection(
         profile=profile, overlays=tuple(overlays or ()), model=model, sets=tuple(sets or ())
     )

@@ -53,13 +53,14 @@ class Keys:
         inner = [self.blocks(way) for way in below if self.is_block(way)]
         return (path, *(block for blocks in inner for block in blocks))
 
-    def example(self, path: Path) -> str:
-        """An example of the value, as it stands in YAML."""
+    def example(self, path: Path, about: str = "") -> str:
+        """An example of the value, as it stands in YAML; if there is one, one about ``about``."""
         if path and isinstance(path[-1], int):
             return "TEXT"
         field = self.field(path)
         examples: list[Any] = (field.examples if field else None) or ["VALUE"]
-        return visible(written(examples[0]))
+        fitting = [example for example in examples if about and about in str(example)]
+        return visible(written((fitting or examples)[0]))
 
 
 def written(value: object) -> str:

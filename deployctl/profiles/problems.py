@@ -183,12 +183,19 @@ def _add(path: Path, at: Origin, layers: Layers) -> str:
     """The hint for a missing key: where to write it, and an example."""
     key, parent = path[-1], path[:-1]
     if not layers.entrances and not parent:
-        return f"add {_line(path, layers.keys)}, or begin with `extends: smoke` and inherit it"
+        return f"add {_line(path, layers)}, or begin with `extends: smoke` and inherit it"
     if at.file == SETTINGS:
-        return f"--set {shlex.quote(f'{dotted(path)}={layers.keys.example(path)}')}"
+        return f"--set {shlex.quote(f'{dotted(path)}={_example(path, layers)}')}"
     below = f" below {quoted(f'{dotted(parent)}:')}" if parent else ""
-    line = _line(path, layers.keys) if layers.keys.field(path) else quoted(f"{key}:")
+    line = _line(path, layers) if layers.keys.field(path) else quoted(f"{key}:")
     return f"add {line}{below} in {at.file}"
+
+
+def _example(path: Path, layers: Layers) -> str:
+    """An example that goes with the engine that the profile has."""
+    found, kind = nearest(layers.root, ("engine", "kind"))
+    about = str(kind.value) if len(found) == 2 else ""
+    return layers.keys.example(path, about)
 
 
 def _better(error: ErrorDetails, path: Path, node: Node, keys: Keys) -> str:
@@ -234,8 +241,8 @@ def _write(path: Path, at: Origin, value: str) -> str:
     return f"write {quoted(f'{path[-1]}: {value}', 200)}"
 
 
-def _line(path: Path, keys: Keys) -> str:
-    example = "" if keys.is_block(path) else f" {keys.example(path)}"
+def _line(path: Path, layers: Layers) -> str:
+    example = "" if layers.keys.is_block(path) else f" {_example(path, layers)}"
     return quoted(f"{path[-1]}:{example}")
 
 

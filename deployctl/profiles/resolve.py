@@ -174,7 +174,7 @@ def _chosen(
     node = child(child(layers.root, "engine"), "kind")
     kind = str(node.value) if node else ""
     name = None if wanted is None else str(wanted.value)
-    asked = wanted is not None and _meant(use, wanted, layers)
+    asked = wanted is not None and _meant(layers)
     chosen = entry.format_for(kind, name, asked=asked)
     if child(child(layers.root, "model"), "source") is not None:
         return chosen or entry.first, None  # the file is another one, and so may be its format
@@ -185,14 +185,17 @@ def _chosen(
     return entry.format_for(kind, None, asked=False), fault  # so that the rest can be judged too
 
 
-def _meant(use: Node, wanted: Node, layers: Layers) -> bool:
-    """Whether the format was chosen for this model, not for one that stood here before."""
-    order = [*reversed(layers.files), MODEL, SETTINGS]
+def _meant(layers: Layers) -> bool:
+    """Whether the format was chosen for this model and engine, not for one that stood here before.
 
-    def rank(node: Node) -> int:
-        return order.index(node.origin.file) if node.origin.file in order else -1
+    So it is when no later layer says another model or engine.
+    """
 
-    return rank(wanted) >= rank(use)
+    def last(block: str, key: str) -> int:
+        said = [child(child(layer, block), key) is not None for layer in layers.stack]
+        return max((number for number, found in enumerate(said) if found), default=-1)
+
+    return last("model", "format") >= max(last("model", "use"), last("engine", "kind"))
 
 
 def _lines(layers: Layers, node: Node) -> tuple[str, ...]:

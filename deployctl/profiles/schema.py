@@ -234,7 +234,10 @@ class EngineSpec(Block):
     )
     image: ImageReference = Field(
         description="The container image, with the tag of one release.",
-        examples=["ghcr.io/ggml-org/llama.cpp:server-b11434"],
+        examples=[
+            "ghcr.io/ggml-org/llama.cpp:server-b11434",
+            "vllm/vllm-openai-cpu:v0.32.0-x86_64",
+        ],
     )
     memory: Size | None = Field(
         default=None,

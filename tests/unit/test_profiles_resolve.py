@@ -51,8 +51,21 @@ def test_another_kind_of_engine_starts_from_nothing() -> None:
     assert [fault.message for fault in found] == [
         "`engine.device` is missing.",
         "`engine.image` is missing.",
-        "vLLM does not read `q4_1`, but: bf16.",
     ]
+    # The hint names an image of that engine.
+    assert found[1].hint == (
+        "add `image: vllm/vllm-openai-cpu:v0.32.0-x86_64` below `engine:` in mine.yaml"
+    )
+
+
+def test_a_format_that_was_meant_for_another_engine_or_model_gives_way() -> None:
+    engine = "engine: {kind: vllm, device: cpu, image: 'vllm/vllm-openai-cpu:v1'}\n"
+    assert read(f"extends: smoke\n{engine}").spec.model.format == "bf16"
+    model = "model: {use: qwen2.5-1.5b-instruct}\n"
+    assert read(f"extends: smoke\n{model}").spec.model.format == "q4_k_m"
+    # In the same layer it is meant.
+    (fault,) = faults(f"extends: smoke\nmodel: {{format: q4_1}}\n{engine}")
+    assert "does not read `q4_1`" in fault.message
 
 
 def test_the_same_kind_of_engine_is_joined() -> None:
