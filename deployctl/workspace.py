@@ -145,6 +145,15 @@ class Workspace:
                 file.write(f"`deployctl {doing}` (pid {os.getpid()})\n".encode())
             yield
 
+    def refuse_unfinished(self) -> None:
+        """Raise ``stack-locked`` while somebody is working on the stack; else do nothing."""
+        path = self.folder / "lock"
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise self._locked(path) from None
+
     def _locked(self, path: Path) -> DeployctlError:
         holder = path.read_text(encoding="utf-8").strip() or "another process"
         return DeployctlError(

@@ -18,6 +18,7 @@ def status(world: World, name: str) -> StatusReport:
     manifest = space.manifest()
     states = world.docker.containers(name)
     if manifest is None and not states:
+        space.refuse_unfinished()  # else the way out would be the command that is under way
         raise DeployctlError(
             f"There is no stack named {name}.",
             code="stack-unknown",

@@ -401,3 +401,12 @@ def test_a_port_that_our_own_restarting_container_holds_is_ours(box: Box) -> Non
 def test_fit_also_shortens_what_the_model_was_not_made_for(box: Box) -> None:
     bring_up(box, replace(request("smoke", "model.context=9000"), fit=True))
     assert "made to fit: --set model.context=8192" in box.talk.said
+
+
+def test_the_status_of_a_first_up_under_way_says_who_is_at_it(box: Box) -> None:
+    space = Workspace(box.home, "deployctl")
+    with space.lock("up"), pytest.raises(DeployctlError) as refused:
+        status(box.world("status"), "deployctl")
+    (fault,) = refused.value.faults
+    assert fault.code == "stack-locked"
+    assert "`deployctl up` (pid" in fault.message
