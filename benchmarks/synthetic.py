@@ -12,46 +12,21 @@ from pathlib import Path
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, TokenType
 
+from deployctl.catalog import Catalog
 from deployctl.model import ModelShape
+from deployctl.profiles.models import read_entry
 from deployctl.sizing.shapes import BLOCKS, Tensor, tensors, type_of
 
+_READERS = Catalog({"HOME": "/nonexistent"}).readers()
+
+#: The catalog's larger models, in the shapes that profiles plan with.
 SHAPES = {
-    "R1-Distill-Qwen-1.5B": ModelShape(
-        architecture="qwen2",
-        layers=28,
-        hidden=1536,
-        feed_forward=8960,
-        heads=12,
-        kv_heads=2,
-        head_dim=128,
-        vocabulary=151936,
-        tied_embeddings=False,
-        trained_context=131072,
-    ),
-    "Qwen2.5-1.5B": ModelShape(
-        architecture="qwen2",
-        layers=28,
-        hidden=1536,
-        feed_forward=8960,
-        heads=12,
-        kv_heads=2,
-        head_dim=128,
-        vocabulary=151936,
-        tied_embeddings=True,
-        trained_context=32768,
-    ),
-    "Llama-3.2-1B": ModelShape(
-        architecture="llama",
-        layers=16,
-        hidden=2048,
-        feed_forward=8192,
-        heads=32,
-        kv_heads=8,
-        head_dim=64,
-        vocabulary=128256,
-        tied_embeddings=True,
-        trained_context=131072,
-    ),
+    title: read_entry(name, _READERS).shape.noun()
+    for title, name in (
+        ("R1-Distill-Qwen-1.5B", "deepseek-r1-distill-qwen-1.5b"),
+        ("Qwen2.5-1.5B", "qwen2.5-1.5b-instruct"),
+        ("Llama-3.2-1B", "llama-3.2-1b-instruct"),
+    )
 }
 
 #: Merges in the real tokenizers, and the name of their way to cut text into words.

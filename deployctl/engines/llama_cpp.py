@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deployctl.fitting import allowance, batch_of
-from deployctl.model import Healthcheck, Image, Mount, Port, Service, Text, Tmpfs, Variable
-from deployctl.services import NO_PROXIES, generated, reach, recipe_for
+from deployctl.model import Healthcheck, Image, Port, Service, Text, Tmpfs, Variable
+from deployctl.services import NO_PROXIES, generated, reach, recipe_for, weights_mount
 
 if TYPE_CHECKING:
     from deployctl.profiles.schema import ProfileSpec
@@ -110,14 +110,7 @@ def service(spec: ProfileSpec, weights_name: str) -> Service:
             ("DEPLOYCTL_WEIGHTS", Variable(name="DEPLOYCTL_WEIGHTS", default="as-named")),
         ),
         ports=(Port(address="127.0.0.1", host_port=spec.ports.engine, container_port=PORT),),
-        mounts=(
-            Mount(
-                kind="bind",
-                source=Variable(name="DEPLOYCTL_MODEL", default=f"./models/{weights_name}"),
-                target=f"{MODELS}/{weights_name}",
-                read_only=True,
-            ),
-        ),
+        mounts=(weights_mount(weights_name, f"{MODELS}/{weights_name}"),),
         tmpfs=(Tmpfs(target="/tmp", size_bytes=64 * 1024**2),),  # noqa: S108  # inside the container
         memory_bytes=allowance(spec),
         cpus=spec.engine.cpus,

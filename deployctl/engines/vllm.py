@@ -14,14 +14,13 @@ from deployctl.fitting import allowance, batch_of, load_of
 from deployctl.model import (
     Healthcheck,
     Image,
-    Mount,
     Port,
     Service,
     Text,
     Tmpfs,
     Variable,
 )
-from deployctl.services import NO_PROXIES, generated, reach
+from deployctl.services import NO_PROXIES, generated, reach, weights_mount
 from deployctl.sizing import graph_sizes, pool_bytes, weights_bytes
 
 if TYPE_CHECKING:
@@ -80,14 +79,7 @@ def service(spec: ProfileSpec, weights_name: str) -> Service:
         command=_command(spec, f"{MODELS}/{weights_name}"),
         environment=_environment(spec),
         ports=(Port(address="127.0.0.1", host_port=spec.ports.engine, container_port=PORT),),
-        mounts=(
-            Mount(
-                kind="bind",
-                source=Variable(name="DEPLOYCTL_MODEL", default=f"./models/{weights_name}"),
-                target=f"{MODELS}/{weights_name}",
-                read_only=True,
-            ),
-        ),
+        mounts=(weights_mount(weights_name, f"{MODELS}/{weights_name}"),),
         # What it compiles for the card is kept here and loaded from here: a place that forbids
         # executing, Docker's default, ends the start.
         tmpfs=(Tmpfs(target="/tmp", size_bytes=_GIB, executable=True),),  # noqa: S108  # inside

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deployctl.model import Text, Variable
+from deployctl.model import Mount, Text, Variable
 
 if TYPE_CHECKING:
     from deployctl.profiles.schema import ProfileSpec
@@ -24,6 +24,16 @@ NO_PROXIES: tuple[tuple[str, Text], ...] = (
 
 #: The first hop of a container's packet is this machine.
 _TO_THIS_MACHINE, _TO_ITS_NEIGHBOURS = 1, 2
+
+
+def weights_mount(name: str, target: str) -> Mount:
+    """The model's file or folder, read-only; `up` says where it lies on this machine."""
+    return Mount(
+        kind="bind",
+        source=Variable(name="DEPLOYCTL_MODEL", default=f"./models/{name}"),
+        target=target,
+        read_only=True,
+    )
 
 
 def recipe_for(reference: str, made_for: str, recipe: str) -> str | None:

@@ -81,13 +81,7 @@ def compare(spec: WeightsSpec, *, sha256: str | None, size_bytes: int | None, ho
 
 def readable_by_all(path: Path) -> None:
     """Whether the operator's file can be read, by us and by the engine's own user."""
-    try:
-        seen = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        raise MissingError(f"There is no file {path}") from None
-    except OSError as problem:
-        denied = f"{path} cannot be read: {problem.strerror}"
-        raise DeniedError(denied, mend=_mend(path)) from problem
+    seen = _looked_at(path, "file")
     if not stat.S_ISREG(seen.st_mode):
         what = "a folder" if stat.S_ISDIR(seen.st_mode) else "not a regular file"
         raise MissingError(f"{path} is {what}, and model.source needs a file")
@@ -101,15 +95,19 @@ def readable_by_all(path: Path) -> None:
         )
 
 
+def _looked_at(path: Path, what: str) -> os.stat_result:
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise MissingError(f"There is no {what} {path}") from None
+    except OSError as problem:
+        denied = f"{path} cannot be read: {problem.strerror}"
+        raise DeniedError(denied, mend=_mend(path)) from problem
+
+
 def readable_folder(folder: Path) -> None:
     """Whether the operator's folder can be looked into, by us and by the engine's own user."""
-    try:
-        seen = folder.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        raise MissingError(f"There is no folder {folder}") from None
-    except OSError as problem:
-        denied = f"{folder} cannot be read: {problem.strerror}"
-        raise DeniedError(denied, mend=_mend(folder)) from problem
+    seen = _looked_at(folder, "folder")
     both = stat.S_IROTH | stat.S_IXOTH
     if not os.access(folder, os.R_OK | os.X_OK) or seen.st_mode & both != both:
         raise DeniedError(

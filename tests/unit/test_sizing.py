@@ -21,46 +21,9 @@ from deployctl.sizing import (
     read_per_token,
     weights_bytes,
 )
+from tests.shapes import LLAMA, QWEN, R1, SMOL
 
 MIB, GIB = 1024**2, 1024**3
-
-R1 = ModelShape(
-    architecture="qwen2",
-    layers=28,
-    hidden=1536,
-    feed_forward=8960,
-    heads=12,
-    kv_heads=2,
-    head_dim=128,
-    vocabulary=151936,
-    tied_embeddings=False,
-    trained_context=131072,
-)
-QWEN = replace(R1, tied_embeddings=True, trained_context=32768)
-LLAMA = ModelShape(
-    architecture="llama",
-    layers=16,
-    hidden=2048,
-    feed_forward=8192,
-    heads=32,
-    kv_heads=8,
-    head_dim=64,
-    vocabulary=128256,
-    tied_embeddings=True,
-    trained_context=131072,
-)
-SMOL = ModelShape(
-    architecture="llama",
-    layers=30,
-    hidden=576,
-    feed_forward=1536,
-    heads=9,
-    kv_heads=3,
-    head_dim=64,
-    vocabulary=49152,
-    tied_embeddings=True,
-    trained_context=8192,
-)
 
 
 def load(**changes: object) -> Load:
