@@ -47,7 +47,9 @@ class FakeScene:
         self._docker.states[state.service] = state
 
     def running(self, service: str) -> None:
-        self._add(container(service, "abc", health=None, image=IMAGE))
+        state = container(service, "abc", health=None, image=IMAGE)
+        self._add(state)
+        self._docker.used = {**self._docker.used, state.id: 1 << 20}
 
     def exited(self, service: str, exit_code: int, *, wrote: tuple[str, ...] = ()) -> None:
         state = container(service, "abc", health=None, status="exited", exit_code=exit_code)
@@ -194,6 +196,15 @@ def test_log_tail_gives_the_last_lines_in_order(scene: Scene) -> None:
 
 def test_log_tail_of_a_container_that_is_gone_is_empty(scene: Scene) -> None:
     assert scene.docker.log_tail("0" * 64, 5) == ()
+
+
+def test_a_running_container_uses_memory_and_one_that_is_gone_none(scene: Scene) -> None:
+    scene.running("engine")
+    (state,) = scene.docker.containers(STACK)
+    used = scene.docker.memory_used(state.id)
+    assert used is not None
+    assert 0 < used < 1 << 30
+    assert scene.docker.memory_used("0" * 64) is None
 
 
 def test_an_image_that_is_here_has_an_id_that_is_a_digest(scene: Scene) -> None:
