@@ -78,6 +78,7 @@ def data(report: PlanReport) -> dict[str, Any]:
         "files": report.files,
         "description": report.description,
         "chosen_because": report.choice.reason if report.choice else None,
+        "given_up": report.choice.given_up if report.choice else (),
         "model": {
             "name": plan.model,
             "served_name": plan.served_name,
@@ -129,6 +130,8 @@ def _head(report: PlanReport) -> Iterator[str]:
     yield from _wrapped(report.description)
     if report.choice is not None:
         yield from _wrapped(f"Chosen: {report.choice.reason}")
+        for text in report.choice.given_up:
+            yield from _wrapped(f"! {text}", more="  ")
     yield ""
     yield f"Model     {plan.model} · licence {plan.license}"
     if plan.token:

@@ -310,6 +310,16 @@ def test_the_next_command_is_the_one_that_was_asked_about(
 
 def test_programs_get_keys_that_stay(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(data(box, capsys, "plan", "--profile", "smoke")) == [
-        *("stack", "profile", "files", "description", "chosen_because", "model", "intent"),
-        *("services", "changes", "fitting", "applied", "reach", "fetches", "checks", "command"),
+        *("stack", "profile", "files", "description", "chosen_because", "given_up", "model"),
+        *(
+            "intent",
+            "services",
+            "changes",
+            "fitting",
+            "applied",
+            "reach",
+            "fetches",
+            "checks",
+            "command",
+        ),
     ]
