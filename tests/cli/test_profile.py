@@ -173,10 +173,13 @@ def test_all_errors_of_all_files(box: Box, capsys: Capture, tmp_path: Path) -> N
     files = [str(tmp_path / name) for name in bad]
     found = data(box, capsys, "check", *files, "nix", str(PROFILES / "smoke.yaml"), code=3)
     wheres = [str(fault["where"]).removeprefix(f"{tmp_path}/") for fault in found["errors"]]
-    assert wheres[:6] == [
+    assert wheres[:8] == [
         "a.yaml:3",
         "a.yaml:4",
         "b.yaml:3",
+        # c.yaml inherits them: whoever reads about c.yaml alone must see it.
+        "a.yaml:3",
+        "a.yaml:4",
         "d.yaml:2",
         "base/e.yaml:1",
         "models/f.yaml:1",
