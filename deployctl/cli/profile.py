@@ -124,7 +124,9 @@ def check(
 
     session, world = _opened("check", output)
     found = [check_file(file, world.catalog.readers(), world.resolve) for file in files]
-    faults = {(fault.where, fault.message, fault.details): fault for one in found for fault in one.faults}
+    faults = {
+        (fault.where, fault.message, fault.details): fault for one in found for fault in one.faults
+    }
     if faults:
         raise DeployctlError.of(tuple(faults.values()))
     data = {"checked": [{"file": one.file, "kind": one.kind} for one in found]}
