@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 _MIB = 1024**2
 
+#: Beside the parts: what the engine's container took in all after its first answer.
+IN_ALL = "in all"
+
 #: Tokens of a question that are read at once, unless the profile says.
 BATCH = {"llama.cpp": 512, "vllm": 2048}
 
@@ -155,7 +158,7 @@ def fitting(
         proposals=offers,
         short=short,
         impossible=impossible(parts, rooms),
-        seen_bytes=(learned or {}).get("in all"),
+        seen_bytes=(learned or {}).get(IN_ALL),
         speed=_speed(plan, facts),
     )
 

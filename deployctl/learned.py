@@ -20,9 +20,6 @@ from deployctl.model import Plan
 
 FILE = "measured.json"
 
-#: Beside the parts: what the engine's container took in all after its first answer.
-IN_ALL = "in all"
-
 #: So many loads are remembered, the latest.
 _KEPT = 200
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from deployctl.errors import DeployctlError
-from deployctl.learned import IN_ALL, Learned
+from deployctl.fitting import IN_ALL
+from deployctl.learned import Learned
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import World

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deployctl.choice import Recommendation, recommend
-from deployctl.deploy.select import candidates
+from deployctl.deploy.select import Planned, candidates, planned_shipped
 from deployctl.deploy.world import World
 from deployctl.errors import DeployctlError
 from deployctl.model import HostFacts, Plan
 from deployctl.planner import build_plan
 from deployctl.profiles.models import read_entry
-from deployctl.profiles.resolve import Profile
 from deployctl.profiles.schema import ModelEntry
 from deployctl.profiles.selection import Selection
 
@@ -42,34 +41,30 @@ class RecommendReport:
 def recommendations(world: World) -> RecommendReport:
     """Judge everything that was shipped by this machine. Needs no daemon and no network."""
     facts = world.local(measure=True)
-    profiles = list(_shipped(world))
-    ranked = recommend(candidates(world, profiles), facts)
-    best = next(profile for profile in profiles if profile.name == ranked[0].profile)
+    planned = list(_shipped(world))
+    ranked = recommend(candidates(world, planned), facts)
     return RecommendReport(
         recommendations=ranked,
-        models=tuple(_models(world, best, facts)),
+        models=tuple(_models(world, ranked[0].profile, facts)),
         facts=facts,
     )
 
 
-def _shipped(world: World) -> Iterator[Profile]:
+def _shipped(world: World) -> Iterator[Planned]:
     """The shipped profiles, without those that the operator has replaced badly."""
-    for name in world.catalog.shipped_names():
-        try:
-            profile = world.resolve(Selection(profile=name))
-            build_plan(profile)
-        except DeployctlError as problem:
-            world.talk.warn(f"{name} is left out: {problem.faults[0].message}")
+    for name, found in planned_shipped(world, Selection()):
+        if isinstance(found, DeployctlError):
+            world.talk.warn(f"{name} is left out: {found.faults[0].message}")
         else:
-            yield profile
+            yield found
 
 
-def _models(world: World, best: Profile, facts: HostFacts) -> Iterator[ModelAdvice]:
+def _models(world: World, best: str, facts: HostFacts) -> Iterator[ModelAdvice]:
     for name in world.catalog.model_names():
-        selection = Selection(profile=best.name, model=name)
         try:
             entry = read_entry(name, world.catalog.readers())
-            (candidate,) = candidates(world, [world.resolve(selection)])
+            profile = world.resolve(Selection(profile=best, model=name))
+            (candidate,) = candidates(world, [(profile, build_plan(profile))])
         except DeployctlError:
             continue  # it does not come in a form that this engine reads
         (judged,) = recommend((candidate,), facts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -36,38 +36,72 @@ def select(world: World, selection: Selection, *, stack: str, again: Again) -> S
     if selection.profile != AUTO:
         profile = world.resolve(selection)
         return Selected(profile=profile, plan=build_plan(profile), selection=selection, choice=None)
+    if kept := _kept(world, selection, stack):
+        return kept
     offered, refused = _offered(world, selection)
     if not offered and refused:
         raise min(refused, key=lambda problem: len(problem.faults))
-    kept = Workspace(world.home, stack).manifest()
-    applied = kept.profile if kept is not None and kept.automatic else ""
-    running = applied if applied and runs(world, stack) else ""
-    choice = _keep(offered, running) or _choose(world, selection, offered, again)
-    chosen = next(profile for profile in offered if profile.name == choice.profile)
+    choice = _choose(world, selection, offered, again)
+    profile, plan = next(pair for pair in offered if pair[0].name == choice.profile)
+    return Selected(profile=profile, plan=plan, selection=selection.of(profile.name), choice=choice)
+
+
+def _kept(world: World, selection: Selection, stack: str) -> Selected | None:
+    """Keep a running choice: a hub that comes and goes must not swap the model under people."""
+    manifest = Workspace(world.home, stack).manifest()
+    if manifest is None or not manifest.automatic or not runs(world, stack):
+        return None
+    if manifest.profile not in world.catalog.shipped_names():
+        return None
+    try:
+        planned = _planned(world, selection.of(manifest.profile))
+    except DeployctlError:
+        return None  # what is laid over it now is not for this one
+    profile, plan = planned
+    if profile.spec.auto is None:
+        return None
+    reason = f"{profile.name} ({profile.spec.model.name}) is kept: the stack runs with it."
     return Selected(
-        profile=chosen,
-        plan=build_plan(chosen),
-        selection=selection.of(chosen.name),
-        choice=choice,
+        profile=profile,
+        plan=plan,
+        selection=selection.of(profile.name),
+        choice=Choice(profile=profile.name, reason=reason),
     )
+
+
+#: A profile and the plan it makes.
+Planned = tuple[Profile, Plan]
+
+
+def _planned(world: World, selection: Selection) -> Planned:
+    profile = world.resolve(selection)
+    return profile, build_plan(profile)
+
+
+def planned_shipped(
+    world: World, selection: Selection
+) -> Iterator[tuple[str, Planned | DeployctlError]]:
+    """Every shipped profile by its name, with what was laid over it, or why it is none then."""
+    for name in world.catalog.shipped_names():
+        try:
+            yield name, _planned(world, selection.of(name))
+        except DeployctlError as problem:
+            yield name, problem
 
 
 def _offered(
     world: World, selection: Selection
-) -> tuple[list[Profile], tuple[DeployctlError, ...]]:
+) -> tuple[list[Planned], tuple[DeployctlError, ...]]:
     """The profiles that `auto` may choose, with what was laid over them; and why others are not.
 
     A setting that only one engine knows leaves the profiles of that engine.
     """
     offered, refused = [], []
-    for name in world.catalog.shipped_names():
-        try:
-            profile = world.resolve(selection.of(name))
-            build_plan(profile)
-        except DeployctlError as problem:
-            refused.append(problem)
-        else:
-            offered += [profile] if profile.spec.auto is not None else []
+    for _, found in planned_shipped(world, selection):
+        if isinstance(found, DeployctlError):
+            refused.append(found)
+        elif found[0].spec.auto is not None:
+            offered.append(found)
     return offered, tuple(refused)
 
 
@@ -79,16 +113,7 @@ def runs(world: World, name: str) -> bool:
         return False  # no Docker: preflight says so better
 
 
-def _keep(offered: list[Profile], running: str) -> Choice | None:
-    """Keep a running choice: a hub that comes and goes must not swap the model under people."""
-    for profile in offered:
-        if profile.name == running:
-            reason = f"{running} ({profile.spec.model.name}) is kept: the stack runs with it."
-            return Choice(profile=running, reason=reason)
-    return None
-
-
-def _choose(world: World, selection: Selection, offered: list[Profile], again: Again) -> Choice:
+def _choose(world: World, selection: Selection, offered: list[Planned], again: Again) -> Choice:
     """Look at the host and at the sources of what is not here, and choose."""
     found = candidates(world, offered)
     facts = world.local()
@@ -97,20 +122,17 @@ def _choose(world: World, selection: Selection, offered: list[Profile], again: A
     return choose(found, facts, again=lambda name: again(selection.of(name)))
 
 
-def candidates(world: World, profiles: Sequence[Profile]) -> tuple[Candidate, ...]:
-    """The profiles with their plans, and whether their weights are here."""
-    found = []
-    for profile in profiles:
-        plan = build_plan(profile)
-        found.append(
-            Candidate(
-                rank=profile.spec.auto.rank if profile.spec.auto else 0,
-                plan=plan,
-                description=profile.spec.description,
-                weights_here=world.weights.locate(plan.weights) is not None,
-            )
+def candidates(world: World, planned: Iterable[Planned]) -> tuple[Candidate, ...]:
+    """The plans as something to choose from: their rank, and whether their weights are here."""
+    return tuple(
+        Candidate(
+            rank=profile.spec.auto.rank if profile.spec.auto else 0,
+            plan=plan,
+            description=profile.spec.description,
+            weights_here=world.weights.locate(plan.weights) is not None,
         )
-    return tuple(found)
+        for profile, plan in planned
+    )
 
 
 def _reachable(world: World, found: Sequence[Candidate]) -> Mapping[str, bool]:
@@ -153,13 +175,8 @@ def _with(world: World, selected: Selected, sets: tuple[tuple[str, str], ...]) -
     selection = selected.selection
     for key, value in sets:
         selection = selection.with_set(key, value)
-    profile = world.resolve(selection)
-    return Selected(
-        profile=profile,
-        plan=build_plan(profile),
-        selection=selection,
-        choice=selected.choice,
-    )
+    profile, plan = _planned(world, selection)
+    return Selected(profile=profile, plan=plan, selection=selection, choice=selected.choice)
 
 
 def _held(world: World, plan: Plan, facts: HostFacts, *, running: bool) -> Fitting | None:

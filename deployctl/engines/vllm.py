@@ -20,7 +20,7 @@ from deployctl.model import (
     Tmpfs,
     Variable,
 )
-from deployctl.services import NO_PROXIES, generated, reach, weights_mount
+from deployctl.services import NO_PROXIES, asked_by_python, generated, reach, weights_mount
 from deployctl.sizing import graph_sizes, pool_bytes, weights_bytes
 
 if TYPE_CHECKING:
@@ -41,10 +41,7 @@ _GIB = 1024**3
 _DRAIN_S = 15
 
 #: One check is a fresh Python: whether the image has curl is not certain, Python it has.
-_CHECK = (
-    "import urllib.request as u;"
-    f"u.build_opener(u.ProxyHandler({{}})).open('http://127.0.0.1:{PORT}/health',timeout=4)"
-)
+_CHECK = asked_by_python(f"http://127.0.0.1:{PORT}/health")
 
 _OWNED = (
     *("--model", "--served-model-name", "--host", "--port", "--uds", "--config"),
@@ -92,7 +89,7 @@ def service(spec: ProfileSpec, weights_name: str) -> Service:
         hops=hops,
         egress=egress,
         healthcheck=Healthcheck(
-            test=("python3", "-c", _CHECK),
+            test=_CHECK,
             interval_s=30,
             timeout_s=5,
             retries=3,

@@ -26,6 +26,12 @@ NO_PROXIES: tuple[tuple[str, Text], ...] = (
 _TO_THIS_MACHINE, _TO_ITS_NEIGHBOURS = 1, 2
 
 
+def asked_by_python(url: str) -> tuple[str, ...]:
+    """A healthcheck for images that have Python and perhaps no curl; proxies are not asked."""
+    check = f"u.build_opener(u.ProxyHandler({{}})).open('{url}',timeout=4)"
+    return ("python3", "-c", f"import urllib.request as u;{check}")
+
+
 def weights_mount(name: str, target: str) -> Mount:
     """The model's file or folder, read-only; `up` says where it lies on this machine."""
     return Mount(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from deployctl.engines import engine
 from deployctl.model import Healthcheck, Image, Mount, Port, Service, Text, Tmpfs
 from deployctl.reach import LOOPBACK, url
-from deployctl.services import NO_PROXIES, generated, reach, recipe_for
+from deployctl.services import NO_PROXIES, asked_by_python, generated, reach, recipe_for
 from deployctl.sizing import Part
 
 if TYPE_CHECKING:
@@ -31,10 +31,7 @@ NEED = Part(
 )
 
 #: One check is a fresh Python; it asks /ready because /health says yes before the database is up.
-_CHECK = (
-    "import urllib.request as u;"
-    f"u.build_opener(u.ProxyHandler({{}})).open('http://127.0.0.1:{PORT}/ready',timeout=4)"
-)
+_CHECK = asked_by_python(f"http://127.0.0.1:{PORT}/ready")
 
 
 def service(spec: ProfileSpec) -> Service:
@@ -66,7 +63,7 @@ def service(spec: ProfileSpec) -> Service:
         hops=hops,
         egress=egress,
         healthcheck=Healthcheck(
-            test=("python3", "-c", _CHECK),
+            test=_CHECK,
             interval_s=30,
             timeout_s=5,
             retries=3,
