@@ -6,7 +6,7 @@ Looks, never changes: changing is done by ``docker compose`` (see ``commands.py`
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import docker
@@ -15,7 +15,7 @@ from docker.tls import TLSConfig
 
 from deployctl.endpoint import Endpoint, docker_endpoint
 from deployctl.errors import DOCKER_HINTS, DeployctlError
-from deployctl.model import ContainerState
+from deployctl.model import ContainerState, Usage
 
 _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
@@ -33,8 +33,14 @@ class Docker(Protocol):
     def log_tail(self, container_id: str, lines: int) -> tuple[str, ...]:
         """The last lines a container wrote; empty when it is gone."""
 
-    def memory_used(self, container_id: str) -> int | None:
-        """Bytes of memory the container uses now; ``None`` when it is gone or nobody counts."""
+    def usage(self, container_id: str) -> Usage | None:
+        """What the container uses; ``None`` when it is gone, does not run, or nobody counts."""
+
+    def inspect(self, container_id: str) -> Mapping[str, Any] | None:
+        """All that Docker says of a container, in its own words; ``None`` when it is gone."""
+
+    def networks(self, stack: str) -> tuple[Mapping[str, Any], ...]:
+        """The stack's networks in Docker's own words, sorted by name."""
 
     def image_id(self, reference: str) -> str | None:
         """The id of a local image; ``None`` when it is not here."""
@@ -78,7 +84,7 @@ class DockerDaemon:
             return ()
         return tuple(raw.decode("utf-8", "replace").splitlines())
 
-    def memory_used(self, container_id: str) -> int | None:
+    def usage(self, container_id: str) -> Usage | None:
         """See :class:`Docker`."""
         try:
             with _translated():
@@ -90,7 +96,24 @@ class DockerDaemon:
         if not isinstance(used, int):
             return None
         # What the kernel would give back at once does not count; `docker stats` reckons likewise.
-        return max(0, used - int((memory.get("stats") or {}).get("inactive_file", 0)))
+        kept = max(0, used - int((memory.get("stats") or {}).get("inactive_file", 0)))
+        nanoseconds = stats.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage", 0)
+        return Usage(memory_bytes=kept, cpu_seconds=nanoseconds / 1e9)
+
+    def inspect(self, container_id: str) -> Mapping[str, Any] | None:
+        """See :class:`Docker`."""
+        try:
+            with _translated():
+                found: Mapping[str, Any] = self._api().inspect_container(container_id)
+        except NotFound:
+            return None
+        return found
+
+    def networks(self, stack: str) -> tuple[Mapping[str, Any], ...]:
+        """See :class:`Docker`."""
+        with _translated():
+            listed = self._api().networks(filters={"label": f"{_PROJECT}={stack}"})
+        return tuple(sorted(listed, key=lambda row: str(row["Name"])))
 
     def image_id(self, reference: str) -> str | None:
         """See :class:`Docker`."""
@@ -176,4 +199,12 @@ def _state(data: dict[str, Any]) -> ContainerState:
         image_id=data["Image"],
         working_dir=labels.get(_WORKING_DIR),
         error=state.get("Error", ""),
+        name=data["Name"].removeprefix("/"),
+        started_at=_moment(state.get("StartedAt")),
+        finished_at=_moment(state.get("FinishedAt")),
     )
+
+
+def _moment(text: str | None) -> str | None:
+    """A time as Docker gives it; what never happened has the year 1 there."""
+    return None if not text or text.startswith("0001-") else text

@@ -136,6 +136,98 @@ CODES: dict[str, tuple[ExitCode, str]] = {
         "Everything started, but no answer came back through the UI.",
     ),
     "stack-not-running": (ExitCode.NOT_READY, "The stack is not running, or only partly."),
+    # why it did not become ready, read from what engine, frontend and Docker said
+    "engine-flag-unknown": (ExitCode.NOT_READY, "The engine does not know a flag it was given."),
+    "engine-value-invalid": (
+        ExitCode.NOT_READY,
+        "The engine refuses the value of a flag or of a variable.",
+    ),
+    "engine-weights-missing": (ExitCode.NOT_READY, "The engine does not find the model file."),
+    "engine-weights-denied": (ExitCode.NOT_READY, "The engine may not read the model file."),
+    "engine-weights-invalid": (
+        ExitCode.NOT_READY,
+        "The engine finds the model file damaged, cut short, or no model at all.",
+    ),
+    "engine-model-unsupported": (
+        ExitCode.NOT_READY,
+        "The engine's image is too old for the model, or made for other models.",
+    ),
+    "engine-memory-short": (
+        ExitCode.NOT_READY,
+        "The engine could not get the memory it asked for.",
+    ),
+    "engine-oom-killed": (
+        ExitCode.NOT_READY,
+        "The engine was killed because it needed more memory than its limit.",
+    ),
+    "host-memory-short": (
+        ExitCode.NOT_READY,
+        "This machine ran out of memory and its kernel killed the service.",
+    ),
+    "engine-gpu-memory-short": (ExitCode.NOT_READY, "The card has less memory than asked for."),
+    "engine-kv-short": (
+        ExitCode.NOT_READY,
+        "After the weights, too little memory is left for a conversation of this length.",
+    ),
+    "engine-context-too-long": (
+        ExitCode.NOT_READY,
+        "model.context is more than the engine lets the model have.",
+    ),
+    "engine-dtype-unsupported": (ExitCode.NOT_READY, "The card cannot compute in this format."),
+    "engine-gpu-missing": (ExitCode.NOT_READY, "The engine sees no card in its container."),
+    "engine-gpu-unused": (
+        ExitCode.NOT_READY,
+        "A card was asked for and the engine does not use it.",
+    ),
+    "engine-gpu-lost": (ExitCode.NOT_READY, "The engine had a card and lost it."),
+    "engine-gpu-driver-old": (
+        ExitCode.NOT_READY,
+        "The card's driver is older than what the engine was built with.",
+    ),
+    "engine-gpu-too-old": (ExitCode.NOT_READY, "The engine was not built for a card this old."),
+    "engine-cpu-unsupported": (
+        ExitCode.NOT_READY,
+        "The engine uses instructions that this processor does not have.",
+    ),
+    "engine-port-taken": (
+        ExitCode.NOT_READY,
+        "The engine cannot listen on its port inside the container.",
+    ),
+    "engine-crashed": (ExitCode.NOT_READY, "The engine crashed."),
+    "engine-killed": (ExitCode.NOT_READY, "Somebody killed the engine."),
+    "engine-hung": (ExitCode.NOT_READY, "The engine runs and answers nothing."),
+    "frontend-data-damaged": (ExitCode.NOT_READY, "The frontend's database is damaged."),
+    "frontend-data-denied": (
+        ExitCode.NOT_READY,
+        "The frontend may not write its own data.",
+    ),
+    "frontend-data-newer": (
+        ExitCode.NOT_READY,
+        "The frontend's database was made by a newer version of it.",
+    ),
+    "frontend-disk-full": (ExitCode.NOT_READY, "The disk that holds the chats is full."),
+    "frontend-oom-killed": (
+        ExitCode.NOT_READY,
+        "The frontend was killed because it needed more memory than its limit.",
+    ),
+    "frontend-crashed": (ExitCode.NOT_READY, "The frontend crashed."),
+    "frontend-killed": (ExitCode.NOT_READY, "Somebody killed the frontend."),
+    "frontend-hung": (ExitCode.NOT_READY, "The frontend runs and answers nothing."),
+    "start-port-taken": (
+        ExitCode.APPLY,
+        "A port was free when it was looked at and taken when it was needed.",
+    ),
+    "start-no-space": (ExitCode.APPLY, "Docker has no room left on its disk."),
+    "start-mount-denied": (ExitCode.APPLY, "Docker cannot mount a file or folder of this machine."),
+    "start-platform": (
+        ExitCode.APPLY,
+        "The image is made for another processor architecture.",
+    ),
+    "start-gpu-driver-old": (ExitCode.APPLY, "The card's driver is older than the image needs."),
+    "start-gpu-toolkit-missing": (ExitCode.APPLY, "Docker cannot hand the card to a container."),
+    "start-device-missing": (ExitCode.APPLY, "A device that the stack asks for is not here."),
+    "start-network-failed": (ExitCode.APPLY, "Docker cannot make, or does not find, a network."),
+    "check-failed": (ExitCode.NOT_READY, "A check of `verify` failed."),
     # everything else
     "interrupted": (
         ExitCode.INTERRUPTED,

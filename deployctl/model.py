@@ -398,12 +398,15 @@ class CommandResult:
 
 
 Status = Literal["ok", "degraded", "failed"]
-CheckStatus = Literal["ok", "warning", "failed"]
+CheckStatus = Literal["ok", "warning", "failed", "skipped"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """One named thing that was looked at. ``code`` is set when it failed."""
+    """One named thing that was looked at. ``code`` is set when it failed.
+
+    ``skipped`` means that there is nothing to look at, and ``summary`` says why.
+    """
 
     name: str
     status: CheckStatus
@@ -431,6 +434,17 @@ class ContainerState:
     image_id: str  # the image itself, whatever the reference names by now
     working_dir: str | None  # the folder Compose ran in; None when it did not make it
     error: str = ""
+    name: str = ""
+    started_at: str | None = None  # RFC 3339, in UTC; None when it never ran
+    finished_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a container uses: memory now, without what the kernel would give back; CPU so far."""
+
+    memory_bytes: int
+    cpu_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from deployctl.model import (
     Progress,
     Secret,
     Source,
+    Usage,
     Weights,
     WeightsSpec,
 )
@@ -89,6 +90,8 @@ class FakeDocker:
     kept_volumes: tuple[str, ...] = ()
     tails: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     used: Mapping[str, int] = field(default_factory=dict)
+    inspected: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    nets: tuple[Mapping[str, Any], ...] = ()
     down: bool = False
     image_suffix: str = ""
 
@@ -102,8 +105,18 @@ class FakeDocker:
     def log_tail(self, container_id: str, lines: int) -> tuple[str, ...]:
         return self.tails.get(container_id, ())[-lines:]
 
-    def memory_used(self, container_id: str) -> int | None:
-        return self.used.get(container_id)
+    def usage(self, container_id: str) -> Usage | None:
+        used = self.used.get(container_id)
+        return None if used is None else Usage(memory_bytes=used, cpu_seconds=1.5)
+
+    def inspect(self, container_id: str) -> Mapping[str, Any] | None:
+        if container_id in self.inspected:
+            return self.inspected[container_id]
+        known = any(state.id == container_id for state in self.states.values())
+        return {"Id": container_id} if known else None
+
+    def networks(self, stack: str) -> tuple[Mapping[str, Any], ...]:
+        return self.nets
 
     def image_id(self, reference: str) -> str | None:
         return f"sha256:{reference}{self.image_suffix}"

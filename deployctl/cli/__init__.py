@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from deployctl.cli import detect, down, logs, plan, profile, recommend, render, setup, status, up
 from deployctl.cli.boundary import guarded
+from deployctl.cli.commandlist import COMMANDS, GROUPS
 
 app = typer.Typer(
     name="deployctl",
@@ -41,9 +42,16 @@ def _root(
     """Declare the options that stand before a command."""
 
 
-for _command in (setup, detect, recommend, plan, up, status, logs, down, render):
-    app.command()(getattr(_command, _command.__name__.rsplit(".", 1)[-1]))
-app.add_typer(profile.group)
+def _register() -> None:
+    """Make a command of each module's function of the same name, or, of a built-in's, ``open_``."""
+    for name in COMMANDS:
+        module = import_module(f"deployctl.cli.{name}")
+        app.command(name)(getattr(module, name, None) or getattr(module, f"{name}_"))
+    for name in GROUPS:
+        app.add_typer(import_module(f"deployctl.cli.{name}").group)
+
+
+_register()
 
 
 def run(arguments: list[str]) -> int:

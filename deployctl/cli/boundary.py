@@ -15,6 +15,7 @@ from types import FrameType
 import typer
 
 from deployctl.cli import console
+from deployctl.cli.commandlist import COMMANDS, GROUPS
 from deployctl.cli.envelope import envelope
 from deployctl.errors import DeployctlError, ExitCode, Fault
 from deployctl.folders import home_folder
@@ -48,13 +49,6 @@ def guarded(body: Callable[[], object], arguments: list[str]) -> int:
     if result == ExitCode.INTERRUPTED:  # what Typer makes of Ctrl-C
         return _stopped(arguments)
     return result if isinstance(result, int) else int(ExitCode.OK)
-
-
-#: The names of the commands, for hints.
-COMMANDS = (
-    *("setup", "detect", "recommend", "plan", "profile"),
-    *("up", "status", "logs", "down", "render"),
-)
 
 
 def _stopped(arguments: list[str]) -> int:
@@ -124,7 +118,7 @@ def _usage(wrong: Exception, arguments: list[str]) -> Fault:
     command = _command(arguments)
     if not message.startswith("No such command"):
         command = _full_command(arguments)
-    known = command.partition(" ")[0] in COMMANDS
+    known = command.partition(" ")[0] in (*COMMANDS, *GROUPS)
     help_of = f"deployctl {command} --help" if known else "deployctl --help"
     return Fault(code="usage", message=message, hint=help_of)
 
@@ -149,7 +143,7 @@ def _command(arguments: list[str]) -> str:
 def _full_command(arguments: list[str]) -> str:
     """The command and, of a group, its own: ``profile list``, as its envelopes name it."""
     words = [word for word in arguments if not word.startswith("-")]
-    return " ".join(words[: 2 if words[:1] == ["profile"] else 1])
+    return " ".join(words[: 2 if words[:1] and words[0] in GROUPS else 1])
 
 
 def _wants_json(arguments: list[str]) -> bool:

@@ -25,13 +25,13 @@ def learn(world: World, stack: str, plan: Plan) -> None:
     try:
         engine = next(s for s in world.docker.containers(stack) if s.service == "engine")
         lines = world.docker.log_tail(engine.id, _LINES)
-        used = world.docker.memory_used(engine.id)
+        usage = world.docker.usage(engine.id)
     except (DeployctlError, StopIteration):
         return
     read = vllm_figures if plan.engine == "vllm" else llama_cpp_figures
     figures = read(lines)
     if figures is not None:
-        Learned(world.home).keep(plan, named(figures, plan, used))
+        Learned(world.home).keep(plan, named(figures, plan, usage.memory_bytes if usage else None))
 
 
 def named(figures: Figures, plan: Plan, used: int | None) -> Mapping[str, int]:

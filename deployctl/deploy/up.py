@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from deployctl.deploy import stack
@@ -13,47 +12,19 @@ from deployctl.deploy.changed import changed
 from deployctl.deploy.learn import learn
 from deployctl.deploy.names import ImageMode
 from deployctl.deploy.plan import refuse
+from deployctl.deploy.run import Run
 from deployctl.deploy.select import Selected, fit, select
 from deployctl.deploy.start import Wanted, host_ports, start
+from deployctl.deploy.waiting import prove_stack
 from deployctl.deploy.world import ResolvedImage, UpReport, UpRequest, World
-from deployctl.errors import DeployctlError
-from deployctl.model import Answer, ContainerState, HostFacts, PhaseResult, Plan, Weights
+from deployctl.model import ContainerState, HostFacts, Plan, Weights
 from deployctl.preflight import asked_ports, preflight
-from deployctl.readiness import Probe, probe_engine, probe_frontend, prove, trouble, wait
 from deployctl.render import render
 from deployctl.workspace import Manifest, Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from deployctl.changes import Change
     from deployctl.choice import Choice
-    from deployctl.talk import PhaseTalk
-
-
-@dataclass(slots=True)
-class _Run:
-    """One ``up`` under way: the ports, and the phases so far."""
-
-    world: World
-    started: float
-    phases: list[PhaseResult] = field(default_factory=list)
-
-    @contextlib.contextmanager
-    def phase(self, name: str) -> Iterator[_Summary]:
-        started = self.world.clock.now()
-        with self.world.talk.phase(name) as talk:
-            summary = _Summary(talk)
-            yield summary
-            talk.finish(summary.text)
-        seconds = self.world.clock.now() - started
-        self.phases.append(PhaseResult(name=name, seconds=seconds, summary=summary.text))
-
-
-@dataclass(slots=True)
-class _Summary:
-    progress: PhaseTalk
-    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +41,7 @@ class _Judged:
 
 def up(world: World, request: UpRequest) -> UpReport:
     """Bring the stack to where it has answered. Converges from whatever is there."""
-    run = _Run(world=world, started=world.clock.now())
+    run = Run(world=world, started=world.clock.now())
     space = Workspace(world.home, request.stack)
     with contextlib.ExitStack() as held:
         with run.phase("preflight") as phase:
@@ -98,7 +69,7 @@ def up(world: World, request: UpRequest) -> UpReport:
             )
             started = start(world, phase.progress, space, wanted)
             phase.text = started.summary
-        answer = _prove(run, space, plan, started.restarts_before, changed=started.changed)
+        answer = prove_stack(run, space, plan, started.restarts_before, changed=started.changed)
         if started.changed:
             learn(world, request.stack, plan)
     webui_url, engine_url = stack.addresses(*host_ports(plan))
@@ -202,7 +173,7 @@ def _say_moved_ports(world: World, plan: Plan, kept: Manifest | None) -> None:
             )
 
 
-def _obtain(run: _Run, plan: Plan, mode: ImageMode) -> tuple[tuple[ResolvedImage, ...], Weights]:
+def _obtain(run: Run, plan: Plan, mode: ImageMode) -> tuple[tuple[ResolvedImage, ...], Weights]:
     """Get images and weights, at the same time: one is bound by the processor, one by the line."""
     with ThreadPoolExecutor(max_workers=1) as pool:
         fetching = pool.submit(_weights, run, plan)
@@ -217,7 +188,7 @@ _HOW = {"local": "here already", "pull": "pulled", "build": "built from packages
 
 
 def _images(
-    run: _Run, plan: Plan, mode: ImageMode, fetching: Future[Weights]
+    run: Run, plan: Plan, mode: ImageMode, fetching: Future[Weights]
 ) -> tuple[ResolvedImage, ...]:
     wanted = tuple(service.image for service in plan.services)
 
@@ -234,87 +205,8 @@ def _images(
     return images
 
 
-def _weights(run: _Run, plan: Plan) -> Weights:
+def _weights(run: Run, plan: Plan) -> Weights:
     with run.phase("weights") as phase:
         weights = run.world.weights.fetch(plan.weights, progress=phase.progress)
         phase.text = f"{weights.path.name}, {weights.size_bytes / 1e6:.0f} MB ({weights.how})"
     return weights
-
-
-def _prove(
-    run: _Run, space: Workspace, plan: Plan, before: Mapping[str, int], *, changed: bool
-) -> Answer:
-    """Wait for engine and frontend, then ask a question through the UI."""
-    world = run.world
-    at = stack.endpoints(space, plan.served_name, *host_ports(plan))
-    look = _watch(world, space.stack, before)
-    waits: tuple[tuple[str, str, Callable[[], Probe], int], ...] = (
-        ("engine ready", "engine", lambda: probe_engine(world.http, at), plan.deadlines.engine_s),
-        (
-            "frontend ready",
-            "webui",
-            lambda: probe_frontend(world.http, at),
-            plan.deadlines.frontend_s,
-        ),
-    )
-    for name, service, probe, deadline_s in waits:
-        with run.phase(name) as phase:
-            last = wait(
-                probe, look, clock=world.clock, deadline_s=deadline_s, on_change=phase.progress
-            )
-            if not last.ok:
-                raise _not_ready(world, space.stack, service, last, deadline_s)
-            phase.text = last.seen
-    with run.phase("proof") as phase:
-        # A stack that was just changed must take the stored credentials; one that was left alone
-        # has taken them before.
-        answer, session = prove(
-            world.http,
-            at,
-            clock=world.clock,
-            deadline_s=plan.deadlines.proof_s,
-            reasoning=plan.reasoning,
-            max_tokens=plan.max_tokens,
-            kept=None if changed else space.session(),
-        )
-        space.keep_session(session)
-        phase.text = f"answered through the UI in {answer.seconds:.1f} s"
-    return answer
-
-
-_ROLE = {"engine": "engine", "webui": "frontend"}
-
-
-def _watch(world: World, name: str, before: Mapping[str, int]) -> Callable[[], None]:
-    """Make the look that ends a pointless wait: a container that died or keeps restarting."""
-
-    def look() -> None:
-        for state in world.docker.containers(name):
-            if state.service not in _ROLE:
-                continue  # a service of the operator's override may come and go
-            fresh = replace(state, restarts=state.restarts - before.get(state.id, 0))
-            if what := trouble(fresh):
-                role = _ROLE[state.service]
-                raise DeployctlError(
-                    f"The {role}'s container {what}.",
-                    code=f"{role}-exited",
-                    where=state.service,
-                    hint=f"deployctl logs {state.service} --stack {name}",
-                    details=world.docker.log_tail(state.id, 20),
-                )
-
-    return look
-
-
-def _not_ready(
-    world: World, name: str, service: str, last: Probe, deadline_s: int
-) -> DeployctlError:
-    states = [state for state in world.docker.containers(name) if state.service == service]
-    role = _ROLE[service]
-    return DeployctlError(
-        f"The {role} was not ready within {deadline_s} s; last seen: {last.seen}.",
-        code=f"{role}-not-ready",
-        where=service,
-        hint=f"deployctl logs {service} --stack {name}",
-        details=world.docker.log_tail(states[0].id, 20) if states else (),
-    )

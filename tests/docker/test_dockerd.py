@@ -201,10 +201,26 @@ def test_log_tail_of_a_container_that_is_gone_is_empty(scene: Scene) -> None:
 def test_a_running_container_uses_memory_and_one_that_is_gone_none(scene: Scene) -> None:
     scene.running("engine")
     (state,) = scene.docker.containers(STACK)
-    used = scene.docker.memory_used(state.id)
+    used = scene.docker.usage(state.id)
     assert used is not None
-    assert 0 < used < 1 << 30
-    assert scene.docker.memory_used("0" * 64) is None
+    assert 0 < used.memory_bytes < 1 << 30
+    assert used.cpu_seconds > 0
+    assert scene.docker.usage("0" * 64) is None
+
+
+def test_a_container_is_inspected_in_dockers_own_words_and_one_that_is_gone_is_not(
+    scene: Scene,
+) -> None:
+    scene.running("engine")
+    (state,) = scene.docker.containers(STACK)
+    found = scene.docker.inspect(state.id)
+    assert found is not None
+    assert found["Id"] == state.id
+    assert scene.docker.inspect("0" * 64) is None
+
+
+def test_a_stack_nobody_started_has_no_networks(scene: Scene) -> None:
+    assert scene.docker.networks(STACK) == ()
 
 
 def test_an_image_that_is_here_has_an_id_that_is_a_digest(scene: Scene) -> None:

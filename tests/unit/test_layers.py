@@ -43,6 +43,7 @@ PURE = [
     "profiles",
     "engines",
     "services",
+    "diagnosis",
 ]
 FORBIDDEN_IN_PURE = {"subprocess", "docker", "requests", "typer", "rich", "time", "os", "socket"}
 

@@ -1,0 +1,12 @@
+"""The commands, by name: one module of this package each, which is imported to be registered."""
+
+from __future__ import annotations
+
+#: In the order of `deployctl --help`.
+COMMANDS = (
+    *("setup", "detect", "recommend", "plan"),
+    *("up", "status", "logs", "down", "render"),
+)
+
+#: Commands that have commands of their own.
+GROUPS = ("profile",)

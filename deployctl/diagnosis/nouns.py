@@ -1,0 +1,48 @@
+"""What a diagnosis is made from, and how its way out is written. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deployctl.model import ContainerState, Plan
+    from deployctl.profiles.selection import Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is known of one service that failed, or of a start that Docker refused.
+
+    ``log`` are the last lines the container wrote; ``output`` is what ``docker compose`` printed;
+    ``oom_kills`` is how often this machine's kernel killed for memory since the start began.
+    """
+
+    service: str  # engine, webui, or one of the operator's override
+    engine: str  # its kind: vllm, llama.cpp
+    state: ContainerState | None = None
+    log: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()
+    oom_kills: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How the operator goes on: writes the command that tries the same again, changed."""
+
+    stack: str
+    selection: Selection
+    again: Callable[[Selection], str]  # selection → command line
+    plan: Plan | None = None  # what was asked of it; None: not known any more
+
+    def with_set(self, *pairs: tuple[str, str]) -> str:
+        """The same command with these profile values; an earlier ``--set`` of them gives way."""
+        selection = self.selection
+        for key, value in pairs:
+            selection = selection.with_set(key, value)
+        return self.again(selection)
+
+    def logs(self, service: str) -> str:
+        """The command that shows all a service said."""
+        return f"deployctl logs {service} --stack {self.stack}"
