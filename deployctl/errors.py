@@ -122,6 +122,7 @@ CODES: dict[str, tuple[ExitCode, str]] = {
     ),
     "stack-unknown": (ExitCode.APPLY, "No stack of this name has been brought up."),
     "render-unwritable": (ExitCode.APPLY, "The rendered files cannot be written there."),
+    "report-unwritable": (ExitCode.APPLY, "The archive of a report cannot be written there."),
     "workspace-unwritable": (ExitCode.APPLY, "The state folder cannot be written."),
     # readiness
     "engine-exited": (ExitCode.NOT_READY, "The engine's container stopped or keeps restarting."),
@@ -210,6 +211,14 @@ CODES: dict[str, tuple[ExitCode, str]] = {
         ExitCode.NOT_READY,
         "The frontend was killed because it needed more memory than its limit.",
     ),
+    "frontend-value-invalid": (
+        ExitCode.NOT_READY,
+        "The frontend refuses the value of a variable, or misses one.",
+    ),
+    "frontend-port-taken": (
+        ExitCode.NOT_READY,
+        "The frontend cannot listen on its port inside the container.",
+    ),
     "frontend-crashed": (ExitCode.NOT_READY, "The frontend crashed."),
     "frontend-killed": (ExitCode.NOT_READY, "Somebody killed the frontend."),
     "frontend-hung": (ExitCode.NOT_READY, "The frontend runs and answers nothing."),
@@ -227,7 +236,26 @@ CODES: dict[str, tuple[ExitCode, str]] = {
     "start-gpu-toolkit-missing": (ExitCode.APPLY, "Docker cannot hand the card to a container."),
     "start-device-missing": (ExitCode.APPLY, "A device that the stack asks for is not here."),
     "start-network-failed": (ExitCode.APPLY, "Docker cannot make, or does not find, a network."),
+    "reconcile-failed": (
+        ExitCode.APPLY,
+        "A setting of the chat window could not be set back to what the profile asks.",
+    ),
     "check-failed": (ExitCode.NOT_READY, "A check of `verify` failed."),
+    # chat and smoke
+    "chat-failed": (ExitCode.NOT_READY, "The engine gave no whole answer."),
+    "chat-too-long": (
+        ExitCode.USAGE,
+        "The question, with what was said before, is longer than the model's context.",
+    ),
+    "smoke-refused": (
+        ExitCode.USAGE,
+        "A stack of the smoke test's name is there, and no smoke test made it.",
+    ),
+    "smoke-timeout": (ExitCode.NOT_READY, "The smoke test did not end within its time."),
+    "smoke-leftovers": (
+        ExitCode.APPLY,
+        "Something of the smoke test's stack could not be removed.",
+    ),
     # everything else
     "interrupted": (
         ExitCode.INTERRUPTED,
@@ -276,11 +304,30 @@ class Fault:
             raise ValueError(f"{self.code}: an error without a hint helps nobody")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AfterFailure:
+    """What was done about a stack whose start failed, in the operator's words.
+
+    ``did``: ``untouched`` (nothing had been changed yet), ``kept``, ``taken-down``,
+    ``take-down-failed``, ``rolled-back``, ``rollback-failed`` or ``no-rollback`` (there was nothing
+    to go back to, and it was left). ``faults`` say why taking down or going back failed.
+    """
+
+    did: str
+    text: str
+    hint: str
+    profile: str | None = None  # which runs again
+    faults: tuple[Fault, ...] = ()
+
+
 class DeployctlError(Exception):
     """One or several faults that end a command.
 
     The exit code is the first fault's; several faults are reported together, in order.
+    ``after`` is what was done about the stack, where there was something to do.
     """
+
+    after: AfterFailure | None = None
 
     def __init__(
         self,

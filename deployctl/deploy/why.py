@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deployctl.diagnosis import Evidence, Way, diagnose
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 #: Lines of a log in which the cause of a failure is looked for.
 _LINES = 400
 
+#: How often, and how many seconds apart, a container in a loop of restarts is looked at.
+_LOOKS, _LOOK_EVERY_S = 20, 0.1
+
 
 def why(
     world: World, way: Way, service: str, *, engine: str, state: ContainerState | None
@@ -23,4 +27,32 @@ def why(
     ``engine`` is the stack's engine kind. Raises only what looking at Docker raises.
     """
     log = () if state is None else world.docker.log_tail(state.id, _LINES)
-    return diagnose(Evidence(service=service, engine=engine, state=state, log=log), way)
+    seen = Evidence(
+        service=service, engine=engine, state=state, log=log, oom_kills=_killed_since(world)
+    )
+    fault = diagnose(seen, way)
+    looping = state is not None and state.status == "running" and state.restarts > 0
+    if state is None or not looping or not fault.message.endswith("unknown."):
+        return fault
+    ended = _between_starts(world, way.stack, state)
+    return diagnose(replace(seen, state=ended, log=world.docker.log_tail(state.id, _LINES)), way)
+
+
+def _between_starts(world: World, stack: str, state: ContainerState) -> ContainerState:
+    """Look until a container that is started again and again has ended once more.
+
+    While it runs Docker says nothing of its last end, above all not that it was for memory.
+    """
+    for _ in range(_LOOKS):
+        world.clock.sleep(_LOOK_EVERY_S)
+        for now in world.docker.containers(stack):
+            if now.id == state.id and now.status != "running":
+                return replace(now, restarts=state.restarts)
+    return state
+
+
+def _killed_since(world: World) -> int:
+    """How often this machine's kernel killed for memory since the start began; 0 if unknown."""
+    if world.oom_kills is None:
+        return 0
+    return max(0, (world.local().oom_kills or 0) - world.oom_kills)

@@ -1,22 +1,171 @@
-"""From evidence to one fault with a way out."""
+"""From evidence to one fault with a way out: which of the texts and states is the cause. Pure.
+
+The text nearest to the cause wins over those that wrap it, and the one that is said first over
+those that follow from it. Killed for memory wins over everything but such a text, a text over an
+exit code. Of a container that was started several times only the last start counts.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from deployctl.diagnosis import containers, docker, gpu, llama_cpp, vllm, webui
+from deployctl.diagnosis.nouns import Evidence
+from deployctl.diagnosis.signs import BROAD, ROOT, Found, Match, Sign, best, shown_line
+from deployctl.engines.llama_cpp import KIND as LLAMA_CPP
+from deployctl.engines.vllm import KIND as VLLM
 from deployctl.errors import Fault
 
 if TYPE_CHECKING:
-    from deployctl.diagnosis.nouns import Evidence, Way
+    from deployctl.diagnosis.nouns import Way
+
+#: Every text that is known, in the order of the documentation.
+SIGNS: tuple[Sign, ...] = (
+    *docker.SIGNS,
+    *llama_cpp.SIGNS,
+    *vllm.SIGNS,
+    *gpu.SIGNS,
+    *webui.SIGNS,
+)
+
+_OF_ENGINE = {
+    LLAMA_CPP: (*llama_cpp.SIGNS, *gpu.SIGNS),
+    VLLM: (*vllm.SIGNS, *gpu.SIGNS),
+}
+
+#: Words by which a log's starts are told apart, the earliest of a start first. llama.cpp's image
+#: sets a variable that our command line overrides, and the server says so before anything else.
+_STARTS = {
+    LLAMA_CPP: ("LLAMA_ARG_HOST environment variable is set, but", "llama_server: initializing"),
+    VLLM: ("non-default args:", "Initializing a V1 LLM engine"),
+    "webui": ("Context impl ",),
+}
+
+#: What is shown of a failure that nobody knows.
+_TAIL = 30
 
 
 def diagnose(evidence: Evidence, way: Way) -> Fault:
     """Say why; what is not recognised shows its last lines and says that the cause is unknown."""
-    role = "engine" if evidence.service == "engine" else "frontend"
+    if (refusal := refused(_said_by_docker(evidence), way)) is not None:
+        return replace(refusal, where=evidence.service)
+    text = _text(evidence)
+    end = containers.end_of(evidence)
+    if text is not None and text.sign.fatal and (end is None or _better(text, end)):
+        return _of_text(text, evidence, way)
+    if end is not None:
+        return _of_end(end, evidence, way)
+    # Of a container in a loop of restarts the last start may not have come to its end yet.
+    if text is None and evidence.state is not None and evidence.state.restarts:
+        text = _text(evidence, before_last=True)
+    if text is not None:
+        return _of_text(text, evidence, way)
+    return _unknown(evidence, way)
+
+
+def refused(output: tuple[str, ...], way: Way) -> Fault | None:
+    """Why Docker refused a start, by what it said; ``None`` where that is not recognised."""
+    match = best(docker.SIGNS, output)
+    if match is None:
+        return None
+    service = _service(output, way)
+    seen = Evidence(service=service or "engine", engine="", output=output)
+    return replace(_of_text(match, seen, way), where=service)
+
+
+def last_start(log: tuple[str, ...], who: str) -> tuple[str, ...]:
+    """The lines of the last start; all of them where none is told apart."""
+    return log[_begin(log, who) :]
+
+
+def _begin(log: tuple[str, ...], who: str) -> int:
+    """Where in the log the last start begins; 0 where none is told apart."""
+    for words in _STARTS.get(who, ()):
+        found = [index for index, line in enumerate(log) if words in line]
+        if found:
+            return found[-1]
+    return 0
+
+
+def _said_by_docker(evidence: Evidence) -> tuple[str, ...]:
+    """What Docker itself said; of a container that ran, its last error is history."""
+    state = evidence.state
+    error = state.error if state is not None and state.status in ("created", "exited") else ""
+    return (*evidence.output, *error.splitlines())
+
+
+def _text(evidence: Evidence, *, before_last: bool = False) -> Match | None:
+    who = evidence.engine if evidence.service == "engine" else evidence.service
+    signs = _OF_ENGINE.get(who, webui.SIGNS if who == "webui" else ())
+    log = evidence.log[: _begin(evidence.log, who)] if before_last else evidence.log
+    return best((*signs, *docker.IN_LOGS), last_start(log, who))
+
+
+def _better(text: Match, end: containers.End) -> bool:
+    """Whether a text says more than the way the container ended."""
+    if end is containers.OOM_KILLED or end is containers.HOST_MEMORY:
+        return text.sign.rank == ROOT
+    return text.sign.rank <= BROAD
+
+
+def _service(output: tuple[str, ...], way: Way) -> str | None:
+    """Whose container it was, as far as Docker named it; the one named last."""
+    said = "\n".join(output)
+    at = {name: said.rfind(f"{way.stack}-{name}-") for name in ("engine", "webui")}
+    name = max(at, key=lambda each: at[each])
+    return name if at[name] >= 0 else None
+
+
+# ── the fault ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _of_text(match: Match, evidence: Evidence, way: Way) -> Fault:
+    found = Found(words=match.words, evidence=evidence, way=way)
     return Fault(
-        code=f"{role}-exited",
-        message=f"The {role} stopped; the cause is unknown.",
+        code=match.sign.code,
+        message=match.sign.says(found),
+        where=evidence.service,
+        hint=match.sign.remedy(found),
+        details=match.lines,
+    )
+
+
+def _of_end(end: containers.End, evidence: Evidence, way: Way) -> Fault:
+    engine = evidence.service == "engine"
+    return Fault(
+        code=containers.code_of(end, engine=engine),
+        message=containers.says(end, evidence, way, _role(evidence)),
+        where=evidence.service,
+        hint=containers.way_out(end, evidence, way),
+        details=_shown(evidence.log[-5:]),
+    )
+
+
+def _unknown(evidence: Evidence, way: Way) -> Fault:
+    role, state = _role(evidence), evidence.state
+    code = "engine-exited" if evidence.service == "engine" else "frontend-exited"
+    what = "stopped"
+    loops = state is not None and (state.status == "restarting" or state.restarts > 0)
+    if state is not None and loops:
+        what = f"stops again and again ({state.restarts} restarts)"
+    elif state is not None and state.status == "running":
+        code = "engine-not-ready" if evidence.service == "engine" else "frontend-not-ready"
+        what = "runs and is not ready"
+    elif state is not None:
+        what = f"stopped with exit code {state.exit_code}"
+    return Fault(
+        code=code,
+        message=f"The {role} {what}; the cause is unknown.",
         where=evidence.service,
         hint=way.logs(evidence.service),
-        details=evidence.log[-30:],
+        details=_shown(evidence.log[-_TAIL:] or evidence.output[-_TAIL:]),
     )
+
+
+def _role(evidence: Evidence) -> str:
+    return {"engine": "engine", "webui": "frontend"}.get(evidence.service, evidence.service)
+
+
+def _shown(lines: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(shown_line(line) for line in lines if line.strip())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,6 +42,19 @@ class Way:
         for key, value in pairs:
             selection = selection.with_set(key, value)
         return self.again(selection)
+
+    def same(self) -> str:
+        """The same command, unchanged."""
+        return self.again(self.selection)
+
+    def without_set(self, key: str) -> str:
+        """The same command without what ``--set`` said of this key."""
+        kept = tuple(text for text in self.selection.sets if not text.startswith(f"{key}="))
+        return self.again(replace(self.selection, sets=kept))
+
+    def sets(self, key: str) -> bool:
+        """Whether the command has a ``--set`` of this key."""
+        return any(text.startswith(f"{key}=") for text in self.selection.sets)
 
     def logs(self, service: str) -> str:
         """The command that shows all a service said."""

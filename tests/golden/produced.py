@@ -12,6 +12,9 @@ from typing import Any
 
 from deployctl.amounts import gib
 from deployctl.catalog import Catalog
+from deployctl.diagnosis.containers import ENDS
+from deployctl.diagnosis.diagnose import SIGNS
+from deployctl.diagnosis.questions import QUESTIONS
 from deployctl.errors import CODES, ExitCode
 from deployctl.model import Plan
 from deployctl.planner import build_plan
@@ -34,6 +37,14 @@ SCREENS = {
     "help-profile": ["profile", "--help"],
     "help-up": ["up", "--help"],
     "help-status": ["status", "--help"],
+    "help-watch": ["watch", "--help"],
+    "help-reconcile": ["reconcile", "--help"],
+    "help-verify": ["verify", "--help"],
+    "help-smoke": ["smoke", "--help"],
+    "help-doctor": ["doctor", "--help"],
+    "help-report": ["report", "--help"],
+    "help-open": ["open", "--help"],
+    "help-chat": ["chat", "--help"],
     "help-logs": ["logs", "--help"],
     "help-down": ["down", "--help"],
     "error-usage": ["up", "--profil", "smoke"],
@@ -101,7 +112,8 @@ def _keys(block: dict[str, Any], schema: dict[str, Any], above: str = "") -> lis
 def screen(arguments: list[str]) -> str:
     """Return what a command line prints and its exit code, in a bare environment.
 
-    How long a phase took is the machine's, not the screen's: it is kept as ``#.# s``.
+    How long a phase took is the machine's, not the screen's: it is kept as ``#.# s``, in
+    JSON as ``#.#``.
     """
     environment = {
         "PATH": os.environ["PATH"],
@@ -119,6 +131,7 @@ def screen(arguments: list[str]) -> str:
         timeout=60,
     )
     said = re.sub(r"(?m)(?<=\s)\d+\.\d s(?=  |$)", "#.# s", f"{done.stdout}{done.stderr}")
+    said = re.sub(r'(?m)("seconds": )\d+\.\d+(?=}$)', r"\1#.#", said)
     return f"{said}exit code {done.returncode}\n"
 
 
@@ -158,7 +171,7 @@ def _errors() -> str:
     lines = [
         "# Errors and exit codes",
         "",
-        "<!-- Made from deployctl/errors.py by `make golden`; edit it there. -->",
+        "<!-- Made from deployctl/errors.py and deployctl/diagnosis by `make golden`. -->",
         "",
         "Every failure has a code that stays the same between releases, says what is wrong and",
         "where, and ends with the next command to type. With `--output json` the same is in",
@@ -171,5 +184,55 @@ def _errors() -> str:
         "| error code | exit code | meaning |",
         "|---|---|---|",
         *(f"| `{code}` | {int(exit_)} | {meaning} |" for code, (exit_, meaning) in CODES.items()),
+        *_texts(),
+        *_questions(),
     ]
     return "\n".join(lines) + "\n"
+
+
+_ABOUT = {
+    "docker": "Docker",
+    "llama.cpp": "llama.cpp",
+    "vllm": "vLLM",
+    "engine": "Cards, either engine",
+    "webui": "Open WebUI",
+}
+
+
+def _texts() -> list[str]:
+    """The tables of what is recognised, one for each who says it."""
+    lines = [
+        "",
+        "## What is recognised",
+        "",
+        "When something does not start or stops, what Docker, the engine and the frontend said is",
+        "searched for these texts. The nearest to the cause is reported: its code, the cause in a",
+        "sentence, the lines that show it, and the whole command to type. Of a container that was",
+        "started several times only the last start counts. What is not recognised is called",
+        "unknown, with its last 30 lines.",
+    ]
+    head = ["", "| what is seen | code | cause | way out |", "|---|---|---|---|"]
+    for about, name in _ABOUT.items():
+        rows = (sign for sign in SIGNS if sign.about == about)
+        lines += ["", f"### {name}", *head]
+        lines += [_row(f"`{s.seen}`", s.code, s.cause, s.way_out) for s in rows]
+    lines += ["", "### How a container ended", *head]
+    lines += [_row(end.seen, end.code, end.cause, end.way_out) for end in ENDS]
+    lines += ["", "The same codes of the frontend begin with `frontend-`."]
+    return lines
+
+
+def _row(seen: str, code: str, cause: str, way_out: str) -> str:
+    cells = (seen, f"`{code}`", cause, way_out)
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _questions() -> list[str]:
+    """What people ask when nothing has failed, or not with a code."""
+    lines = ["", "## Troubleshooting", "", "| what is seen | why | what to type |", "|---|---|---|"]
+    for question in QUESTIONS:
+        commands = "<br>".join(f"`{command}`" for command in question.commands)
+        lines.append(
+            f"| {question.seen} | {question.why} | {commands.replace('|', chr(92) + '|')} |"
+        )
+    return lines

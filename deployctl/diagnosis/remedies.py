@@ -1,0 +1,190 @@
+"""The ways out that several signs share, computed from the plan where there is one. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from deployctl.engines.llama_cpp import KIND as LLAMA_CPP
+from deployctl.profiles.units import format_size
+from deployctl.sizing import need
+
+if TYPE_CHECKING:
+    from deployctl.diagnosis.nouns import Way
+    from deployctl.diagnosis.signs import Found
+
+_MIB, _GIB = 1024**2, 1024**3
+
+#: Contexts are told in whole steps of this many tokens; it is also the least a profile may ask for.
+_STEP = 256
+
+#: Where a profile does not say: what to go down to.
+_SMALL_CONTEXT = 2048
+
+RECOMMEND = "deployctl recommend  # which profiles this machine can run"
+
+#: The state folder as a shell finds it, and what lies in it.
+HOME = '"${DEPLOYCTL_HOME:-${XDG_DATA_HOME:-$HOME/.local/share}/deployctl}"'
+
+
+def same(found: Found) -> str:
+    """The same once more."""
+    return found.way.same()
+
+
+def recommend(_found: Found) -> str:
+    """Another profile."""
+    return RECOMMEND
+
+
+def look(found: Found) -> str:
+    """All that it said."""
+    return found.way.logs(found.evidence.service)
+
+
+# ── less to hold ──────────────────────────────────────────────────────────────────────────────
+
+
+def with_context(way: Way, context: int) -> str:
+    """The same command with this context at most, and an answer that still fits into it."""
+    tokens = max(_STEP, context // _STEP * _STEP)
+    pairs = [("model.context", str(tokens))]
+    plan = way.plan
+    if plan is None or plan.max_tokens >= tokens:
+        pairs.append(("model.max_tokens", str(tokens // 2)))
+        if plan is not None and plan.thinking is not None and plan.thinking >= tokens // 2:
+            pairs.append(("engine.reasoning_budget", str(tokens // 4)))
+    return way.with_set(*pairs)
+
+
+def less_context(found: Found) -> str:
+    """The same command with half of the context."""
+    plan = found.way.plan
+    return with_context(found.way, _SMALL_CONTEXT if plan is None else plan.context // 2)
+
+
+def less_at_once(found: Found) -> str:
+    """The same command for half as many conversations; half of the context where it is one."""
+    plan = found.way.plan
+    if plan is None or plan.concurrency < 2:
+        return less_context(found)
+    return found.way.with_set(("concurrency", str(plan.concurrency // 2)))
+
+
+def smaller(found: Found) -> str:
+    """Half of whatever takes most: a long context first, then conversations."""
+    plan = found.way.plan
+    if plan is None or plan.context > 4 * _SMALL_CONTEXT:
+        return less_context(found)
+    return less_at_once(found)
+
+
+# ── more memory ───────────────────────────────────────────────────────────────────────────────
+
+
+def more_memory(found: Found) -> str:
+    """The same command with half as much again as the limit that was too low."""
+    service = found.evidence.service
+    key = "frontend.memory" if service == "webui" else "engine.memory"
+    plan = found.way.plan
+    if plan is None:
+        return found.way.with_set((key, "4GiB"))
+    limit = plan.service("webui" if service == "webui" else "engine").memory_bytes
+    parts = need(plan.load) if plan.load is not None and service != "webui" else ()
+    predicted = sum(part.bytes for part in parts if part.place == "ram")
+    return found.way.with_set((key, format_size(next_memory(limit, predicted))))
+
+
+def next_memory(limit: int, predicted: int = 0) -> int:
+    """Half as much again, and as what is predicted; in whole GiB from 4 GiB on, 256 MiB below."""
+    more = max(limit, predicted) * 3 // 2
+    step = _GIB if more >= 4 * _GIB else 256 * _MIB
+    return -(-more // step) * step
+
+
+# ── the model file ────────────────────────────────────────────────────────────────────────────
+
+
+def _own_file(way: Way) -> str | None:
+    """The operator's own model file, where the plan names one."""
+    source = way.plan.weights.source if way.plan is not None else None
+    return source.path if source is not None and source.kind == "file" else None
+
+
+def _file_name(found: Found) -> str:
+    plan = found.way.plan
+    if plan is not None:
+        return plan.weights.source.filename
+    return found.word("file").rpartition("/")[2]
+
+
+def fetch_again(found: Found) -> str:
+    """Throw the file away and fetch it anew; a file of the operator's own is only looked at."""
+    own, again = _own_file(found.way), found.way.same()
+    if own is not None:
+        return f"ls -lL {shlex.quote(own)}  # copy it here once more, whole; then: {again}"
+    name = _file_name(found)
+    if not name:
+        return again
+    gone = f"find {HOME}/models -name {shlex.quote(name)} -prune -exec rm -r {{}} +"
+    return f"{gone} && {again}"
+
+
+def may_read(found: Found) -> str:
+    """Let everybody of this machine read the file: the engine runs as a user of its own."""
+    own, again = _own_file(found.way), found.way.same()
+    if own is not None:
+        return f"chmod -R a+rX {shlex.quote(own)} && {again}"
+    return f"chmod -R a+rX {HOME}/models && {again}"
+
+
+def other_model(_found: Found) -> str:
+    """A model that this engine's image knows."""
+    return "deployctl profile list  # each names a model that its engine's image knows"
+
+
+def newer_image(found: Found) -> str:
+    """The image the plan was made for, where another one was named; else another model."""
+    if found.way.sets("engine.image"):
+        return found.way.without_set("engine.image")
+    return other_model(found)
+
+
+# ── the card ──────────────────────────────────────────────────────────────────────────────────
+
+
+def half_precision(found: Found) -> str:
+    """16 bits that every card can compute with."""
+    return found.way.with_set(("engine.dtype", "float16"))
+
+
+def on_llama_cpp(found: Found) -> str:
+    """A profile of the other engine, which older cards and drivers can do with."""
+    if found.evidence.engine == LLAMA_CPP:
+        return RECOMMEND
+    return "deployctl recommend  # the profiles with llama.cpp need less of a card"
+
+
+def ask_the_card(found: Found) -> str:
+    """What the card's own tool says."""
+    return f"nvidia-smi  # it must show the card; then: {found.way.same()}"
+
+
+def restart_engine(found: Found) -> str:
+    """A container that was started anew gets the card anew; `up` leaves one that runs alone."""
+    return f"docker restart {found.way.stack}-engine-1 && {found.way.same()}"
+
+
+def who_uses_the_card(found: Found) -> str:
+    """What else holds memory of the card."""
+    return f"nvidia-smi  # end what else uses the card; then: {found.way.same()}"
+
+
+def older_needs(_found: Found) -> str:
+    """Profiles whose image asks less of the driver."""
+    return "deployctl recommend  # which profiles this driver can run"
+
+
+def setup(_found: Found) -> str:
+    """Docker made ready for the card."""
+    return "deployctl setup  # says how Docker gets to hand a card to containers"
