@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from datetime import datetime
+from http import HTTPStatus
 from typing import Any, Protocol
 
 import docker
-from docker.errors import DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.tls import TLSConfig
 
 from deployctl.endpoint import Endpoint, docker_endpoint
 from deployctl.errors import DOCKER_HINTS, DeployctlError
+from deployctl.logfeed import FollowedLog, LogFeed, LogStream
 from deployctl.model import ContainerState, Usage
 
 _PROJECT = "com.docker.compose.project"
@@ -32,6 +35,12 @@ class Docker(Protocol):
 
     def log_tail(self, container_id: str, lines: int) -> tuple[str, ...]:
         """The last lines a container wrote; empty when it is gone."""
+
+    def follow(self, container_id: str, *, since: str | None = None) -> LogFeed:
+        """What a container writes from a moment on (RFC 3339; ``None``: all of it), as it comes.
+
+        Goes on when the container starts anew, and stays silent when it, or Docker, is gone.
+        """
 
     def usage(self, container_id: str) -> Usage | None:
         """What the container uses; ``None`` when it is gone, does not run, or nobody counts."""
@@ -80,16 +89,36 @@ class DockerDaemon:
         try:
             with _translated():
                 raw: bytes = self._api().logs(container_id, tail=lines)
-        except NotFound:
+        except (NotFound, _GoingError):
             return ()
         return tuple(raw.decode("utf-8", "replace").splitlines())
+
+    def follow(self, container_id: str, *, since: str | None = None) -> LogFeed:
+        """See :class:`Docker`."""
+        api = self._api()
+
+        def open_log(moment: str) -> LogStream | None:
+            try:
+                with _translated():
+                    stream: LogStream = api.logs(
+                        container_id,
+                        stream=True,
+                        follow=True,
+                        timestamps=True,
+                        since=_seconds(moment),
+                    )
+            except (NotFound, _GoingError):
+                return None
+            return stream
+
+        return FollowedLog(open_log, name=container_id[:12], since=_nine_digits(since))
 
     def usage(self, container_id: str) -> Usage | None:
         """See :class:`Docker`."""
         try:
             with _translated():
                 stats = self._api().stats(container_id, stream=False, one_shot=True)
-        except NotFound:
+        except (NotFound, _GoingError):
             return None
         memory = stats.get("memory_stats") or {}
         used = memory.get("usage")
@@ -105,7 +134,7 @@ class DockerDaemon:
         try:
             with _translated():
                 found: Mapping[str, Any] = self._api().inspect_container(container_id)
-        except NotFound:
+        except (NotFound, _GoingError):
             return None
         return found
 
@@ -161,6 +190,10 @@ def _tls(at: Endpoint) -> TLSConfig | bool:
     return TLSConfig(client_cert=pair, ca_cert=str(folder / "ca.pem"), verify=at.verify)
 
 
+class _GoingError(Exception):
+    """The container is being removed: Docker has no more to say about it (409)."""
+
+
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
     """Turn "the daemon does not answer" into the operator's error; let NotFound through."""
@@ -168,6 +201,10 @@ def _translated() -> Iterator[None]:
         yield
     except (NotFound, ImageNotFound):
         raise
+    except APIError as problem:
+        if problem.status_code == HTTPStatus.CONFLICT:
+            raise _GoingError from problem
+        raise _unreachable(problem) from problem
     except (DockerException, OSError) as problem:
         if "Permission denied" in str(problem):
             raise DeployctlError(
@@ -176,12 +213,16 @@ def _translated() -> Iterator[None]:
                 hint=DOCKER_HINTS["docker-denied"],
                 details=(str(problem),),
             ) from problem
-        raise DeployctlError(
-            "The Docker daemon does not answer.",
-            code="docker-unreachable",
-            hint="deployctl setup",
-            details=(str(problem),),
-        ) from problem
+        raise _unreachable(problem) from problem
+
+
+def _unreachable(problem: Exception) -> DeployctlError:
+    return DeployctlError(
+        "The Docker daemon does not answer.",
+        code="docker-unreachable",
+        hint="deployctl setup",
+        details=(str(problem),),
+    )
 
 
 def _state(data: dict[str, Any]) -> ContainerState:
@@ -208,3 +249,18 @@ def _state(data: dict[str, Any]) -> ContainerState:
 def _moment(text: str | None) -> str | None:
     """A time as Docker gives it; what never happened has the year 1 there."""
     return None if not text or text.startswith("0001-") else text
+
+
+def _nine_digits(moment: str | None) -> str:
+    """A time as Docker writes it into logs; in states it leaves zeros at the end away."""
+    if moment is None or not moment.endswith("Z"):
+        return ""
+    seconds, _, rest = moment.removesuffix("Z").partition(".")
+    return f"{seconds}.{rest[:9]:0<9}Z"
+
+
+def _seconds(moment: str) -> int | None:
+    """Whole seconds of a time, rounded down; the SDK takes no finer ones exactly."""
+    if not moment:
+        return None
+    return int(datetime.fromisoformat(f"{moment[:19]}+00:00").timestamp())

@@ -44,6 +44,14 @@ class Http(Protocol):
     ) -> Reply:
         """GET, or POST when there is a body. Never raises for what the other side does."""
 
+    def request(
+        self, method: str, url: str, *, token: Secret, body: object = None, timeout_s: float
+    ) -> Reply:
+        """Make a request of any other method. Never raises for what the other side does."""
+
+    def listens(self, address: str, port: int, *, timeout_s: float) -> bool:
+        """Whether somebody takes a connection there, at an address of this machine."""
+
     def stream(self, url: str, *, token: Secret, body: object, timeout_s: float) -> Iterator[str]:
         """POST and yield the ``data:`` payloads of the event stream.
 
@@ -69,9 +77,28 @@ class RequestsHttp:
         self, url: str, *, token: Secret | None = None, body: object = None, timeout_s: float
     ) -> Reply:
         """See :class:`Http`."""
+        return self._send("GET" if body is None else "POST", url, token, body, timeout_s)
+
+    def request(
+        self, method: str, url: str, *, token: Secret, body: object = None, timeout_s: float
+    ) -> Reply:
+        """See :class:`Http`."""
+        return self._send(method, url, token, body, timeout_s)
+
+    def listens(self, address: str, port: int, *, timeout_s: float) -> bool:
+        """See :class:`Http`."""
+        try:
+            with socket.create_connection((address, port), timeout=timeout_s):
+                return True
+        except OSError:
+            return False
+
+    def _send(
+        self, method: str, url: str, token: Secret | None, body: object, timeout_s: float
+    ) -> Reply:
         try:
             answer = self._session.request(
-                "GET" if body is None else "POST",
+                method,
                 url,
                 json=body,
                 headers=_bearer(token),
@@ -102,6 +129,7 @@ def _ending(answer: requests.Response, seconds: float) -> Iterator[None]:
     """End a stream when its time is up: the client's own limit is only for one read."""
     with socket.socket(fileno=os.dup(answer.raw.fileno())) as connection:
         timer = threading.Timer(max(0.0, seconds), _hang_up, (connection,))
+        timer.daemon = True  # a stream that was given up must not hold the process
         timer.start()
         try:
             yield

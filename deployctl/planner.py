@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from deployctl.causes import PATHS
+from deployctl.deadlines import deadlines
 from deployctl.engines import engine as engine_of
 from deployctl.errors import DeployctlError, Fault
 from deployctl.fitting import load_of
-from deployctl.model import Card, Deadlines, Plan, Requirements, WeightsSpec
+from deployctl.model import Card, Plan, Requirements, WeightsSpec
 from deployctl.reach import who_can_reach
 from deployctl.services import webui
 from deployctl.sources import parse_source
@@ -45,11 +46,7 @@ def build_plan(profile: Profile) -> Plan:
             webui.service(spec),
         ),
         volumes=(webui.VOLUME,),
-        deadlines=Deadlines(
-            engine_s=spec.deadlines.engine,
-            frontend_s=spec.deadlines.frontend,
-            proof_s=spec.deadlines.proof,
-        ),
+        deadlines=deadlines(spec),
         requirements=_requirements(spec),
         context=spec.model.context,
         concurrency=spec.concurrency,

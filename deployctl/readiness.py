@@ -7,6 +7,7 @@ its database is there. Ready means that an answer of the served model came back 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -19,14 +20,20 @@ from deployctl.model import Answer, ContainerState, Secret
 #: What the model is asked. Short to read, short to answer, the same for every model.
 QUESTION = "Say hello in one short sentence."
 
-#: Seconds between two probes, and between two looks at the containers.
-_PROBE_EVERY_S, _LOOK_EVERY_S = 0.1, 0.5
+#: Seconds between two probes.
+PROBE_EVERY_S = 0.05
+
+#: What is seen of a service when nothing came back from it.
+DOES_NOT_ANSWER = "does not answer yet"
 
 #: Tokens that are plenty for the answer of a model that does not think first.
 _SHORT_TOKENS = 48
 
 #: A proof stops reading once this much of the answer is there, in characters.
 _ENOUGH_CHARS = 200
+
+#: Or a whole line, or a whole sentence of some words.
+_SENTENCE = re.compile(r"\n|\S\s+\S.*[.!?…](?=\s|$)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +88,7 @@ def _model_ids(reply: Reply) -> tuple[str, ...]:
 
 def _seen(reply: Reply) -> str:
     if reply.status == 0:
-        return "does not answer yet"
+        return DOES_NOT_ANSWER
     message = reply.data.get("error", reply.data) if isinstance(reply.data, dict) else None
     if isinstance(message, dict):
         message = message.get("message", message.get("detail"))
@@ -104,25 +111,20 @@ def wait(
     *,
     clock: Clock,
     deadline_s: float,
-    on_change: Callable[[str], None] = lambda _seen: None,
+    pause: Callable[[], float] = lambda: PROBE_EVERY_S,
 ) -> Probe:
     """Probe until it works or the deadline passes; returns the last probe either way.
 
-    ``look`` is called now and then to raise when waiting has become pointless (a dead container).
+    ``look`` is called after each probe, to raise when waiting has become pointless (a dead
+    container). ``pause`` gives the seconds until the next probe.
     """
-    started = looked = clock.now()
-    seen = ""
+    started = clock.now()
     while True:
         result = probe()
         if result.ok or clock.now() - started >= deadline_s:
             return result
-        if result.seen != seen:
-            seen = result.seen
-            on_change(seen)
-        if clock.now() - looked >= _LOOK_EVERY_S:
-            look()
-            looked = clock.now()
-        clock.sleep(_PROBE_EVERY_S)
+        look()
+        clock.sleep(pause())
 
 
 def trouble(state: ContainerState) -> str | None:
@@ -170,20 +172,23 @@ def prove(
     reasoning: bool,
     max_tokens: int,
     kept: Secret | None = None,
+    on_step: Callable[[str], None] = lambda _step: None,
 ) -> tuple[Answer, Secret]:
     """Sign in, list the models, ask through the frontend's own chat API, read the answer.
 
     ``max_tokens`` is what one answer may have, thoughts included; ``deadline_s`` is for it all.
     ``kept`` is the session of an earlier sign-in; while it is valid nobody signs in anew. Returns
-    the answer and the session.
-    Raises ``proof-failed`` with what was seen. Returns as soon as the answer's first line is there.
+    the answer and the session. ``on_step`` hears what is being done.
+    Raises ``proof-failed`` with what was seen. Returns as soon as there is a sentence or a line.
     """
     started = clock.now()
 
     def left() -> float:
         return max(0.1, deadline_s - (clock.now() - started))
 
+    on_step("signing in" if kept is None else "listing models")
     token = kept or sign_in(http, at, timeout_s=min(30, left()))
+    on_step("listing models")
     listed = http.call(f"{at.webui}/api/models", token=token, timeout_s=min(30, left()))
     if kept is not None and listed.status in _SIGNED_OUT:
         token = sign_in(http, at, timeout_s=min(30, left()))
@@ -202,11 +207,13 @@ def prove(
     }
     url = f"{at.webui}/api/chat/completions"
     content = thought = ""
+    on_step("asking")
     try:
         for payload in http.stream(url, token=token, body=body, timeout_s=left()):
             delta = _delta(at, payload)
             content += _piece(delta, "content")
             thought += _piece(delta, "reasoning_content", "reasoning")
+            on_step("answering" if content else "thinking" if thought else "asking")
             if _enough(content) or clock.now() - started >= deadline_s:
                 break
     except OSError as problem:
@@ -223,7 +230,7 @@ def prove(
 def _enough(content: str) -> bool:
     """Whether this much of an answer proves that there is one."""
     answer = content.strip()
-    return "\n" in answer or len(answer) >= _ENOUGH_CHARS
+    return bool(_SENTENCE.search(answer)) or len(answer) >= _ENOUGH_CHARS
 
 
 def _silence(thought: str, *, late: bool) -> str:

@@ -1,6 +1,7 @@
 """How a recipe tells the operator what it is doing, without knowing screens. Pure protocols.
 
-``cli/console.py`` has the real ones (live view, plain lines, silence); tests have a fake.
+``cli/console.py`` has the real ones (live view, plain lines, JSON events, silence); tests have a
+fake.
 """
 
 from __future__ import annotations
@@ -13,6 +14,20 @@ from deployctl.model import Progress
 
 class PhaseTalk(Progress, Protocol):
     """One phase while it runs. Calling it says how far it has come."""
+
+    def step(
+        self,
+        name: str,
+        *,
+        done: int | None = None,
+        total: int | None = None,
+        unit: str = "",
+        detail: str = "",
+    ) -> None:
+        """Say in which step of the phase it is; called again and again while that lasts.
+
+        ``done`` of ``total`` are in ``unit`` (bytes, files, steps) where they are known.
+        """
 
     def finish(self, summary: str) -> None:
         """Say in a few words what came of it; shown when the phase ends."""
@@ -28,4 +43,4 @@ class Talk(Protocol):
         """Say one thing worth knowing."""
 
     def warn(self, text: str) -> None:
-        """Say one thing the operator should act on, loudly."""
+        """Say one thing the operator should know or act on, loudly."""

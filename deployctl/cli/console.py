@@ -1,7 +1,8 @@
 """The only place that prints. stdout is data, stderr is talk.
 
-Three ways of talking: a live view on a terminal, plain lines elsewhere (CI), silence. Whoever
-listens may leave (``| head``, a closed terminal): that never ends the work.
+Four ways of talking: a live view on a terminal, plain lines elsewhere (CI), events for programs
+(``--output json``), silence. Whoever listens may leave (``| head``, a closed terminal): that never
+ends the work.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ import io
 import os
 import select
 import sys
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -22,10 +21,6 @@ from deployctl.visible import harmless
 
 if TYPE_CHECKING:
     from deployctl.cli.live import LiveTalk
-
-#: In plain output a phase that goes on speaks after so many seconds, then ever more seldom, until
-#: once a minute: a log should show that it lives, not every breath.
-_PLAIN_FIRST_S, _PLAIN_MORE, _PLAIN_MOST_S = 5.0, 1.5, 60.0
 
 #: Columns for the name of a phase, in lines and in the live view.
 NAME_WIDTH = 15
@@ -92,6 +87,42 @@ def pass_on(line: str) -> None:
     sys.stdout.flush()
 
 
+def pour(text: str) -> None:
+    """Print some more of a text to stdout, as :func:`pass_on` does, without ending the line."""
+    sys.stdout.write(harmless(text) if sys.stdout.isatty() else text)
+    sys.stdout.flush()
+
+
+def aside(text: str, *, dim: bool = False) -> None:
+    """Print some more talk to stderr, without ending the line."""
+    said = harmless(text) if sys.stderr.isatty() else text
+    talked = _Talked(sys.stderr)
+    talked.write(f"\x1b[2m{said}\x1b[0m" if dim else said)
+    talked.flush()
+
+
+def ask(prompt: str) -> str:
+    """Let somebody at the terminal type a line, with what they typed before at hand.
+
+    ``EOFError`` when they are done (Ctrl-D).
+    """
+    with contextlib.suppress(ImportError):  # some Pythons are built without it
+        import readline  # noqa: F401  # input() then edits the line, and remembers
+    return input(prompt)
+
+
+def can_redraw(environment: Mapping[str, str]) -> bool:
+    """Whether stdout is a screen that can be drawn over."""
+    return sys.stdout.isatty() and environment.get("TERM") != "dumb"
+
+
+def redraw(text: str) -> None:
+    """Print data in place of all that the screen showed; what does not change does not flicker."""
+    lines = "".join(f"{harmless(line)}\x1b[K\n" for line in text.splitlines())
+    sys.stdout.write(f"\x1b[H{lines}\x1b[J")
+    sys.stdout.flush()
+
+
 def stdout_is_gone() -> bool:
     """Whether nobody reads stdout any more; then what it holds is let go."""
     try:
@@ -139,6 +170,20 @@ def amount(done: int | None, total: int | None) -> str:
     return f"{done / 1e6:.0f} of {total / 1e6:.0f} MB, {100 * done / total:.0f} %"
 
 
+def far(done: int | None, total: int | None, unit: str) -> str:
+    """Write how far a step is, in its unit: ``480 of 1889 MB, 25 %``, ``3/9 files``, ``12``."""
+    if unit == "bytes":
+        if total and done is None:
+            return f"{total / 1e6:.0f} MB"
+        return amount(done, max(total, 1_000_000) if total else total)
+    if done is None:
+        return ""
+    count = f"{done}/{total}" if total else str(done)
+    if unit == "files":
+        return f"{count} files"
+    return count if total else f"{count} done"
+
+
 def ended(by: BaseException | None) -> str:
     """One word for how a phase ended that did not end well."""
     return "interrupted" if isinstance(by, KeyboardInterrupt) else "failed"
@@ -161,80 +206,30 @@ class Silence:
 
 
 class _Quiet:
+    def step(self, name: str, **known: object) -> None:
+        pass
+
     def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
         pass
 
     def finish(self, summary: str) -> None:
         pass
-
-
-class Lines:
-    """Plain lines, for logs: when a phase starts to take long, how far it is, when it ends."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._lock = threading.Lock()
-
-    def _line(self, text: str) -> None:
-        with self._lock:
-            self._stream.write(harmless(text) + "\n")
-            self._stream.flush()
-
-    @contextlib.contextmanager
-    def phase(self, name: str) -> Iterator[PhaseTalk]:
-        """See :class:`deployctl.talk.Talk`."""
-        talk = _Line(name, self._line)
-        try:
-            yield talk
-        except BaseException as end:
-            how = ended(end)
-            self._line(f"✗ {name:<{NAME_WIDTH}} {duration(talk.elapsed()):>10}  {how}")
-            raise
-        self._line(f"✓ {name:<{NAME_WIDTH}} {duration(talk.elapsed()):>10}  {talk.summary}")
-
-    def say(self, text: str) -> None:
-        """See :class:`deployctl.talk.Talk`."""
-        self._line(text)
-
-    def warn(self, text: str) -> None:
-        """See :class:`deployctl.talk.Talk`."""
-        first, *rest = text.splitlines()
-        self._line("\n".join([f"! {first}", *(f"  {line}" for line in rest)]))
-
-
-class _Line:
-    def __init__(self, name: str, write: Any) -> None:  # noqa: ANN401  # a bound method
-        self._name = name
-        self._write = write
-        self._started = self._spoke = time.monotonic()
-        self._pause = _PLAIN_FIRST_S
-        self.summary = ""
-
-    def elapsed(self) -> float:
-        return time.monotonic() - self._started
-
-    def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
-        now = time.monotonic()
-        if now - self._spoke < self._pause:
-            return
-        self._spoke = now
-        self._pause = min(_PLAIN_MOST_S, self._pause * _PLAIN_MORE)
-        far = amount(done, total)
-        said = f"{text} ({far})" if far else text
-        self._write(f"… {self._name:<{NAME_WIDTH}} {duration(self.elapsed()):>10}  {said}")
-
-    def finish(self, summary: str) -> None:
-        self.summary = summary
 
 
 def talk_for(
     *, quiet: bool, json: bool, environment: Mapping[str, str], stream: TextIO
 ) -> Talk | LiveTalk:
-    """Choose how to talk: silence, plain lines, or a live view on a capable terminal."""
-    if quiet or json:
+    """Choose how to talk: silence, events, plain lines, or a live view on a capable terminal."""
+    if quiet:
         return Silence()
     stream = cast("TextIO", _Talked(stream))
+    if json:
+        from deployctl.cli.events import Events
+
+        return Events(stream)
     if not stream.isatty() or environment.get("TERM") == "dumb" or environment.get("CI"):
+        from deployctl.cli.lines import Lines
+
         return Lines(stream)
     from deployctl.cli.live import LiveTalk  # Rich is slow to import: only where it is seen
 

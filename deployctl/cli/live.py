@@ -15,7 +15,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from deployctl.cli.console import NAME_WIDTH, amount, duration, ended
+from deployctl.cli.console import NAME_WIDTH, amount, duration, ended, far
 from deployctl.talk import PhaseTalk
 from deployctl.visible import harmless
 
@@ -31,8 +31,19 @@ class _Running:
         self.spinner = Spinner("dots", style="cyan")
 
     def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
-        far = amount(done, total)
-        self.text = f"{far}  {text}" if far else text
+        come = amount(done, total)
+        self.text = f"{come}  {text}" if come else text
+
+    def step(
+        self,
+        name: str,
+        *,
+        done: int | None = None,
+        total: int | None = None,
+        unit: str = "",
+        detail: str = "",
+    ) -> None:
+        self.text = "  ".join(filter(None, (name, far(done, total, unit), detail)))
 
     def finish(self, summary: str) -> None:
         self.summary = summary

@@ -11,6 +11,7 @@ from deployctl.model import PhaseResult
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import World
+    from deployctl.model import WarmUp
     from deployctl.talk import PhaseTalk
 
 
@@ -29,6 +30,7 @@ class Run:
     world: World
     started: float
     phases: list[PhaseResult] = field(default_factory=list)
+    warm_up: WarmUp | None = None
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[Summary]:

@@ -1,101 +1,270 @@
-"""From started to answered: waits for engine and frontend, then has a question answered."""
+"""From started to answered: waits for engine and frontend, then has a question answered.
+
+Whatever is waited for, both containers are watched: one that dies ends the wait at once.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from deployctl.amounts import rough
 from deployctl.deploy import stack
-from deployctl.deploy.start import host_ports
-from deployctl.errors import DeployctlError
-from deployctl.readiness import Probe, probe_engine, probe_frontend, prove, trouble, wait
+from deployctl.deploy.aside import Aside
+from deployctl.deploy.vigil import ROLE, Vigil
+from deployctl.deploy.warm import warm_up
+from deployctl.engines import phases
+from deployctl.engines.figures import llama_cpp_figures, vllm_figures
+from deployctl.errors import DeployctlError, Fault
+from deployctl.readiness import (
+    DOES_NOT_ANSWER,
+    PROBE_EVERY_S,
+    Probe,
+    probe_engine,
+    probe_frontend,
+    prove,
+    sign_in,
+    wait,
+)
 
 if TYPE_CHECKING:
     from deployctl.deploy.run import Run
-    from deployctl.deploy.world import World
-    from deployctl.model import Answer, Plan
+    from deployctl.diagnosis import Way
+    from deployctl.model import Answer, Plan, Secret, WarmUp
+    from deployctl.readiness import Endpoints
     from deployctl.workspace import Workspace
 
+#: Seconds between two probes once the log says that it cannot take long any more. Not yet while
+#: the model is warmed up: that takes a large one half a minute, and all cores.
+_SOON_EVERY_S = 0.02
 
-def prove_stack(
-    run: Run, space: Workspace, plan: Plan, before: Mapping[str, int], *, changed: bool
+#: An answer breaks off before Docker has noted that a container died: seconds to wait for that.
+_NOTED_S = 1.5
+
+#: Lines of a log that stand beside a deadline that passed.
+_TAIL = 20
+
+
+def prove_stack(  # what `up` knows of the stack
+    run: Run,
+    space: Workspace,
+    plan: Plan,
+    before: Mapping[str, int],
+    *,
+    changed: bool,
+    way: Way,
 ) -> Answer:
     """Wait for engine and frontend, then ask a question through the UI.
 
     ``before``: container id → restarts that are history. ``changed``: something was started just
-    now. Raises ``engine-…``, ``frontend-…`` or ``proof-failed``.
+    now; then the engine is warmed up meanwhile. Raises ``engine-…``, ``frontend-…``,
+    ``stack-not-running``, ``docker-unreachable`` or ``proof-failed``.
     """
-    world = run.world
-    at = stack.endpoints(space, plan.served_name, *host_ports(plan))
-    look = _watch(world, space.stack, before)
-    waits: tuple[tuple[str, str, Callable[[], Probe], int], ...] = (
-        ("engine ready", "engine", lambda: probe_engine(world.http, at), plan.deadlines.engine_s),
-        (
+    at = stack.endpoints(space, plan.served_name, *stack.host_ports(plan))
+    vigil = Vigil(run.world, way, plan, before, listen=changed)
+    with contextlib.closing(vigil):
+        waiting = _Waiting(run=run, space=space, plan=plan, at=at, vigil=vigil, changed=changed)
+        waiting.engine()
+        waiting.warm()
+        waiting.frontend()
+        return waiting.proof()
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """One wait under way."""
+
+    run: Run
+    space: Workspace
+    plan: Plan
+    at: Endpoints
+    vigil: Vigil
+    changed: bool
+    enough: threading.Event = field(default_factory=threading.Event)
+    warming: Aside[WarmUp | None] | None = None
+
+    def engine(self) -> None:
+        """Wait until the engine serves the model."""
+        world, plan = self.run.world, self.plan
+        self._until_ready(
+            "engine ready",
+            "engine",
+            lambda: probe_engine(world.http, self.at),
+            plan.deadlines.engine_s,
+            lambda last: _served(last, self.vigil.lines("engine"), plan),
+        )
+
+    def warm(self) -> None:
+        """Begin to warm the engine up; what was left alone is warm."""
+        if self.changed:
+            world = self.run.world
+            self.warming = Aside(
+                lambda: warm_up(
+                    world.http,
+                    self.at,
+                    clock=world.clock,
+                    concurrency=self.plan.concurrency,
+                    enough=self.enough.is_set,
+                )
+            )
+
+    def frontend(self) -> None:
+        """Wait until the frontend is there; the engine is warm enough then."""
+        self._until_ready(
             "frontend ready",
             "webui",
-            lambda: probe_frontend(world.http, at),
-            plan.deadlines.frontend_s,
-        ),
-    )
-    for name, service, probe, deadline_s in waits:
-        with run.phase(name) as phase:
+            lambda: probe_frontend(self.run.world.http, self.at),
+            self.plan.deadlines.frontend_s,
+            lambda last: last.seen,
+        )
+        self.enough.set()
+
+    def _until_ready(  # one phase: its name, whom it is about, and how it is asked, limited, told
+        self,
+        name: str,
+        service: str,
+        probe: Callable[[], Probe],
+        deadline_s: int,
+        summary: Callable[[Probe], str],
+    ) -> None:
+        vigil = self.vigil
+        with self.run.phase(name) as phase:
+            vigil.alive(service)
+
+            def turn() -> None:
+                vigil.turn(service, phase.progress)
+
             last = wait(
-                probe, look, clock=world.clock, deadline_s=deadline_s, on_change=phase.progress
+                lambda: vigil.through(Aside(probe), turn),
+                turn,
+                clock=self.run.world.clock,
+                deadline_s=deadline_s,
+                pause=lambda: _pause(vigil.step(service).name),
             )
+            vigil.listen()
             if not last.ok:
-                raise _not_ready(world, space.stack, service, last, deadline_s)
-            phase.text = last.seen
-    with run.phase("proof") as phase:
-        # A stack that was just changed must take the stored credentials; one that was left alone
-        # has taken them before.
-        answer, session = prove(
+                raise DeployctlError.of((self._late(service, last, deadline_s),))
+            phase.text = summary(last)
+
+    def proof(self) -> Answer:
+        """Have a question answered; what was just changed must take the stored credentials.
+
+        Signing in costs a fifth of a second of computing (measured), by design: where a session of
+        before is there, the question goes its way meanwhile.
+        """
+        world, vigil = self.run.world, self.vigil
+        doing = ["asking"]
+        heard: deque[str] = deque()  # filled by the thread that asks: an answer is no silence
+        with self.run.phase("proof") as phase:
+            vigil.alive("engine")
+
+            def turn() -> None:
+                if heard:
+                    doing[0] = heard[-1]
+                    heard.clear()
+                    vigil.alive("engine")
+                vigil.turn("engine", phase.progress, step=doing[0])
+
+            kept = self.space.session()
+            signing = Aside(lambda: sign_in(world.http, self.at)) if self.changed and kept else None
+            asking = Aside(lambda: self._ask(kept, heard.append))
+            try:
+                answer, session = vigil.through(asking, turn)
+                if signing is not None:
+                    session = vigil.through(signing, turn)
+            except DeployctlError as error:
+                self._blame_the_dead(error)
+                raise
+            self.space.keep_session(session)
+            if self.warming is not None and self.warming.done():
+                self.run.warm_up = self.warming.result()
+            phase.text = f"answered through the UI in {answer.seconds:.1f} s"
+        return answer
+
+    def _ask(self, kept: Secret | None, on_step: Callable[[str], None]) -> tuple[Answer, Secret]:
+        world, plan = self.run.world, self.plan
+        return prove(
             world.http,
-            at,
+            self.at,
             clock=world.clock,
             deadline_s=plan.deadlines.proof_s,
             reasoning=plan.reasoning,
             max_tokens=plan.max_tokens,
-            kept=None if changed else space.session(),
+            kept=kept,
+            on_step=on_step,
         )
-        space.keep_session(session)
-        phase.text = f"answered through the UI in {answer.seconds:.1f} s"
-    return answer
+
+    def _blame_the_dead(self, error: DeployctlError) -> None:
+        """Raise what a container died of, if one did: the answer failed because of that."""
+        if error.faults[0].code != "proof-failed":
+            return
+        clock = self.run.world.clock
+        until = clock.now() + _NOTED_S
+        while clock.now() < until:
+            self.vigil.look(now=True)
+            clock.sleep(PROBE_EVERY_S)
+        seen = probe_engine(self.run.world.http, self.at)
+        if not seen.ok:
+            raise DeployctlError.of((self._hung(seen, error),)) from error
+
+    def _hung(self, seen: Probe, error: DeployctlError) -> Fault:
+        """Say that it is the engine that does not answer; the next `up` restarts what hangs."""
+        way = self.vigil.way
+        return Fault(
+            code="engine-hung",
+            message=f"The engine was ready and then was not any more: it {_now(seen)}. "
+            f"{error.faults[0].message}",
+            where="engine",
+            hint=way.again(way.selection),
+            details=self.vigil.lines("engine")[-_TAIL:],
+        )
+
+    def _late(self, service: str, last: Probe, deadline_s: int) -> Fault:
+        """Say what is known when a deadline has passed."""
+        vigil, role = self.vigil, ROLE[service]
+        vigil.look(now=True)
+        found = vigil.why(service)
+        running = (state := vigil.state(service)) is not None and state.status == "running"
+        if found.code not in (f"{role}-exited", f"{role}-hung", f"{role}-not-ready"):
+            return found
+        if not running:
+            return found
+        step = vigil.step(service)
+        in_step = f" Its last step: {step.name}." if vigil.lines(service) else ""
+        return Fault(
+            code=f"{role}-not-ready",
+            message=f"The {role} was not ready within {deadline_s} s; last seen: {last.seen}."
+            f"{in_step}",
+            where=service,
+            hint=self._longer(role, deadline_s),
+            details=found.details[-_TAIL:] or vigil.lines(service)[-_TAIL:],
+        )
+
+    def _longer(self, role: str, deadline_s: int) -> str:
+        return self.vigil.way.with_set((f"deadlines.{role}", f"{2 * deadline_s}s"))
 
 
-_ROLE = {"engine": "engine", "webui": "frontend"}
+def _now(seen: Probe) -> str:
+    """What was seen, of an engine that had answered before."""
+    silent = seen.seen == DOES_NOT_ANSWER
+    return "runs and answers nothing" if silent else f"answers: {seen.seen}"
 
 
-def _watch(world: World, name: str, before: Mapping[str, int]) -> Callable[[], None]:
-    """Make the look that ends a pointless wait: a container that died or keeps restarting."""
-
-    def look() -> None:
-        for state in world.docker.containers(name):
-            if state.service not in _ROLE:
-                continue  # a service of the operator's override may come and go
-            fresh = replace(state, restarts=state.restarts - before.get(state.id, 0))
-            if what := trouble(fresh):
-                role = _ROLE[state.service]
-                raise DeployctlError(
-                    f"The {role}'s container {what}.",
-                    code=f"{role}-exited",
-                    where=state.service,
-                    hint=f"deployctl logs {state.service} --stack {name}",
-                    details=world.docker.log_tail(state.id, 20),
-                )
-
-    return look
+def _pause(step: str) -> float:
+    """Seconds until the next probe: short ones when the log says that it is nearly there."""
+    return _SOON_EVERY_S if step == phases.LISTENING else PROBE_EVERY_S
 
 
-def _not_ready(
-    world: World, name: str, service: str, last: Probe, deadline_s: int
-) -> DeployctlError:
-    states = [state for state in world.docker.containers(name) if state.service == service]
-    role = _ROLE[service]
-    return DeployctlError(
-        f"The {role} was not ready within {deadline_s} s; last seen: {last.seen}.",
-        code=f"{role}-not-ready",
-        where=service,
-        hint=f"deployctl logs {service} --stack {name}",
-        details=world.docker.log_tail(states[0].id, 20) if states else (),
-    )
+def _served(last: Probe, lines: tuple[str, ...], plan: Plan) -> str:
+    """What the engine serves, and what it said of its own memory."""
+    figures = (vllm_figures if plan.engine == "vllm" else llama_cpp_figures)(lines)
+    said = [last.seen]
+    if figures is not None and figures.weights_bytes:
+        said.append(f"weights {rough(figures.weights_bytes)}")
+    if figures is not None and figures.kv_bytes:
+        said.append(f"KV {rough(figures.kv_bytes)} for {plan.concurrency} × {plan.context} tokens")
+    return " · ".join(said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deployctl.deadlines import deadlines
 from deployctl.fitting import allowance, batch_of
 from deployctl.model import Healthcheck, Image, Port, Service, Text, Tmpfs, Variable
 from deployctl.services import NO_PROXIES, generated, reach, recipe_for, weights_mount
@@ -128,7 +129,7 @@ def service(spec: ProfileSpec, weights_name: str) -> Service:
             interval_s=30,
             timeout_s=5,
             retries=3,
-            start_period_s=spec.deadlines.engine,
+            start_period_s=deadlines(spec).engine_s,
             start_interval_s=1,
         ),
         stop_grace_s=10,

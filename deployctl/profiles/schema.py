@@ -362,13 +362,22 @@ class PortsSpec(Block):
 class DeadlinesSpec(Block):
     """How long each part of ``up`` may take before it gives up."""
 
-    engine: Duration = Field(
-        description="Until the engine has loaded the model; downloads do not count.",
+    engine: Duration | None = Field(
+        default=None,
+        description="Until the engine has loaded the model; downloads do not count. Left out: "
+        "from the model's size, and longer where the engine compiles.",
         examples=["5m"],
     )
-    frontend: Duration = Field(description="Until the chat window answers.", examples=["5m"])
-    proof: Duration = Field(
-        description="Until the first answer through the chat window.", examples=["3m"]
+    frontend: Duration | None = Field(
+        default=None,
+        description="Until the chat window answers. Left out: 5m.",
+        examples=["5m"],
+    )
+    proof: Duration | None = Field(
+        default=None,
+        description="Until the first answer through the chat window. Left out: from the model's "
+        "size and how long it may think.",
+        examples=["3m"],
     )
 
 
@@ -457,7 +466,10 @@ class ProfileSpec(Block):
     engine: EngineSpec = Field(description="What runs the model.")
     frontend: FrontendSpec = Field(description="The chat window.")
     ports: PortsSpec = Field(description="Ports on this machine.")
-    deadlines: DeadlinesSpec = Field(description="How long each part may take to start.")
+    deadlines: DeadlinesSpec = Field(
+        default_factory=DeadlinesSpec,  # built when it is used: its checks are slow to make
+        description="How long each part may take to start. Left out: what follows from the model.",
+    )
     requires: RequiresSpec = Field(description="What the machine must have.")
     auto: AutoSpec | None = Field(
         default=None,

@@ -15,6 +15,7 @@ import pytest
 
 from deployctl.dockerd import Docker, DockerDaemon
 from deployctl.errors import DeployctlError, Fault
+from deployctl.logfeed import LogFeed
 from deployctl.model import ContainerState
 from tests.docker.tiny import import_image
 from tests.fakes import FakeDocker, container
@@ -30,7 +31,7 @@ class Scene(Protocol):
 
     def running(self, service: str) -> None: ...
     def exited(self, service: str, exit_code: int, *, wrote: tuple[str, ...] = ()) -> None: ...
-    def restarting(self, service: str) -> None: ...
+    def restarting(self, service: str, *, wrote: str = "") -> None: ...
     def volume(self, name: str) -> None: ...
     def image(self) -> str: ...
     def unreachable(self) -> Docker: ...
@@ -56,8 +57,10 @@ class FakeScene:
         self._add(state)
         self._docker.tails = {**self._docker.tails, state.id: wrote}
 
-    def restarting(self, service: str) -> None:
-        self._add(container(service, "abc", health=None, status="restarting", restarts=1))
+    def restarting(self, service: str, *, wrote: str = "") -> None:
+        state = container(service, "abc", health=None, status="restarting", restarts=1)
+        self._add(state)
+        self._docker.tails = {**self._docker.tails, state.id: (wrote, wrote)}
 
     def volume(self, name: str) -> None:
         self._docker.kept_volumes = tuple(sorted((*self._docker.kept_volumes, name)))
@@ -99,8 +102,8 @@ class RealScene:
         name = self.run(service, script=f"{said or ':'}; exit {exit_code}")
         _docker("wait", name)
 
-    def restarting(self, service: str) -> None:
-        name = self.run(service, "--restart", "always", script="exit 3")
+    def restarting(self, service: str, *, wrote: str = "") -> None:
+        name = self.run(service, "--restart", "always", script=f"echo {wrote}; exit 3")
         _until(name, "restarting")
 
     def volume(self, name: str) -> None:
@@ -196,6 +199,40 @@ def test_log_tail_gives_the_last_lines_in_order(scene: Scene) -> None:
 
 def test_log_tail_of_a_container_that_is_gone_is_empty(scene: Scene) -> None:
     assert scene.docker.log_tail("0" * 64, 5) == ()
+
+
+def heard(scene: Scene, feed: LogFeed, lines: int) -> tuple[str, ...]:
+    """Drain until so many lines are there; the real daemon needs a moment."""
+    deadline = time.monotonic() + 30
+    found = feed.drain()
+    while len(found) < lines:
+        assert time.monotonic() < deadline, found
+        found += feed.drain()
+    return found
+
+
+def test_a_log_is_followed_each_line_once(scene: Scene) -> None:
+    scene.exited("engine", 1, wrote=("one", "two", "three"))
+    (state,) = scene.docker.containers(STACK)
+    feed = scene.docker.follow(state.id, since=state.started_at)
+    assert heard(scene, feed, 3) == ("one", "two", "three")
+    assert feed.drain() == ()
+    feed.close()
+    assert feed.drain() == ()
+
+
+def test_a_container_that_starts_anew_is_followed_further(scene: Scene) -> None:
+    scene.restarting("engine", wrote="again")
+    (state,) = scene.docker.containers(STACK)
+    feed = scene.docker.follow(state.id)
+    assert heard(scene, feed, 2)[:2] == ("again", "again")
+    feed.close()
+
+
+def test_a_container_that_is_gone_says_nothing(scene: Scene) -> None:
+    feed = scene.docker.follow("0" * 64)
+    assert feed.drain() == ()
+    feed.close()
 
 
 def test_a_running_container_uses_memory_and_one_that_is_gone_none(scene: Scene) -> None:

@@ -223,17 +223,52 @@ def test_waiting_looks_and_may_be_ended() -> None:
         wait(lambda: Probe(ok=False, seen=""), dead, clock=FakeClock(), deadline_s=60)
 
 
-def test_changes_are_told_once() -> None:
-    seen: list[str] = []
-    sights = iter(["a", "a", "b"])
-    wait(
-        lambda: Probe(ok=(s := next(sights)) == "b", seen=s),
+def test_the_pause_between_two_probes_may_become_shorter() -> None:
+    clock, pauses = FakeClock(), iter([0.5, 0.25, 0.25])
+    sights = iter([False, False, False, True])
+    last = wait(
+        lambda: Probe(ok=next(sights), seen=""),
         lambda: None,
-        clock=FakeClock(),
+        clock=clock,
         deadline_s=9,
-        on_change=seen.append,
+        pause=lambda: next(pauses),
     )
-    assert seen == ["a"]
+    assert last.ok
+    assert clock.now() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("content", "read"),
+    [
+        (["Hello", " there.", " How"], "Hello there."),
+        (["Hi.", " I", " am", " fine!", " Bye"], "Hi. I am fine!"),
+        (["one", "\n", "two", "three"], "one\ntwo"),
+        (["It is 3", ".5", " m", " high", "."], "It is 3.5 m high."),
+    ],
+)
+def test_a_sentence_is_enough(content: list[str], read: str) -> None:
+    http = Streaming(
+        *(json.dumps({"choices": [{"delta": {"content": piece}}]}) for piece in content)
+    )
+    assert answer(http) == read
+
+
+def test_what_is_being_done_is_told() -> None:
+    said: list[str] = []
+    http = Streaming(
+        '{"choices":[{"delta":{"reasoning":"hm"}}]}',
+        '{"choices":[{"delta":{"content":"Hi."}}]}',
+    )
+    prove(
+        http,
+        AT,
+        clock=FakeClock(),
+        deadline_s=60,
+        reasoning=True,
+        max_tokens=48,
+        on_step=said.append,
+    )
+    assert said == ["signing in", "listing models", "asking", "thinking", "answering"]
 
 
 @pytest.mark.parametrize(

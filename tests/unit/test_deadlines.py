@@ -1,0 +1,70 @@
+"""Deadlines follow from bytes and tokens; what is written in the profile wins."""
+
+import pytest
+
+from deployctl.catalog import Catalog
+from deployctl.model import Deadlines, Plan
+from deployctl.planner import build_plan
+from deployctl.profiles.resolve import resolve
+from deployctl.profiles.selection import Selection
+from deployctl.silence import usual_s
+
+CATALOG = Catalog({"HOME": "/nonexistent"})
+
+
+def plan(profile: str, *sets: str) -> Plan:
+    return build_plan(resolve(Selection(profile=profile, sets=sets), CATALOG.readers()))
+
+
+def minutes(found: Deadlines) -> tuple[float, float, float]:
+    return found.engine_s / 60, found.frontend_s / 60, found.proof_s / 60
+
+
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [
+        ("smoke", (3, 5, 3)),  # 94 MB in any time
+        ("arm64", (3, 5, 8)),  # thinks, on the slowest memory
+        ("cpu-only", (3, 5, 15)),  # thinks twice as long
+        ("cpu-vllm", (7, 5, 3)),  # 3 GB, and Python's libraries
+        ("rtx3060", (12, 5, 4)),  # and compiles
+    ],
+)
+def test_they_follow_from_the_profile(profile: str, expected: tuple[float, float, float]) -> None:
+    assert minutes(plan(profile).deadlines) == expected
+
+
+def test_what_is_written_wins_and_leaves_the_others_alone() -> None:
+    found = plan("smoke", "deadlines.engine=20m", "deadlines.proof=90s").deadlines
+    assert minutes(found) == (20, 5, 1.5)
+
+
+def test_compiling_takes_longer() -> None:
+    eager, compiled = (
+        plan("rtx3060", f"engine.eager={eager}").deadlines.engine_s for eager in ("true", "false")
+    )
+    assert compiled - eager == 5 * 60
+
+
+def test_docker_gives_each_service_as_long_as_we_do() -> None:
+    found = plan("smoke", "deadlines.engine=20m")
+    assert found.service("engine").healthcheck.start_period_s == 20 * 60
+    assert found.service("webui").healthcheck.start_period_s == found.deadlines.frontend_s
+
+
+def test_the_engine_has_whole_minutes_so_that_few_bytes_change_no_container() -> None:
+    small, large = (
+        plan("cpu-only", f"model.format={form}").deadlines.engine_s for form in ("q4_k_m", "q8_0")
+    )
+    assert small % 60 == large % 60 == 0
+    assert small == large == 4 * 60 or small < large
+
+
+def test_usual_silence_grows_with_the_weights_and_is_shorter_than_the_deadline() -> None:
+    small, large = plan("smoke"), plan("cpu-only")
+    assert usual_s(small, "engine", "loading weights") == pytest.approx(11, abs=0.1)
+    assert usual_s(large, "engine", "loading weights") == pytest.approx(21, abs=1)
+    for each in (small, large, plan("rtx3060")):
+        for step in ("starting", "loading weights", "compiling", "no such step"):
+            assert 0 < usual_s(each, "engine", step) < each.deadlines.engine_s
+            assert 0 < usual_s(each, "webui", step) < each.deadlines.frontend_s
