@@ -116,6 +116,7 @@ def _of_files(models_dir: Path, root: Path) -> HostFacts:
         cpu_limit=cpu_limit(root, shown=cores),
         isa=processor.isa,
         swap_total_bytes=_meminfo(root).get("SwapTotal"),
+        oom_kills=oom_kills(root),
         wsl=hardware.parse_wsl(text_of(root / "proc/version"), interop=interop),
         board=hardware.parse_board(
             text_of(root / "proc/device-tree/model"),
@@ -270,6 +271,18 @@ def _meminfo(root: Path) -> dict[str, int]:
         if key in ("MemTotal", "MemAvailable", "SwapTotal"):
             found[key] = int(rest.split()[0]) * 1024
     return found
+
+
+def oom_kills(root: Path) -> int | None:
+    """How many processes the kernel killed for memory since it booted, limits of groups included.
+
+    ``None`` where it does not count them.
+    """
+    for line in text_of(root / "proc/vmstat").splitlines():
+        key, _, rest = line.partition(" ")
+        if key == "oom_kill":
+            return _number(rest)
+    return None
 
 
 def cpu_limit(root: Path, *, shown: int) -> float | None:

@@ -1,28 +1,27 @@
 """The stack's folder on disk: rendered files, secrets, what was last applied, and the lock.
 
-Owns ``<home>/stacks/<stack>/``. Every write is atomic (temporary file, fsync, rename); secrets are
-0600 from the first byte. ``compose.override.yaml`` belongs to the operator: read, never written.
+Owns ``<home>/stacks/<stack>/``, but for the record of the last proof (``proved.py``). Every write
+is atomic; secrets are 0600 from the first byte. ``compose.override.yaml`` belongs to the operator:
+read, never written.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import fcntl
 import hashlib
 import json
 import os
 import secrets
-import shlex
 import shutil
 import string
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from deployctl.atomic import have, usable, write
 from deployctl.errors import DeployctlError
 from deployctl.files import text_of
 from deployctl.log import Log
@@ -72,6 +71,8 @@ class Manifest:
     weights: str | None = None  # which model file: where it lies, and its identity
     variables: Mapping[str, str] = field(default_factory=dict)  # of this machine, no secrets
     override: Mapping[str, str] = field(default_factory=dict)  # parts of the operator's own file
+    # What was chosen on the command line, as of the last `up`, carried out whole or not.
+    selection: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Workspace:
@@ -121,7 +122,7 @@ class Workspace:
 
     def ensure(self) -> None:
         """Make the folder (0700); ``workspace-unwritable`` when that cannot be."""
-        with _usable(self.folder):
+        with usable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self.folder.chmod(0o700)
 
@@ -134,7 +135,7 @@ class Workspace:
         self.ensure()
         path = self.folder / "lock"
         with contextlib.ExitStack() as held:
-            with _usable(path):
+            with usable(path):
                 file = held.enter_context(path.open("ab+", buffering=0))
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -167,7 +168,7 @@ class Workspace:
         """Read the stack's secrets, or generate them the first time."""
         path = self.secrets_file
         try:
-            with _usable(path):
+            with usable(path):
                 if kept := self._kept_secrets():
                     return kept
         except (ValueError, KeyError, TypeError) as problem:
@@ -180,7 +181,7 @@ class Workspace:
             ) from problem
         made = {name: _random(24 if name == "admin_password" else 40) for name in _SECRET_NAMES}
         self.ensure()
-        _write(path, json.dumps(made, indent=1) + "\n", 0o600)
+        write(path, json.dumps(made, indent=1) + "\n", 0o600)
         return StackSecrets(**{name: Secret(value) for name, value in made.items()})
 
     def session(self) -> Secret | None:
@@ -192,7 +193,15 @@ class Workspace:
 
     def keep_session(self, token: Secret) -> None:
         """Keep a session for the next proof, 0600."""
-        _write(self.folder / "session", token.reveal(), 0o600)
+        write(self.folder / "session", token.reveal(), 0o600)
+
+    def healed_at(self) -> tuple[str, ...]:
+        """When a watcher restarted something of this stack, as it was written down; UTC."""
+        return tuple(text_of(self.folder / "healed").split())
+
+    def keep_healed_at(self, moments: tuple[str, ...]) -> None:
+        """Write those times down: they count across watchers."""
+        write(self.folder / "healed", "\n".join(moments) + "\n", 0o600)
 
     @property
     def has_secrets(self) -> bool:
@@ -216,30 +225,30 @@ class Workspace:
         """Put the rendered stack beside the live one for a while; yields its file name."""
         self.ensure()
         name = "compose.next.yaml"
-        _write(self.folder / name, bundle.text("compose.yaml"), 0o600)
+        write(self.folder / name, bundle.text("compose.yaml"), 0o600)
         try:
             yield name
         finally:
             (self.folder / name).unlink(missing_ok=True)
 
     def write(self, bundle: Bundle, variables: tuple[tuple[str, str], ...]) -> None:
-        """Put the rendered files and their ``.env`` (0600) into the folder, each atomically."""
+        """Have the rendered files and their ``.env`` (0600) in the folder, each atomically."""
         self.ensure()
         for file in bundle.files:
-            _write(self.folder / file.name, file.text, file.mode)
+            have(self.folder / file.name, file.text, file.mode)
         lines = [f"{name}={_dotenv(value)}" for name, value in variables]
-        _write(self.folder / ".env", "\n".join(lines) + "\n", 0o600)
+        have(self.folder / ".env", "\n".join(lines) + "\n", 0o600)
 
     def write_credentials(self, text: str) -> None:
-        """Write the sign-in sheet, 0600."""
-        _write(self.credentials_file, text, 0o600)
+        """Write the sign-in sheet, 0600, where it does not say so already."""
+        have(self.credentials_file, text, 0o600)
 
     def fingerprint(self, bundle: Bundle, variables: tuple[tuple[str, str], ...]) -> str:
         """Return one sha256 over all that decides the containers, the override included."""
         whole = hashlib.sha256(bundle.digest.encode())
         whole.update(json.dumps(variables).encode())
         if self.override is not None:
-            with _usable(self.override):
+            with usable(self.override):
                 whole.update(self.override.read_bytes())
         return whole.hexdigest()
 
@@ -247,7 +256,7 @@ class Workspace:
         """What was last applied; ``None`` when nothing was, or an older tool wrote it."""
         path = self.folder / "manifest.json"
         try:
-            with _usable(path), contextlib.suppress(FileNotFoundError):
+            with usable(path), contextlib.suppress(FileNotFoundError):
                 data: dict[str, Any] = json.loads(path.read_text("utf-8"))
                 return Manifest(**data)
         except (ValueError, TypeError):
@@ -256,7 +265,7 @@ class Workspace:
 
     def save_manifest(self, manifest: Manifest) -> None:
         """Remember what was applied."""
-        _write(
+        write(
             self.folder / "manifest.json",
             json.dumps(dataclasses.asdict(manifest), indent=1) + "\n",
             0o600,
@@ -265,7 +274,7 @@ class Workspace:
     def forget(self) -> None:
         """Remove everything of ours from the folder; the operator's override stays."""
         keep = {_OVERRIDE, "lock"}
-        with _usable(self.folder):
+        with usable(self.folder):
             for path in self.folder.iterdir() if self.folder.is_dir() else ():
                 if path.name not in keep:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -278,41 +287,3 @@ def _random(length: int) -> str:
 def _dotenv(value: str) -> str:
     """Quote a value for Compose's ``.env``: single quotes are literal there."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-@contextlib.contextmanager
-def _usable(path: Path) -> Iterator[None]:
-    """Say what the system has against our reading or writing ``path``: workspace-unwritable."""
-    try:
-        yield
-    except OSError as problem:
-        full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise DeployctlError(
-            f"The state in {path} cannot be used: {problem.strerror}.",
-            code="workspace-unwritable",
-            where=str(path),
-            hint=f"df -h {shlex.quote(str(path.parent))}"
-            if full
-            else "DEPLOYCTL_HOME=/a/folder/of/yours deployctl up",
-        ) from problem
-
-
-def _write(path: Path, text: str, mode: int) -> None:
-    """Replace ``path`` in one step; the mode is set before the first byte is written."""
-    with _usable(path):
-        _replace(path, text, mode)
-
-
-def _replace(path: Path, text: str, mode: int) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        os.fchmod(handle, mode)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

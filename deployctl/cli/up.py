@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,7 +21,7 @@ from deployctl.cli.options import (
     StackOption,
     chosen,
 )
-from deployctl.deploy.names import ImageMode
+from deployctl.deploy.names import ImageMode, OnFailure
 from deployctl.profiles.selection import AUTO
 
 if TYPE_CHECKING:
@@ -41,6 +43,16 @@ def up(  # one parameter per option
         ImageMode,
         typer.Option("--images", help="Where images may come from: auto is local, pull, build."),
     ] = "auto",
+    on_failure: Annotated[
+        OnFailure | None,
+        typer.Option(
+            "--on-failure",
+            help="What to do with a stack that does not become ready: keep it to be looked at, "
+            "take it down, or roll back to the last that answered. Default: keep; where CI=true, "
+            "down.",
+            show_default=False,
+        ),
+    ] = None,
     stack: StackOption = DEFAULT_STACK_NAME,
     output: OutputOption = Output.TEXT,
     quiet: QuietOption = False,
@@ -57,10 +69,17 @@ def up(  # one parameter per option
         images=images,
         fit=fit,
         force=force,
+        on_failure=on_failure,
+        unattended=unattended(os.environ),
     )
     session = Session.open("up", output, quiet=quiet, again=request.again)
     report = recipe(session.world(stack), request)
     return session.emit(report, text(report))
+
+
+def unattended(environment: Mapping[str, str]) -> bool:
+    """Whether nobody is there to look: CI services say so, all in the same variable."""
+    return environment.get("CI", "").lower() in ("true", "1")
 
 
 def text(report: UpReport) -> str:

@@ -5,15 +5,22 @@ The rendered files are checked, with the operator's override, before the live on
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from deployctl.commands import Project
-from deployctl.deploy import stack
-from deployctl.deploy.changed import identities, identity, of_this_machine
+from deployctl.deploy import reviving, stack
+from deployctl.deploy.changed import identities, identity
+from deployctl.deploy.composing import compose_up
+from deployctl.deploy.exposed import warn_of_exposed
+from deployctl.deploy.stack import host_ports
 from deployctl.deploy.world import ResolvedImage, World
+from deployctl.diagnosis import Way
 from deployctl.errors import DeployctlError
-from deployctl.model import Bundle, ContainerState, HostFacts, Plan, Progress, Weights
+from deployctl.model import Bundle, ContainerState, Plan, Progress, Weights
+from deployctl.profiles.selection import Selection
 from deployctl.render import CONTAINER_USER, image_variable
 from deployctl.services import webui
 from deployctl.workspace import ADMIN_EMAIL, Manifest, Workspace
@@ -28,7 +35,23 @@ class Wanted:
     images: tuple[ResolvedImage, ...]
     weights: Weights
     automatic: bool  # the profile was chosen, not named
-    facts: HostFacts
+    machine: tuple[tuple[str, str], ...]  # variables of this machine
+    selection: Selection = field(default_factory=Selection)  # what that was made of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What shall run, checked against what is there. Nothing was touched yet."""
+
+    wanted: Wanted
+    variables: tuple[tuple[str, str], ...]
+    image_ids: Mapping[str, str]  # service → id
+    fingerprint: str
+    hashes: Mapping[str, str]
+    states: tuple[ContainerState, ...]
+    without_network: tuple[str, ...]  # services
+    kept: Manifest | None
+    as_wanted: bool  # all of it runs already
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,40 +63,56 @@ class Started:
     restarts_before: Mapping[str, int]
 
 
-def start(world: World, progress: Progress, space: Workspace, wanted: Wanted) -> Started:
-    """Start what is not as wanted. ``render-invalid``, ``compose-failed``."""
+def prepare(world: World, space: Workspace, wanted: Wanted) -> Prepared:
+    """Check what shall run. ``render-invalid``, ``secrets-lost``; the running stack stays as is."""
     _refuse_lost_secrets(world, space)
     variables = _variables(space, wanted)
-    fingerprint = _fingerprint(world, space, wanted, variables)
+    ids = {i.service: world.docker.image_id(i.reference) or "" for i in wanted.images}
+    named = tuple((i.reference, ids[i.service]) for i in wanted.images)
+    fingerprint = space.fingerprint(wanted.bundle, (*variables, *named))
     states = world.docker.containers(space.stack)
-    before = {state.id: state.restarts for state in states}
     kept = space.manifest()
-    now = _manifest(space, wanted, fingerprint, kept)
-    project = stack.project(space, variables)
     same = kept if kept is not None and kept.fingerprint == fingerprint else None
     hashes = same.hashes if same else {}
     if same is None or space.override is not None:  # an override may name files of its own
-        hashes = _check(world, space, wanted, project)
-    if same and hashes == same.hashes and stack.as_applied(same, states):
-        _keep(space, kept, _applied(now, space, wanted, hashes))
-        return Started(changed=False, summary="nothing to do", restarts_before=before)
-    space.write(wanted.bundle, variables)
+        hashes = _check(world, space, wanted, stack.project(space, variables))
+    lost = reviving.cut_off(world, space.stack, states)
+    as_wanted = (
+        same is not None and hashes == same.hashes and not lost and stack.as_applied(same, states)
+    )
+    return Prepared(
+        wanted=wanted,
+        variables=variables,
+        image_ids=ids,
+        fingerprint=fingerprint,
+        hashes=hashes,
+        states=states,
+        without_network=lost,
+        kept=kept,
+        as_wanted=as_wanted,
+    )
+
+
+def start(world: World, progress: Progress, space: Workspace, what: Prepared, way: Way) -> Started:
+    """Start what is not as wanted; ``start-…`` where the cause is known, or ``compose-failed``."""
+    wanted = what.wanted
+    before = {state.id: state.restarts for state in what.states}
+    now = _manifest(space, wanted, what.fingerprint, what.kept)
+    space.write(wanted.bundle, what.variables)
     space.write_credentials(_credentials(space, wanted.plan))
-    now = replace(now, hashes=hashes)
+    if what.as_wanted:
+        _keep(space, what.kept, _applied(now, space, wanted, what.hashes))
+        return Started(changed=False, summary="nothing to do", restarts_before=before)
+    project = stack.project(space, what.variables)
+    now = replace(now, hashes=what.hashes)
     space.save_manifest(now)
     if not now.data_owned:
         _own_the_data(world, progress, space, wanted, project)
         now = replace(now, data_owned=True)
         space.save_manifest(now)
-    _revive(world, space, project, states)
-    stack.compose(
-        world,
-        project.up(),
-        code="compose-failed",
-        hint=f"deployctl status --stack {space.stack}",
-        on_line=lambda line: progress(line.strip()),
-    )
-    space.save_manifest(_applied(now, space, wanted, hashes))
+    reviving.revive(world, space, project, what.states, what.without_network)
+    compose_up(world, progress, space, project, way)
+    space.save_manifest(_applied(now, space, wanted, what.hashes))
     summary = f"{len(wanted.plan.services)} containers"
     return Started(changed=True, summary=summary, restarts_before=before)
 
@@ -92,34 +131,15 @@ def _refuse_lost_secrets(world: World, space: Workspace) -> None:
         )
 
 
-def _fingerprint(
-    world: World, space: Workspace, wanted: Wanted, variables: tuple[tuple[str, str], ...]
-) -> str:
-    """One value over all that decides the containers; an image by its id, not by its name."""
-    ids = tuple((i.reference, world.docker.image_id(i.reference) or "") for i in wanted.images)
-    return space.fingerprint(wanted.bundle, (*variables, *ids))
-
-
 def _check(world: World, space: Workspace, wanted: Wanted, project: Project) -> Mapping[str, str]:
     """Have Compose read the new files, the override too, before they replace the live ones."""
     with space.staged(wanted.bundle) as staged:
         checked = stack.compose(
             world, project.check(staged), code="render-invalid", hint=_override_hint(space)
         )
+        if space.override is not None:
+            warn_of_exposed(world, space, wanted.plan, world.runner.run(project.read(staged)))
     return stack.config_hashes(checked.stdout)
-
-
-def _revive(
-    world: World, space: Workspace, project: Project, states: tuple[ContainerState, ...]
-) -> None:
-    """Stop what hangs, so that ``compose up`` starts it anew: it leaves what runs alone."""
-    hanging = tuple(s.service for s in states if stack.hangs(s))
-    paused = tuple(s.service for s in states if s.status == "paused")
-    hint = f"deployctl logs --stack {space.stack}"
-    if paused:
-        stack.compose(world, project.unpause(*paused), code="compose-failed", hint=hint)
-    if hanging:
-        stack.compose(world, project.stop(*hanging), code="compose-failed", hint=hint)
 
 
 def _own_the_data(
@@ -140,12 +160,6 @@ def _own_the_data(
         code="compose-failed",
         hint=f"deployctl up --stack {space.stack}  # tries it again",
     )
-
-
-def host_ports(plan: Plan) -> tuple[int, int]:
-    """The ports on the host: (frontend's, engine's)."""
-    frontend, engine = (plan.service(name).ports[0].host_port for name in ("webui", "engine"))
-    return frontend, engine
 
 
 def _manifest(
@@ -174,6 +188,7 @@ def _manifest(
         weights=kept.weights if kept else None,
         variables=kept.variables if kept else {},
         override=kept.override if kept else {},
+        selection=_on_record(wanted.selection),
     )
 
 
@@ -187,7 +202,7 @@ def _applied(
         standing="applied",
         compose=wanted.bundle.text("compose.yaml"),
         weights=identity(wanted.weights),
-        variables=dict(of_this_machine(wanted.facts)),
+        variables=dict(wanted.machine),
         override=identities(space.override_text()),
     )
 
@@ -196,6 +211,14 @@ def _keep(space: Workspace, kept: Manifest | None, now: Manifest) -> None:
     """Nothing was to be done, but an interrupted `up`, or an older tool, left no such record."""
     if kept is not None and kept.standing != "applied":
         space.save_manifest(replace(now, automatic=kept.automatic))
+    elif kept is not None and kept.selection != now.selection:  # other words for the same stack
+        space.save_manifest(replace(kept, selection=now.selection))
+
+
+def _on_record(selection: Selection) -> dict[str, Any]:
+    """The selection as it comes back from JSON, so that the two can be compared."""
+    words: dict[str, Any] = json.loads(json.dumps(asdict(selection)))
+    return words
 
 
 def _variables(space: Workspace, wanted: Wanted) -> tuple[tuple[str, str], ...]:
@@ -206,7 +229,7 @@ def _variables(space: Workspace, wanted: Wanted) -> tuple[tuple[str, str], ...]:
         *((image_variable(s).name, by_service[s.name]) for s in wanted.plan.services),
         ("DEPLOYCTL_MODEL", str(wanted.weights.path)),
         ("DEPLOYCTL_WEIGHTS", wanted.weights.identity),
-        *of_this_machine(wanted.facts),
+        *wanted.machine,
         ("DEPLOYCTL_ENGINE_KEY", secrets.engine_key.reveal()),
         ("DEPLOYCTL_WEBUI_SECRET", secrets.webui_secret.reveal()),
         ("DEPLOYCTL_ADMIN_EMAIL", ADMIN_EMAIL),

@@ -8,16 +8,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from deployctl.deploy import stack
-from deployctl.deploy.changed import changed
+from deployctl.deploy.changed import changed, of_this_machine
+from deployctl.deploy.failing import Attempt, after_failure
 from deployctl.deploy.learn import learn
 from deployctl.deploy.names import ImageMode
 from deployctl.deploy.plan import refuse
+from deployctl.deploy.proving import prove_and_keep
 from deployctl.deploy.run import Run
 from deployctl.deploy.select import Selected, fit, select
-from deployctl.deploy.start import Wanted, host_ports, start
-from deployctl.deploy.waiting import prove_stack
+from deployctl.deploy.start import Started, Wanted, prepare, start
 from deployctl.deploy.world import ResolvedImage, UpReport, UpRequest, World
-from deployctl.model import ContainerState, HostFacts, Plan, Weights
+from deployctl.diagnosis import Way
+from deployctl.errors import DeployctlError
+from deployctl.model import Answer, ContainerState, HostFacts, Plan, Weights
 from deployctl.preflight import asked_ports, preflight
 from deployctl.render import render
 from deployctl.workspace import Manifest, Workspace
@@ -40,41 +43,77 @@ class _Judged:
 
 
 def up(world: World, request: UpRequest) -> UpReport:
-    """Bring the stack to where it has answered. Converges from whatever is there."""
+    """Bring the stack to where it has answered. Converges from whatever is there.
+
+    When it fails, the error says in ``after`` what was done about it, as the request wants it.
+    """
     run = Run(world=world, started=world.clock.now())
-    space = Workspace(world.home, request.stack)
+    attempt = Attempt(run=run, space=Workspace(world.home, request.stack), request=request)
     with contextlib.ExitStack() as held:
-        with run.phase("preflight") as phase:
-            chosen = select(world, request.selection, stack=request.stack, again=request.again_with)
-            if chosen.choice is not None:
-                _say_choice(world, chosen.choice)
-            # First the lock: the ports of a stack that another `up` is just starting would look
-            # taken by a stranger.
-            held.enter_context(space.lock(world.doing))
-            judged = _preflight(world, request, chosen, space)
-            plan, choice = judged.selected.plan, chosen.choice
-            bundle = render(plan, world.catalog.templates_dir)
-            changes = changed(world, space, judged.selected.profile, plan, judged.facts, bundle)
-            _say_changes(world, changes)
-            phase.text = judged.summary
-        images, weights = _obtain(run, plan, request.images)
-        with run.phase("start") as phase:
-            wanted = Wanted(
-                plan=plan,
-                bundle=bundle,
-                images=images,
-                weights=weights,
-                automatic=choice is not None,
-                facts=judged.facts,
-            )
-            started = start(world, phase.progress, space, wanted)
-            phase.text = started.summary
-        answer = prove_stack(run, space, plan, started.restarts_before, changed=started.changed)
-        if started.changed:
-            learn(world, request.stack, plan)
-    webui_url, engine_url = stack.addresses(*host_ports(plan))
-    return UpReport(
+        try:
+            return _bring_up(attempt, held)
+        except DeployctlError as error:
+            error.after = after_failure(attempt)
+            raise
+
+
+def _bring_up(attempt: Attempt, held: contextlib.ExitStack) -> UpReport:
+    run, space, request = attempt.run, attempt.space, attempt.request
+    world = run.world
+    with run.phase("preflight") as phase:
+        chosen = select(world, request.selection, stack=request.stack, again=request.again_with)
+        if chosen.choice is not None:
+            _say_choice(world, chosen.choice)
+        # First the lock: the ports of a stack that another `up` is just starting would look
+        # taken by a stranger.
+        held.enter_context(space.lock(world.doing))
+        judged = _preflight(attempt, chosen)
+        # What the kernel kills from here on counts as evidence.
+        run.world = world = replace(world, oom_kills=judged.facts.oom_kills)
+        plan = judged.selected.plan
+        bundle = render(plan, world.catalog.templates_dir)
+        changes = changed(world, space, judged.selected.profile, plan, judged.facts, bundle)
+        _say_changes(world, changes)
+        phase.text = judged.summary
+    way = Way(
         stack=request.stack,
+        selection=judged.selected.selection,
+        again=request.again_with,
+        plan=plan,
+    )
+    images, weights = _obtain(run, plan, request.images)
+    wanted = Wanted(
+        plan=plan,
+        bundle=bundle,
+        images=images,
+        weights=weights,
+        automatic=chosen.choice is not None,
+        machine=of_this_machine(judged.facts),
+        selection=judged.selected.selection,
+    )
+    with run.phase("start") as phase:
+        prepared = prepare(world, space, wanted)
+        attempt.touched = True
+        started = start(world, phase.progress, space, prepared, way)
+        phase.text = started.summary
+    answer = prove_and_keep(run, space, prepared, started, way)
+    if started.changed:
+        learn(world, request.stack, plan)
+    return _report(attempt, chosen.choice, wanted, changes, started, answer)
+
+
+def _report(
+    attempt: Attempt,
+    choice: Choice | None,
+    wanted: Wanted,
+    changes: tuple[Change, ...],
+    started: Started,
+    answer: Answer,
+) -> UpReport:
+    run, plan = attempt.run, wanted.plan
+    webui_url, engine_url = stack.addresses(*stack.host_ports(plan))
+    return UpReport(
+        stack=attempt.request.stack,
         profile=plan.profile,
         chosen_because=choice.reason if choice else None,
         limits=(*choice.given_up, choice.hint) if choice and choice.hint else (),
@@ -83,19 +122,21 @@ def up(world: World, request: UpRequest) -> UpReport:
         webui_url=webui_url,
         lan_url=stack.lan_url(plan),
         engine_url=engine_url,
-        credentials_file=space.credentials_file,
+        credentials_file=attempt.space.credentials_file,
         changed=started.changed,
         changes=changes,
-        images=images,
-        weights=weights,
+        images=wanted.images,
+        weights=wanted.weights,
         answer=answer,
         phases=tuple(run.phases),
-        seconds=world.clock.now() - run.started,
+        warm_up=run.warm_up,
+        seconds=run.world.clock.now() - run.started,
     )
 
 
-def _preflight(world: World, request: UpRequest, chosen: Selected, space: Workspace) -> _Judged:
+def _preflight(attempt: Attempt, chosen: Selected) -> _Judged:
     """Judge the plan by the host; raises every failed check at once."""
+    world, request, space = attempt.run.world, attempt.request, attempt.space
     plan = chosen.plan
     facts = world.facts(
         asked_ports(plan),
@@ -104,6 +145,7 @@ def _preflight(world: World, request: UpRequest, chosen: Selected, space: Worksp
     )
     states = () if facts.docker.problem else world.docker.containers(request.stack)
     stack.refuse_foreign(space, states)
+    attempt.held = True
     running = any(state.status == "running" for state in states)
     facts = _without_own_ports(facts, states, space.manifest())
     fitted = fit(world, chosen, facts, make=request.fit, running=running)
@@ -136,7 +178,7 @@ def _without_own_ports(
     facts: HostFacts, states: tuple[ContainerState, ...], kept: Manifest | None
 ) -> HostFacts:
     """A container that restarts again and again holds its port, and `docker ps` shows none."""
-    if kept is None or not any(state.status == "restarting" for state in states):
+    if kept is None or not any(s.status == "restarting" or s.restarts for s in states):
         return facts
     own = {
         port
@@ -164,7 +206,7 @@ def _say_moved_ports(world: World, plan: Plan, kept: Manifest | None) -> None:
     """Say it when the stack will be reached elsewhere than before: links and clients break."""
     if kept is None:
         return
-    before, now = (kept.webui_port, kept.engine_port), host_ports(plan)
+    before, now = (kept.webui_port, kept.engine_port), stack.host_ports(plan)
     for name, old, new in zip(("webui", "engine"), before, now, strict=True):
         if old != new:
             world.talk.warn(

@@ -119,7 +119,12 @@ def readable_folder(folder: Path) -> None:
 
 
 def _mend(path: Path) -> str:
-    return f"chmod a+r {shlex.quote(str(path))}"
+    command = f"chmod a+r {shlex.quote(str(path))}"
+    try:
+        ours = os.geteuid() in (0, path.stat().st_uid)
+    except OSError:
+        ours = False
+    return command if ours else f"sudo {command}"
 
 
 def _sha256(path: Path, size: int, meter: Meter) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import stat
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,8 @@ class Folders:
         known = manifest.load(note)
         if not known.holds(folder) or spec.size_bytes not in (None, known.tensor_bytes):
             return None
+        if not _open_to_all(folder, known.files):
+            return None
         return _found(folder, known, "local" if spec.source.kind == "file" else "cached")
 
     def own(self, spec: WeightsSpec, folder: Path, note: Path, progress: Progress) -> Weights:
@@ -75,6 +78,7 @@ class Folders:
         Raises ``SourceError`` and ``OSError``; what came so far stays for the next time.
         """
         known = manifest.load(note)
+        _open_up(folder, known.files)
         if known.complete and (again := self._recheck(folder, known, progress)):
             manifest.save(note, again)
             if found := self.locate(spec, folder, note):
@@ -224,6 +228,23 @@ class _Counted:
     def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
         del total  # of this file only
         self.progress(text, done=None if done is None else self.done + done, total=self._total)
+
+
+def _open_to_all(folder: Path, names: Iterable[str]) -> bool:
+    """Whether everybody may read the files: the engine runs as a user of its own."""
+    looked_into = stat.S_IROTH | stat.S_IXOTH
+    return folder.stat().st_mode & looked_into == looked_into and all(
+        (folder / name).stat().st_mode & stat.S_IROTH for name in names
+    )
+
+
+def _open_up(folder: Path, names: Iterable[str]) -> None:
+    """Let everybody read what is ours and already here; somebody may have closed it."""
+    if folder.is_dir():
+        folder.chmod(folder.stat().st_mode | 0o555)
+    for path in (folder / name for name in names):
+        if path.is_file():
+            path.chmod(path.stat().st_mode | 0o444)
 
 
 def _left(file: HubFile, parts: Path) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import stat
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -108,6 +109,8 @@ class WeightsStore:
         except OSError:
             return None
         if note is None or not note.matches(seen) or not _as_asked(note, spec):
+            return None
+        if not seen.st_mode & stat.S_IROTH:  # the engine runs as a user of its own
             return None
         local = spec.source.kind == "file"
         return _found(path, "local" if local else "cached")

@@ -44,6 +44,17 @@ def info(**changes: object) -> str:
 # ── Docker ────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize(
+    ("vmstat", "kills"),
+    [("nr_free_pages 7\noom_kill 76\nnuma_hit 1\n", 76), ("nr_free_pages 7\n", None), ("", None)],
+)
+def test_what_the_kernel_killed_for_memory_is_counted(
+    tmp_path: Path, vmstat: str, kills: int | None
+) -> None:
+    put(tmp_path / "proc/vmstat", vmstat)
+    assert host.oom_kills(tmp_path) == kills
+
+
 def test_a_working_docker_has_no_problem(path: dict[str, str]) -> None:
     facts = docker(path, INFO)
     assert facts.problem is None

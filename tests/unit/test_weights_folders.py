@@ -403,6 +403,15 @@ def test_what_is_wrong_with_a_folder_is_said(shelf: Shelf, own: Path) -> None:
     assert fails(shelf, model).code == "weights-denied"
 
 
+def test_a_folder_that_was_closed_after_its_check_is_noticed(shelf: Shelf, own: Path) -> None:
+    model = spec(f"file:{own}")
+    shelf.store.fetch(model, progress=shelf.heard)
+    assert shelf.store.locate(model) is not None
+    (own / "config.json").chmod(0o600)
+    assert shelf.store.locate(model) is None
+    assert fails(shelf, model).code == "weights-denied"
+
+
 def test_a_link_out_of_the_folder_is_refused(shelf: Shelf, own: Path, tmp_path: Path) -> None:
     (own / SHARDS[0]).rename(tmp_path / "blob")
     (own / SHARDS[0]).symlink_to(tmp_path / "blob")

@@ -97,6 +97,15 @@ def test_missing_folder_unreadable_and_foreign_files_are_told_apart(
     assert private.hint == f"`chmod a+r '{own}'`, then `deployctl up --profile cpu-only`."
 
 
+def test_a_file_that_was_closed_after_its_check_is_noticed(shelf: Shelf, own: Path) -> None:
+    model = spec(f"file:{own}")
+    shelf.store.fetch(model, progress=shelf.heard)
+    assert shelf.store.locate(model) is not None
+    own.chmod(0o600)
+    assert shelf.store.locate(model) is None
+    assert fails(shelf, model).code == "weights-denied"
+
+
 def test_a_local_file_is_reachable_when_it_is_there(shelf: Shelf, own: Path) -> None:
     assert shelf.store.reachable(spec(f"file:{own}").source, timeout_s=1)
     assert not shelf.store.reachable(spec(f"file:{own}.x").source, timeout_s=1)

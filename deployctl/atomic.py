@@ -1,0 +1,64 @@
+"""Files of the state folder, written in one step, and what the system has against it, in words.
+
+Every write is atomic (temporary file, fsync, rename); the mode is set before the first byte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shlex
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from deployctl.errors import DeployctlError
+from deployctl.files import text_of
+
+
+@contextlib.contextmanager
+def usable(path: Path) -> Iterator[None]:
+    """Say what the system has against our reading or writing ``path``: workspace-unwritable."""
+    try:
+        yield
+    except OSError as problem:
+        full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise DeployctlError(
+            f"The state in {path} cannot be used: {problem.strerror}.",
+            code="workspace-unwritable",
+            where=str(path),
+            hint=f"df -h {shlex.quote(str(path.parent))}"
+            if full
+            else "DEPLOYCTL_HOME=/a/folder/of/yours deployctl up",
+        ) from problem
+
+
+def have(path: Path, text: str, mode: int) -> None:
+    """Write ``path`` unless it is there with this text and this mode; ``workspace-unwritable``."""
+    with usable(path):
+        if text_of(path) == text and stat.S_IMODE(path.stat().st_mode) == mode:
+            return
+    write(path, text, mode)
+
+
+def write(path: Path, text: str, mode: int) -> None:
+    """Replace ``path`` by a file of this text; ``workspace-unwritable``."""
+    with usable(path):
+        _replace(path, text, mode)
+
+
+def _replace(path: Path, text: str, mode: int) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        os.fchmod(handle, mode)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

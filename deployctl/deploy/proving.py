@@ -1,0 +1,64 @@
+"""From started to proved, and the record of it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from deployctl.deploy.changed import identities, identity
+from deployctl.deploy.reviving import wake
+from deployctl.deploy.waiting import prove_stack
+from deployctl.errors import DeployctlError
+from deployctl.proved import Proved, ProvedImage, keep_proved
+
+if TYPE_CHECKING:
+    from deployctl.deploy.run import Run
+    from deployctl.deploy.start import Prepared, Started
+    from deployctl.diagnosis import Way
+    from deployctl.model import Answer
+    from deployctl.workspace import Workspace
+
+
+def prove_and_keep(
+    run: Run, space: Workspace, prepared: Prepared, started: Started, way: Way
+) -> Answer:
+    """Have the stack answer, restarting what hangs; keep on record what did.
+
+    Raises what :func:`prove_stack` raises.
+    """
+    plan = prepared.wanted.plan
+    woken = () if started.changed else wake(run, space, plan, prepared.states)
+    answer = prove_stack(
+        run,
+        space,
+        plan,
+        started.restarts_before,
+        changed=started.changed or bool(woken),
+        way=way,
+    )
+    with contextlib.suppress(DeployctlError):  # a full disk must not fail what has answered
+        keep_proved(space, _proved(space, prepared))
+    return answer
+
+
+def _proved(space: Workspace, prepared: Prepared) -> Proved:
+    wanted = prepared.wanted
+    return Proved(
+        fingerprint=prepared.fingerprint,
+        plan=wanted.plan,
+        bundle=wanted.bundle,
+        images=tuple(
+            ProvedImage(
+                service=image.service,
+                reference=image.reference,
+                id=prepared.image_ids[image.service],
+                built=image.built,
+            )
+            for image in wanted.images
+        ),
+        weights=identity(wanted.weights),
+        variables=wanted.machine,
+        override=identities(space.override_text()),
+        automatic=wanted.automatic,
+        selection=wanted.selection,
+    )

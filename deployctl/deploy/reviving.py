@@ -1,0 +1,115 @@
+"""Mends what a stack cannot mend itself: containers that hang, are paused, or lost their network.
+
+Each of these still "runs" for Docker Compose, which would leave it as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from deployctl.deploy import stack
+
+if TYPE_CHECKING:
+    from deployctl.commands import Project
+    from deployctl.deploy.run import Run
+    from deployctl.deploy.world import World
+    from deployctl.model import ContainerState, Plan
+    from deployctl.workspace import Workspace
+
+#: How long something that has worked may say nothing before it counts as hung, seconds. Docker's
+#: own healthcheck needs three failures, 30 s apart.
+_SILENT_S = 10.0
+
+#: How long one question waits, and the pause after one that was refused, seconds.
+_ASK_S, _PAUSE_S = 5.0, 0.5
+
+#: Network modes that have no network to lose.
+_WITHOUT = ("none", "host", "container:")
+
+
+def cut_off(world: World, name: str, states: tuple[ContainerState, ...]) -> tuple[str, ...]:
+    """Find services whose container is on no network any more, or on one that is gone.
+
+    Somebody removed the network, or the container from it. Docker starts such a container without
+    any network, or not at all ("network … not found"), and `docker compose up` leaves it so.
+    """
+    there = {row["Name"]: row["Id"] for row in world.docker.networks(name)} if states else {}
+    return tuple(s.service for s in states if _cut_off(world.docker.inspect(s.id), name, there))
+
+
+def _cut_off(found: Mapping[str, Any] | None, name: str, networks: Mapping[str, str]) -> bool:
+    if found is None or "NetworkSettings" not in found:
+        return False
+    mode = str(found.get("HostConfig", {}).get("NetworkMode", ""))
+    if mode.startswith(_WITHOUT):
+        return False
+    joined = found["NetworkSettings"].get("Networks") or {}
+    lost = (
+        network.get("NetworkID") and networks.get(known) != network["NetworkID"]
+        for known, network in joined.items()
+        if known.startswith(f"{name}_")  # others are the operator's, and not the stack's to know
+    )
+    return not joined or any(lost)
+
+
+def revive(
+    world: World,
+    space: Workspace,
+    project: Project,
+    states: tuple[ContainerState, ...],
+    without_network: tuple[str, ...],
+) -> None:
+    """Stop or remove what `docker compose up` would leave as it is; ``compose-failed``."""
+    hanging = tuple(s.service for s in states if stack.hangs(s))
+    paused = tuple(s.service for s in states if s.status == "paused")
+    hint = f"deployctl logs --stack {space.stack}"
+    if paused:
+        stack.compose(world, project.unpause(*paused), code="compose-failed", hint=hint)
+    if without_network:
+        names = ", ".join(without_network)
+        world.talk.say(f"{names}: the container lost its network and is made anew")
+        stack.compose(world, project.remove(*without_network), code="compose-failed", hint=hint)
+    if hanging := tuple(name for name in hanging if name not in without_network):
+        stack.compose(world, project.stop(*hanging), code="compose-failed", hint=hint)
+
+
+def wake(
+    run: Run, space: Workspace, plan: Plan, states: tuple[ContainerState, ...]
+) -> tuple[str, ...]:
+    """Restart, once, what has worked, runs, and answers nothing; returns the services.
+
+    Only what its own healthcheck has seen working: a model that is still being loaded is silent
+    too, and must be left alone.
+    """
+    world = run.world
+    working = {s.service for s in states if s.status == "running" and s.health == "healthy"}
+    frontend, engine = stack.addresses(*stack.host_ports(plan))
+    urls = {"engine": f"{engine}/models", "webui": f"{frontend}/ready"}
+    silent = _silent(world, {name: url for name, url in urls.items() if name in working})
+    if not silent:
+        return ()
+    for name in silent:
+        role = "engine" if name == "engine" else "frontend"
+        world.talk.say(f"The {role} runs and has answered nothing for {_SILENT_S:.0f} s: restarted")
+    stack.compose(
+        world,
+        stack.project(space).restart(*silent),
+        code="compose-failed",
+        hint=f"deployctl logs --stack {space.stack}",
+    )
+    return silent
+
+
+def _silent(world: World, urls: Mapping[str, str]) -> tuple[str, ...]:
+    """Ask until each has said anything at all, or the time is over; returns who has not."""
+    started = world.clock.now()
+    silent = tuple(urls)
+    while True:
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            replies = pool.map(lambda name: world.http.call(urls[name], timeout_s=_ASK_S), silent)
+            silent = tuple(n for n, reply in zip(silent, replies, strict=True) if not reply.status)
+        if not silent or world.clock.now() - started >= _SILENT_S:
+            return silent
+        world.clock.sleep(_PAUSE_S)
