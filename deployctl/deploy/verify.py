@@ -1,0 +1,189 @@
+"""The recipe of ``verify``: gathers what is known of the stack, runs the checks, reports."""
+
+from __future__ import annotations
+
+import difflib
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from deployctl.deploy.subject import running, subject_of
+from deployctl.errors import DeployctlError
+from deployctl.model import CheckResult, Status
+from deployctl.verify.nouns import Check, Seen, Subject
+from deployctl.verify.registry import NAMES, chosen
+from deployctl.workspace import Workspace
+
+if TYPE_CHECKING:
+    from deployctl.deploy.world import World
+    from deployctl.talk import PhaseTalk
+
+#: Checks that need nothing of the engine's time run side by side, so many at once.
+_BESIDE = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyReport:
+    """What came of the checks, in the order of their list. ``seconds`` is for all of them."""
+
+    stack: str
+    status: Status
+    profile: str
+    model: str
+    engine: str
+    passed: int
+    warnings: int
+    failed: int
+    skipped: int
+    checks: tuple[CheckResult, ...]
+    seconds: float
+
+
+def verify(world: World, name: str, only: tuple[str, ...] = ()) -> VerifyReport:
+    """Run the checks (``only`` these) of a running stack; changes nothing that stays.
+
+    ``usage`` for a check that does not exist, ``stack-not-running`` when there is nothing to check.
+    """
+    refuse_unknown(only)
+    started = world.clock.now()
+    space = Workspace(world.home, name)
+    manifest, states = running(world, space)
+    subject = subject_of(world, space, manifest, states)
+    with world.talk.phase("checks") as phase:
+        results = _run(subject, chosen(only), phase)
+        counts = {
+            status: sum(result.status == status for result in results)
+            for status in ("ok", "warning", "failed", "skipped")
+        }
+        phase.finish(" · ".join(f"{count} {status}" for status, count in counts.items() if count))
+    bad = counts["failed"]
+    return VerifyReport(
+        stack=name,
+        status="ok" if not bad else "failed" if bad == len(results) else "degraded",
+        profile=manifest.profile,
+        model=manifest.model,
+        engine=subject.wanted.engine,
+        passed=counts["ok"],
+        warnings=counts["warning"],
+        failed=bad,
+        skipped=counts["skipped"],
+        checks=results,
+        seconds=world.clock.now() - started,
+    )
+
+
+def refuse_unknown(only: tuple[str, ...]) -> None:
+    """Refuse names that no check has; ``usage`` with the nearest name, and all of them."""
+    for name in only:
+        if name in NAMES:
+            continue
+        near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5)
+        asked = f"; did you mean {near[0]}?" if near else "."
+        raise DeployctlError(
+            f"There is no check named {name!r}{asked}",
+            code="usage",
+            where="--only",
+            hint=f"deployctl verify --only {near[0] if near else NAMES[0]}",
+            details=(f"the checks: {', '.join(NAMES)}",),
+        )
+
+
+# ── the checks ────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True)
+class _Under:
+    """The checks under way: what came of each, for those who need it, and whether to go on."""
+
+    subject: Subject
+    phase: PhaseTalk
+    stopped: bool = False
+    results: dict[str, Future[CheckResult]] = field(default_factory=dict)
+
+
+def _run(subject: Subject, checks: tuple[Check, ...], phase: PhaseTalk) -> tuple[CheckResult, ...]:
+    """Run the engine's checks one after another, and beside them the others."""
+    under = _Under(subject=subject, phase=phase)
+    under.results = {check.name: Future() for check in checks}
+    lane = [check for check in checks if check.lane == "engine"]
+    pool = ThreadPoolExecutor(max_workers=_BESIDE + 1)
+    try:
+        pool.submit(_settle_all, under, lane)
+        for check in checks:
+            if check.lane != "engine":
+                pool.submit(_settle, under, check)
+        return tuple(under.results[check.name].result() for check in checks)
+    finally:
+        under.stopped = True  # Ctrl-C, or a bug: what has not begun does not begin any more
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _settle_all(under: _Under, checks: list[Check]) -> None:
+    for check in checks:
+        _settle(under, check)
+
+
+def _settle(under: _Under, check: Check) -> None:
+    """Run one check and hand its result to whoever waits for it, whatever it is."""
+    if under.stopped:
+        return
+    result = under.results[check.name]
+    try:
+        broken = _broken(under, check)
+        found = _blocked(check, broken) if broken else _look(under.subject, check)
+    except BaseException as bug:  # who waits for it raises it
+        result.set_exception(bug)
+        return
+    result.set_result(found)
+    done = sum(each.done() for each in under.results.values())
+    under.phase(check.name, done=done, total=len(under.results))
+
+
+def _look(subject: Subject, check: Check) -> CheckResult:
+    """Run one check and time it. What Docker or the stack does wrong fails it."""
+    clock = subject.ports.clock
+    started = clock.now()
+    try:
+        seen = check.look(subject)
+    except DeployctlError as problem:
+        fault = problem.faults[0]
+        seen = Seen(status="failed", summary=fault.message, hint=fault.hint, details=fault.details)
+    return _result(check, seen, clock.now() - started)
+
+
+def _broken(under: _Under, check: Check) -> str | None:
+    """What this check needs and did not get; waits for it where it is still under way.
+
+    A check that was skipped for such a reason passes it on.
+    """
+    for name in check.needs:
+        needed = under.results.get(name)
+        if needed is None:
+            continue  # not asked for
+        found = needed.result()
+        if found.status == "failed":
+            return name
+        if found.status == "skipped":
+            return found.summary.removesuffix(_FAILED)
+    return None
+
+
+_FAILED = " failed"
+
+
+def _blocked(check: Check, broken: str) -> CheckResult:
+    return _result(check, Seen(status="skipped", summary=f"{broken}{_FAILED}"), 0.0)
+
+
+def _result(check: Check, seen: Seen, seconds: float) -> CheckResult:
+    bad = seen.status == "failed"
+    return CheckResult(
+        name=check.name,
+        status=seen.status,
+        summary=seen.summary,
+        hint=seen.hint,
+        code="check-failed" if bad else None,
+        where=(seen.where or check.where) if bad else None,
+        details=seen.details,
+        seconds=seconds,
+    )

@@ -1,0 +1,122 @@
+"""Checks of who gets in: keys, sign-up, and where the secrets lie."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from deployctl.model import Secret
+from deployctl.verify.ask import question, told
+from deployctl.verify.nouns import Container, KeptFile, Seen, failed, ok
+
+if TYPE_CHECKING:
+    from deployctl.loopback import Reply
+    from deployctl.verify.nouns import Subject
+
+_NOBODYS = Secret("deployctl-verify-nobodys-key")
+
+
+def no_key(subject: Subject) -> Seen:
+    """``key-required``: without a key the engine's API gives nothing."""
+    open_too = ""
+    if subject.wanted.engine == "vllm":
+        open_too = "; /metrics and /invocations take none in vLLM, on loopback only"
+    return _refused(subject, None, "no key", open_too)
+
+
+def wrong_key(subject: Subject) -> Seen:
+    """``key-wrong``: nor with a key that is not ours."""
+    return _refused(subject, _NOBODYS, "a wrong key", "")
+
+
+def _refused(subject: Subject, key: Secret | None, what: str, more: str) -> Seen:
+    http, base = subject.ports.http, subject.at.engine
+    asked: tuple[tuple[str, object], ...] = (
+        ("/v1/models", None),
+        ("/v1/chat/completions", question(subject, max_tokens=1)),
+    )
+    for path, body in asked:
+        reply: Reply = http.call(f"{base}{path}", token=key, body=body, timeout_s=30)
+        if reply.status != HTTPStatus.UNAUTHORIZED:
+            return failed(f"{path} with {what} gave {told(reply)}, not HTTP 401", subject.up)
+    return ok(f"with {what} {' and '.join(path for path, _ in asked)} say HTTP 401{more}")
+
+
+def sign_up_closed(subject: Subject) -> Seen:
+    """``sign-up-closed``: nobody makes an account of their own.
+
+    Open WebUI 0.12 looks whether sign-up is open before it looks at the address (signup in
+    routers/auths.py). This one is no address at all, so that no account is made where it is open.
+    """
+    reply = subject.ports.http.call(
+        f"{subject.at.webui}/api/v1/auths/signup",
+        body={"name": "nobody", "email": "no address", "password": "nothing"},
+        timeout_s=30,
+    )
+    if reply.status == HTTPStatus.FORBIDDEN:
+        return ok("making an account says HTTP 403")
+    return failed(f"making an account gave {told(reply)}, not HTTP 403", subject.up)
+
+
+#: Files that hold secrets or may; their mode must leave out everybody else.
+_PRIVATE = (".env", "secrets.json", "credentials", "session", "manifest.json")
+
+#: Files that secrets must not be written into.
+_SPEAKING = ("compose.yaml", "compose.override.yaml", "manifest.json", "deployctl.log")
+
+
+def secrets_private(subject: Subject) -> Seen:
+    """``secrets-private``: files 0600 and ours; no secret in a file, an argv or a label."""
+    by_name = {file.name: file for file in subject.files}
+    wrong = [*_modes(by_name), *_written(subject, by_name)]
+    for container in subject.containers:
+        wrong += [
+            f"{name} is on a command line or in a label of {container.service}"
+            for name, secret in subject.secrets.items()
+            if secret.reveal() in _spoken(container)
+        ]
+    if wrong:
+        return failed(
+            f"{len(wrong)} secrets or files with secrets can be seen by others",
+            _remedy(by_name, subject),
+            details=tuple(wrong),
+        )
+    private = sum(name in by_name for name in _PRIVATE)
+    return ok(
+        f"{private} files 0600, {len(subject.secrets)} secrets in no other file, "
+        "command line or label"
+    )
+
+
+def _remedy(files: dict[str, KeptFile], subject: Subject) -> str:
+    """What puts modes right, and a log aside; the rest is written anew by `up`."""
+    folder = files["."].text if "." in files else "."
+    log = files.get("deployctl.log")
+    spoken = log is not None and any(s.reveal() in log.text for s in subject.secrets.values())
+    remove = f"rm {folder}/deployctl.log; " if spoken else ""
+    return f"chmod -R go-rwx {folder}; {remove}{subject.up}"
+
+
+def _modes(files: dict[str, KeptFile]) -> list[str]:
+    return [
+        f"{name} has mode {file.mode:04o}" + ("" if file.ours else " and belongs to another user")
+        for name in (*_PRIVATE, ".")
+        if (file := files.get(name)) is not None and (file.mode & 0o077 or not file.ours)
+    ]
+
+
+def _written(subject: Subject, files: dict[str, KeptFile]) -> list[str]:
+    return [
+        f"{secret_name} is written in {name}"
+        for name in _SPEAKING
+        for secret_name, secret in subject.secrets.items()
+        if name in files and secret.reveal() in files[name].text
+    ]
+
+
+def _spoken(container: Container) -> str:
+    """All of a container's configuration that others see in a list of processes or containers."""
+    config, seen = container.seen.get("Config") or {}, container.seen
+    parts = (seen.get("Path"), seen.get("Args"), config.get("Cmd"), config.get("Entrypoint"))
+    return json.dumps((*parts, config.get("Healthcheck"), config.get("Labels")))
