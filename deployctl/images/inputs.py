@@ -21,7 +21,7 @@ from deployctl.images.reference import is_loopback
 from deployctl.model import Command
 from deployctl.provision.model import AptSource
 from deployctl.provision.system import apt_sources
-from deployctl.runner import StoppableRunner
+from deployctl.runner import Runner, StoppableRunner
 
 #: What pip may be told inside a build. Settings that name files or folders of this machine are
 #: left out: they do not exist there.
@@ -131,7 +131,7 @@ def _names_loopback(text: str) -> bool:
 # ── pip ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def pip_settings(runner: StoppableRunner, environment: Mapping[str, str]) -> Mapping[str, str]:
+def pip_settings(runner: Runner, environment: Mapping[str, str]) -> Mapping[str, str]:
     """The settings of pip by name, files and environment merged as pip merges them.
 
     Our own Python may have no pip (pipx, uv): then the system's is asked, then the environment.
@@ -284,7 +284,7 @@ def apt_proxies(conf: str) -> tuple[tuple[str, str], ...]:
     return tuple((f"{scheme.lower()}_proxy", url) for scheme, url in found)
 
 
-def apt_conf(runner: StoppableRunner) -> str:
+def apt_conf(runner: Runner) -> str:
     """How this machine's apt reaches its mirrors: proxy, retries, how stale they may be."""
     result = runner.run(
         Command(argv=("apt-config", "dump"), label="apt-config dump", timeout_s=30.0, private=True)

@@ -75,7 +75,7 @@ def inspect(
         engine_version=_engine_version(runner, environment, root),
         endpoint=_endpoint(environment, root),
         stale_pid_files=stale_pid_files(root),
-        needs_apparmor=_needs_apparmor(root),
+        needs_apparmor=needs_apparmor(root),
         needs_ca=not (root / "etc/ssl/certs/ca-certificates.crt").exists(),
     )
     if not facts.debian_like or facts.engine_version or good_in_distribution(facts):
@@ -148,7 +148,7 @@ def _user(environment: Mapping[str, str], uid: int) -> str:
         return environment.get("USER") or str(uid)
 
 
-def _needs_apparmor(root: Path) -> bool:
+def needs_apparmor(root: Path) -> bool:
     """Whether the kernel enforces AppArmor while nothing here could load Docker's profile.
 
     No container starts then; the package `docker.io` only recommends the loader.

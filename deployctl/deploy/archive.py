@@ -1,0 +1,45 @@
+"""Writes one ``.tar.gz`` of texts, 0600 from the first byte, naming no user of this machine."""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+import tarfile
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from deployctl.errors import DeployctlError
+
+
+def write(path: Path, files: Iterable[tuple[str, str]], *, at: datetime) -> int:
+    """Write the archive anew, with every file below one folder; returns its size in bytes.
+
+    Raises ``report-unwritable``, also when there is a file of that name: it may be another report.
+    """
+    folder = path.name.removesuffix(".tar.gz").removesuffix(".tgz")
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as raw, tarfile.open(fileobj=raw, mode="w:gz") as tar:
+                for name, text in files:
+                    _add(tar, f"{folder}/{name}", text, at)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return path.stat().st_size
+    except OSError as problem:
+        raise DeployctlError(
+            f"The report cannot be written to {path}: {problem.strerror or problem}.",
+            code="report-unwritable",
+            where=str(path),
+            hint="deployctl report --file " + shlex.quote(str(Path("/tmp") / f"{folder}-2.tar.gz")),  # noqa: S108  # only a hint
+        ) from problem
+
+
+def _add(tar: tarfile.TarFile, name: str, text: str, at: datetime) -> None:
+    data = text.encode("utf-8", "backslashreplace")
+    info = tarfile.TarInfo(name)
+    info.size, info.mode, info.mtime = len(data), 0o600, int(at.timestamp())
+    tar.addfile(info, io.BytesIO(data))

@@ -1,0 +1,248 @@
+"""The recipe of ``doctor``: look at everything at the same time, judge. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployctl.deploy.detect import hub_reach, shipped_plans
+from deployctl.deploy.select import fit, select
+from deployctl.deploy.world import Reach, UpRequest, World
+from deployctl.doctor.judge import judge
+from deployctl.doctor.look_docker import look_at_daemon, persistence, probe_card
+from deployctl.doctor.look_outside import Clocks, ask_apt, ask_pip, look_at_proxies, resolves
+from deployctl.doctor.look_state import look_at_place, look_at_state
+from deployctl.doctor.look_system import look_at_system
+from deployctl.doctor.nouns import Daemon, Graphics, Group, Index, Machine, Outside
+from deployctl.doctor.results import warning
+from deployctl.errors import DeployctlError
+from deployctl.images.reference import host_of
+from deployctl.images.registry import ask_all
+from deployctl.model import CheckResult, HostFacts, Plan
+from deployctl.preflight import preflight
+from deployctl.workspace import Workspace
+
+if TYPE_CHECKING:
+    from deployctl.deploy.select import Selected
+    from deployctl.profiles.selection import Selection
+
+#: What every shipped profile publishes.
+_PORTS = {7860: "webui", 8000: "engine"}
+
+#: Ports behind a taken one that are looked at for one that is free.
+_STAND_INS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Where the doctor looks: the file tree, the environment, the time, who asks for an address.
+
+    ``ask`` takes an address, seconds and proxies; ``None`` asks by HTTP.
+    """
+
+    environment: Mapping[str, str]
+    hub: str
+    now: Callable[[], datetime]
+    root: Path = Path("/")
+    ask: Callable[[str, float, Mapping[str, str]], str | None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorReport:
+    """What was found. ``failed`` are the checks that keep any stack from coming up."""
+
+    stack: str
+    profile: str | None
+    groups: tuple[Group, ...]
+    seconds: float
+
+    @property
+    def checks(self) -> tuple[CheckResult, ...]:
+        """All checks, in order."""
+        return tuple(check for group in self.groups for check in group.checks)
+
+    def count(self, status: str) -> int:
+        """How many checks ended like this."""
+        return sum(check.status == status for check in self.checks)
+
+
+def doctor(
+    world: World, around: Surroundings, *, stack: str, selection: Selection | None
+) -> DoctorReport:
+    """Check this machine, with ``selection`` also against that profile.
+
+    Raises ``profile-…`` faults when that one cannot be read, and nothing else.
+    """
+    started = world.clock.now()
+    chosen = _chosen(world, stack, selection)
+    ports = _ports(chosen)
+    plans = tuple(shipped_plans(world))
+    machine = _look(world, around, stack, ports, plans)
+    groups = judge(machine)
+    if chosen is not None:
+        groups += (_profile(world, machine.facts, stack, chosen),)
+    return DoctorReport(
+        stack=stack,
+        profile=chosen.profile.name if chosen else None,
+        groups=groups,
+        seconds=world.clock.now() - started,
+    )
+
+
+def _chosen(world: World, stack: str, selection: Selection | None) -> Selected | None:
+    if selection is None:
+        return None
+    request = UpRequest(stack=stack, selection=selection)
+    return select(world, selection, stack=stack, again=request.again_with)
+
+
+def _ports(chosen: Selected | None) -> Mapping[int, str]:
+    if chosen is None:
+        return _PORTS
+    services = chosen.plan.services
+    return {port.host_port: service.name for service in services for port in service.ports}
+
+
+# ── looking ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _look(
+    world: World,
+    around: Surroundings,
+    stack: str,
+    ports: Mapping[int, str],
+    plans: tuple[Plan, ...],
+) -> Machine:
+    """Everything at the same time; only a container with a card has to wait for the facts."""
+    environment, root = around.environment, around.root
+    asked = tuple(sorted({n + k for n in ports for k in range(_STAND_INS) if n + k <= 65535}))
+    with ThreadPoolExecutor(max_workers=6) as pool:
+        facts = pool.submit(world.facts, asked, own_project=stack, cards=True)
+        daemon = pool.submit(look_at_daemon, world.runner, environment)
+        system = pool.submit(look_at_system, world.runner, root, environment)
+        state = pool.submit(look_at_state, world.home, root)
+        outside = pool.submit(_outside, world, around, plans)
+        graphics = pool.submit(_graphics, world, environment, root, facts, daemon, plans)
+        found, told = facts.result(), daemon.result()
+        images = found.docker.root_dir
+        return Machine(
+            facts=found,
+            system=system.result(),
+            daemon=told,
+            images=look_at_place(images, root) if images is not None else None,
+            state=state.result(),
+            proxies=look_at_proxies(environment, told.info, root),
+            outside=outside.result(),
+            graphics=graphics.result(),
+            ports=ports,
+            stack=stack,
+            architectures=frozenset(a for p in plans for a in p.requirements.architectures),
+        )
+
+
+def _outside(world: World, around: Surroundings, plans: tuple[Plan, ...]) -> Outside:
+    """Registries, hub, package indexes and a name, side by side; then the time, where it is."""
+    clocks = Clocks(around.now)
+    with ThreadPoolExecutor(max_workers=5) as pool:
+        registries = pool.submit(_registries, world, plans)
+        hub = pool.submit(hub_reach, world, plans, around.hub)
+        pip = pool.submit(ask_pip, world.runner)
+        apt = pool.submit(ask_apt, world.runner, around.root, clocks, ask=around.ask)
+        reaches, problem = registries.result()
+        name = host_of(reaches[0].asked).partition(":")[0] if reaches else ""
+        found = pool.submit(resolves, world.runner, name)
+        if clocks.ahead_s is None and around.ask is None:
+            _ask_the_time(clocks, reaches)
+        indexes: tuple[Index, ...] = (pip.result(), apt.result())
+        return Outside(
+            reaches=(*reaches, *hub.result()),
+            problem=problem,
+            indexes=indexes,
+            asked_name=name,
+            resolves=found.result(),
+            ahead_s=clocks.ahead_s,
+        )
+
+
+def _registries(
+    world: World, plans: tuple[Plan, ...]
+) -> tuple[tuple[Reach, ...], tuple[CheckResult, ...]]:
+    """What answers of the registries of all shipped images; or that the mirror map is wrong."""
+    images = {service.image.reference for plan in plans for service in plan.services}
+    try:
+        return world.images.reach(tuple(sorted(images))), ()
+    except DeployctlError as wrong:
+        fault = wrong.faults[0]
+        why = "It says through which mirror an image is pulled."
+        return (), (warning("mirror map", fault.message, why, fault.hint, fault.where or ""),)
+
+
+def _ask_the_time(clocks: Clocks, reaches: tuple[Reach, ...]) -> None:
+    """Ask those who just answered; nobody else would tell the time either."""
+    urls = [f"https://{host_of(reach.asked)}/v2/" for reach in reaches if reach.answers]
+    ask_all(urls[:1], asker=clocks.ask, timeout_s=1.0)
+
+
+def _graphics(
+    world: World,
+    environment: Mapping[str, str],
+    root: Path,
+    facts: Future[HostFacts],
+    daemon: Future[Daemon],
+    plans: tuple[Plan, ...],
+) -> Graphics:
+    found = facts.result()
+    cards = [plan for plan in plans if plan.requirements.card is not None]
+    nvidia = [plan for plan in cards if plan.service("engine").gpu]
+    graphics = Graphics(
+        devices=_devices(root),
+        levels={p.profile: c.driver for p in nvidia if (c := p.requirements.card) and c.driver},
+        capabilities={
+            p.profile: c.compute_capability
+            for p in nvidia
+            if (c := p.requirements.card) and c.compute_capability
+        },
+    )
+    if not any(gpu.vendor == "nvidia" and gpu.driver for gpu in found.gpus):
+        return graphics
+    graphics = replace(graphics, persistence=persistence(world.runner, environment))
+    client = found.docker.client
+    if client is None or found.docker.server_version is None:
+        return replace(graphics, unprobed="the daemon does not answer")
+    references = {service.image.reference for plan in nvidia for service in plan.services}
+    probe = probe_card(world.runner, client, daemon.result().info, references)
+    return replace(graphics, probe=probe, unprobed="" if probe else "no image is here to try it in")
+
+
+def _devices(root: Path) -> frozenset[str]:
+    names = ("nvidia0", "nvidia-uvm", "dxg", "kfd")
+    return frozenset(name for name in names if (root / "dev" / name).exists())
+
+
+# ── the profile ───────────────────────────────────────────────────────────────────────────────
+
+
+def _profile(world: World, facts: HostFacts, stack: str, chosen: Selected) -> Group:
+    """What `up` would say before it starts; Docker and ports are judged above."""
+    request = UpRequest(stack=stack, selection=chosen.selection)
+    space = Workspace(world.home, stack)
+    running = space.manifest() is not None
+    fitted = fit(world, chosen, facts, make=False, running=running)
+    checks = preflight(
+        chosen.plan,
+        facts,
+        fitted.fitting,
+        first=not running,
+        force=False,
+        selection=chosen.selection,
+        again=request.again_with,
+    )
+    above = ("docker", "port")
+    return Group(
+        name=f"Profile {chosen.profile.name}",
+        checks=tuple(check for check in checks if check.name not in above),
+    )

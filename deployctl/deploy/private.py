@@ -1,0 +1,142 @@
+"""What on this machine must not leave it in a report: secrets that are known, and private names.
+
+Reads the state folder, the environment and the configuration files where tokens lie.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import itertools
+import json
+import platform
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from deployctl.files import text_of
+from deployctl.images.inputs import apt_conf, pip_settings
+from deployctl.images.mirrors import mirrors_file
+from deployctl.provision.system import apt_sources
+from deployctl.redact import harvest, users
+from deployctl.runner import Runner
+from deployctl.secretshapes import secret_name
+
+_NAMES_ANYWAY = frozenset(
+    {"root", "docker", "admin", "user", "localhost", "engine", "webui", "deployctl", "debian"}
+)
+
+#: Files of a stack whose whole text is one secret.
+_WHOLE = ("session",)
+
+
+def known_secrets(home: Path, environment: Mapping[str, str], root: Path) -> set[str]:
+    """Every secret this machine is known to have that could come near a stack."""
+    found = {text for name, value in environment.items() for text in _of_variable(name, value)}
+    for folder in _folders(home / "stacks"):
+        found |= set(_of_stack(folder))
+    found |= set(_of_tools(environment, root))
+    return {text for text in found if text and text.strip()}
+
+
+def _of_variable(name: str, value: str) -> Iterator[str]:
+    if secret_name(name) and not _is_path(value):
+        yield value
+    yield from users(value)
+
+
+def _is_path(value: str) -> bool:
+    """Whether a variable names a file that holds a secret, or a socket, and no secret itself."""
+    return value.startswith(("/", "./", "~/", "unix:")) and "\n" not in value
+
+
+def _folders(parent: Path) -> tuple[Path, ...]:
+    try:
+        return tuple(folder for folder in parent.iterdir() if folder.is_dir())
+    except OSError:
+        return ()
+
+
+def _of_stack(folder: Path) -> Iterator[str]:
+    """The secrets of a stack: all that was generated, all in ``.env`` that its name calls one."""
+    with contextlib.suppress(ValueError):
+        yield from harvest(json.loads(text_of(folder / "secrets.json") or "{}"), named=True)
+    for line in text_of(folder / ".env").splitlines():
+        name, _, value = line.partition("=")
+        if secret_name(name):
+            yield re.sub(r"\\(['\\])", r"\1", value.strip().strip("'"))
+    for name in _WHOLE:
+        yield text_of(folder / name).strip()
+    for line in text_of(folder / "credentials").splitlines():
+        name, _, value = line.partition(":")
+        if secret_name(name) or "key" in name.lower():
+            yield value.strip()
+
+
+def _of_tools(environment: Mapping[str, str], root: Path) -> Iterator[str]:
+    """Tokens that other programs keep in the operator's home: the hub's, Docker's, .netrc."""
+    at_home = root / environment.get("HOME", "/root").lstrip("/")
+    hub = Path(environment.get("HF_HOME") or at_home / ".cache/huggingface")
+    yield text_of(Path(environment.get("HF_TOKEN_PATH") or hub / "token")).strip()
+    with contextlib.suppress(ValueError, AttributeError, TypeError):
+        folder = Path(environment.get("DOCKER_CONFIG") or at_home / ".docker")
+        for login in json.loads(text_of(folder / "config.json") or "{}").get("auths", {}).values():
+            yield from map(str, login.values())
+            yield from _basic(login.get("auth", ""))
+    words = text_of(at_home / ".netrc").split()
+    yield from (b for a, b in itertools.pairwise(words) if a == "password")
+
+
+def _basic(auth: str) -> Iterator[str]:
+    with contextlib.suppress(binascii.Error, UnicodeDecodeError, ValueError):
+        yield base64.b64decode(auth).decode().partition(":")[2]
+
+
+# ── names ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def private_names(runner: Runner, environment: Mapping[str, str], root: Path) -> dict[str, str]:
+    """What is private and no secret → what is written instead: names of people and of hosts."""
+    names: dict[str, str] = {}
+    for host in _hosts(runner, environment, root):
+        names[host] = "<mirror>"
+    node = platform.node()
+    names |= {name: "<this machine>" for name in (node, node.partition(".")[0]) if _telling(name)}
+    for variable in ("USER", "LOGNAME", "SUDO_USER"):
+        if _telling(environment.get(variable, "")):
+            names[environment[variable]] = "<user>"
+    home = environment.get("HOME", "").rstrip("/")
+    if home.count("/") > 1:
+        names[home] = "~"
+    return names
+
+
+def _telling(name: str) -> bool:
+    return len(name) > 2 and name not in _NAMES_ANYWAY
+
+
+def _hosts(runner: Runner, environment: Mapping[str, str], root: Path) -> Iterator[str]:
+    """Hosts of mirrors, package indexes and proxies: a company's network, nobody's business."""
+    texts = [text_of(mirrors_file(environment)), apt_conf(runner)]
+    texts += [str(value) for value in pip_settings(runner, environment).values()]
+    texts += [value for name, value in environment.items() if _is_address(name)]
+    texts += [uri for source in apt_sources(root) for uri in source.uris]
+    texts.append(environment.get("HF_ENDPOINT", ""))
+    for text in texts:
+        for address in re.findall(r"[a-z]+://[^\s'\";,]+", text):
+            with contextlib.suppress(ValueError):
+                yield from _named_host(urlsplit(unquote(address)).hostname or "")
+    for line in texts[0].splitlines():  # `registry: mirror`, without a scheme
+        yield from _named_host(line.partition(": ")[2].strip(" \"'").partition("/")[0])
+
+
+def _is_address(name: str) -> bool:
+    return name.lower().endswith("_proxy") or name.startswith(("PIP_", "UV_"))
+
+
+def _named_host(host: str) -> Iterator[str]:
+    plain = host.partition(":")[0]
+    if "." in plain and not plain.startswith("127.") and not re.fullmatch(r"[\d.]+", plain):
+        yield plain

@@ -1,0 +1,131 @@
+"""``deployctl doctor`` over fakes: the screen, the exit codes, the JSON's keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from deployctl.cli.doctor import looking_at, text
+from deployctl.deploy.doctor import DoctorReport, Surroundings
+from deployctl.doctor.judge import judge
+from deployctl.doctor.nouns import Group
+from deployctl.doctor.results import failed, ok, skipped, warning
+from deployctl.model import DockerFacts
+from tests.cli.commandline import deployctl
+from tests.fakes import FakeFacts, facts
+from tests.machines import machine
+from tests.world import Box
+
+GROUPS = (
+    Group(name="Docker", checks=(ok("daemon", "Docker Engine 26.1"), skipped("selinux", "unused"))),
+    Group(
+        name="Network",
+        checks=(
+            failed(
+                "port 7860", "held by x", "Webui is there.", "deployctl up …", code="port-taken"
+            ),
+            warning("names", "unknown", "It matters.", "getent hosts x", "evidence"),
+        ),
+    ),
+)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path) -> Iterator[None]:
+    """An empty file tree, and nobody who answers."""
+
+    def surroundings(_environment: Mapping[str, str]) -> Surroundings:
+        return Surroundings(
+            environment={"PATH": "", "HOME": str(tmp_path)},
+            hub="hub.example",
+            now=lambda: datetime(2026, 11, 22, tzinfo=UTC),
+            root=tmp_path / "root",
+            ask=lambda _url, _seconds, _proxies: "no answer",
+        )
+
+    with looking_at(surroundings):
+        yield
+
+
+def report(*groups: Group) -> DoctorReport:
+    return DoctorReport(stack="deployctl", profile=None, groups=groups, seconds=1.25)
+
+
+def test_the_screen() -> None:
+    assert text(report(*GROUPS)).splitlines() == [
+        "Docker",
+        "  ✓ daemon            Docker Engine 26.1",
+        "  · selinux           unused",
+        "Network",
+        "  ✗ port 7860         held by x",
+        "      Webui is there.",
+        "      next: deployctl up …",
+        "  ! names             unknown",
+        "      It matters.",
+        "      evidence",
+        "      next: getent hosts x",
+        "1 ok, 1 to look at, 1 in the way, 1 not here or not to be seen (1.2 s, measured)",
+        "A stack cannot come up here yet: mend what is marked ✗.",
+    ]
+
+
+def test_only_problems() -> None:
+    shown = text(report(*GROUPS), problems=True)
+    assert shown.startswith("Network\n")
+    assert "daemon" not in shown
+
+
+def test_a_good_machine_is_told_to_go_on() -> None:
+    assert text(report(*judge(machine()))).endswith("Next: deployctl up")
+
+
+def test_exit_0_and_the_keys(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    assert deployctl(box, "doctor", "--output", "json") == 0
+    found = json.loads(capsys.readouterr().out)
+    data = found["data"]
+    assert list(data) == ["stack", "profile", "counts", "groups", "seconds"]
+    names = [group["name"] for group in data["groups"]]
+    assert names == [
+        *("System", "Docker", "Room", "Graphics"),
+        *("Network", "Outside", "State", "Stacks"),
+    ]
+    assert data["counts"]["failed"] == 0
+
+
+def test_exit_4_where_no_stack_can_come_up(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    box.facts = FakeFacts(facts(busy_ports={7860: "process nginx (pid 812)"}))
+    assert deployctl(box, "doctor") == 4
+    out = capsys.readouterr().out
+    assert "✗ port 7860" in out
+    assert "next: deployctl up --set ports.webui=7861" in out
+
+
+def test_exit_4_without_docker_and_everything_else_is_said(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    docker = DockerFacts(problem="docker-missing", evidence=("No `docker`.",))
+    box.facts = FakeFacts(facts(docker=docker))
+    assert deployctl(box, "doctor") == 4
+    out = capsys.readouterr().out
+    assert "next: deployctl setup" in out
+    assert "State\n" in out
+
+
+def test_a_profile_is_judged_too(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    assert deployctl(box, "doctor", "--profile", "rtx3060") == 4
+    out = capsys.readouterr().out
+    assert "Profile rtx3060\n" in out
+    assert "needs an NVIDIA card" in out
+    assert deployctl(box, "doctor", "--profile", "smoke") == 0
+    assert deployctl(box, "doctor", "--profile", "smok") == 3
+
+
+def test_nothing_is_changed(box: Box) -> None:
+    deployctl(box, "doctor", "--profile", "smoke")
+    changing = {"up", "run", "down", "pull", "rm", "create", "build", "stop"}
+    assert [c.argv for c in box.runner.commands if changing & set(c.argv)] == []
+    assert not (box.home / "stacks").exists()
