@@ -1,19 +1,60 @@
-"""The recipe of ``status``: containers as Docker sees them, and probes from outside."""
+"""The recipe of ``status``: how each part of a stack is, what is wrong, and what has drifted.
+
+Containers as Docker sees them, probes from outside, the engine's own figures. Changes nothing; the
+session of a sign-in, where one is needed, is kept for the next time.
+"""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from deployctl.deploy import stack
+from deployctl.deploy.checks import check_of, missing, unknown, verdict
+from deployctl.deploy.drift import of_containers, of_folder
+from deployctl.deploy.figures import Sample
+from deployctl.deploy.health import container_fault
+from deployctl.deploy.kept import kept_request
+from deployctl.deploy.look import Look, look
 from deployctl.deploy.world import StatusReport, World
 from deployctl.errors import DeployctlError
-from deployctl.model import CheckResult, ContainerState, Status
-from deployctl.readiness import Probe, probe_engine, probe_frontend, trouble
 from deployctl.workspace import Manifest, Workspace
 
+if TYPE_CHECKING:
+    from datetime import datetime
 
-def status(world: World, name: str) -> StatusReport:
-    """Look at a stack once. ``stack-unknown`` when nothing of this name was ever brought up."""
+    from deployctl.drift import Drift
+    from deployctl.errors import Fault
+    from deployctl.model import CheckResult, ContainerState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One look at a stack, and what the next look needs to tell rates from."""
+
+    report: StatusReport
+    sample: Sample
+    faults: tuple[Fault, ...]  # why it is not well, by service
+
+
+def status(world: World, name: str, now: datetime, *, profile: bool = False) -> StatusReport:
+    """Look at a stack once; see :func:`see`."""
+    return see(world, name, now, profile=profile).report
+
+
+def see(
+    world: World,
+    name: str,
+    now: datetime,
+    *,
+    before: Sample | None = None,
+    profile: bool = False,
+) -> Seen:
+    """Look at a stack. ``now`` is the time of day; ``profile``: hold it against its profile too.
+
+    ``stack-unknown`` when nothing of this name was ever brought up.
+    """
     space = Workspace(world.home, name)
     manifest = space.manifest()
     states = world.docker.containers(name)
@@ -25,109 +66,86 @@ def status(world: World, name: str) -> StatusReport:
             where=str(space.folder),
             hint=f"deployctl up --stack {name}",
         )
-    checks = tuple(
-        _container(state, name)
-        for state in states
-        if manifest is None or not stack.finished(manifest, state)
-    )
     if manifest is None:
-        checks += (_unknown(space),)
-    else:
-        missing = [service for service in manifest.hashes if not _has(states, service)]
-        checks += tuple(_missing(service, name) for service in missing)
-        if not missing:
-            checks += _probes(world, space, manifest)
-    return _report(name, space, manifest, states, checks)
-
-
-def _report(
-    name: str,
-    space: Workspace,
-    manifest: Manifest | None,
-    states: tuple[ContainerState, ...],
-    checks: tuple[CheckResult, ...],
-) -> StatusReport:
-    webui_url, engine_url = (
-        stack.addresses(manifest.webui_port, manifest.engine_port) if manifest else (None, None)
+        return _unrecorded(world, space, states, now)
+    found = look(world, space, manifest, states, now, before=before)
+    absent = tuple(service for service in manifest.hashes if not _has(states, service))
+    again = kept_request(name, manifest).again
+    checks = (*found.checks, *(missing(service, again) for service in absent))
+    drifted = (
+        *of_folder(space, manifest, again),
+        *of_containers(manifest, states, again),
+        *found.drift,
+        *(_of_profile(world, space, manifest, again) if profile else ()),
     )
-    return StatusReport(
-        stack=name,
-        status=_verdict(checks),
-        profile=manifest.profile if manifest else None,
-        model=manifest.model if manifest else None,
-        served_name=manifest.served_name if manifest else None,
-        webui_url=webui_url,
-        lan_url=manifest.lan_url if manifest else None,
-        engine_url=engine_url,
-        credentials_file=space.credentials_file if manifest else None,
-        containers=states,
-        checks=checks,
-    )
+    report = _report(name, space, manifest, states, checks, found, drifted)
+    return Seen(report=report, sample=found.sample, faults=found.faults)
 
 
-def _verdict(checks: tuple[CheckResult, ...]) -> Status:
-    bad = sum(check.status == "failed" for check in checks)
-    if bad == 0:
-        return "ok"
-    return "failed" if bad == len(checks) else "degraded"
+def _of_profile(
+    world: World, space: Workspace, manifest: Manifest, again: str
+) -> tuple[Drift, ...]:
+    from deployctl.deploy.drift import of_profile
+
+    return of_profile(world, space, manifest, again)
 
 
 def _has(states: tuple[ContainerState, ...], service: str) -> bool:
     return any(state.service == service for state in states)
 
 
-def _unknown(space: Workspace) -> CheckResult:
-    return CheckResult(
-        name="state folder",
-        status="failed",
-        summary=f"{space.folder} does not say what was brought up",
-        code="stack-unknown",
-        hint=f"deployctl up --stack {space.stack}",
-    )
-
-
-def _missing(service: str, name: str) -> CheckResult:
-    return CheckResult(
-        name=f"container {service}",
-        status="failed",
-        summary="is not there",
-        code="stack-not-running",
-        where=service,
-        hint=f"deployctl up --stack {name}",
-    )
-
-
-def _container(state: ContainerState, name: str) -> CheckResult:
-    # A restart of long ago is history: only what is wrong now counts.
-    what = None if stack.works(state) else trouble(state) or f"is {state.health or state.status}"
-    return CheckResult(
-        name=f"container {state.service}",
-        status="failed" if what else "ok",
-        summary=what or (f"running, {state.health}" if state.health else "running"),
-        code="stack-not-running" if what else None,
-        where=state.service,
-        hint=f"deployctl logs {state.service} --stack {name}" if what else "",
-    )
-
-
-def _probes(world: World, space: Workspace, manifest: Manifest) -> tuple[CheckResult, ...]:
-    """Ask engine and frontend from outside, at the same time."""
-    at = stack.endpoints(space, manifest.served_name, manifest.webui_port, manifest.engine_port)
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        engine = pool.submit(probe_engine, world.http, at)
-        frontend = pool.submit(probe_frontend, world.http, at)
-        return (
-            _probe("engine", "engine", engine.result(), space.stack),
-            _probe("frontend", "webui", frontend.result(), space.stack),
+def _unrecorded(
+    world: World, space: Workspace, states: tuple[ContainerState, ...], now: datetime
+) -> Seen:
+    """Containers of a stack whose folder does not know it."""
+    request = kept_request(space.stack, None)
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        faults = tuple(
+            pool.map(lambda s: container_fault(world, request, s, now, engine="llama.cpp"), states)
         )
+    checks = tuple(check_of(s, fault) for s, fault in zip(states, faults, strict=True))
+    return Seen(
+        report=StatusReport(
+            stack=space.stack,
+            status=verdict((*checks, unknown(space))),
+            profile=None,
+            model=None,
+            served_name=None,
+            webui_url=None,
+            lan_url=None,
+            engine_url=None,
+            credentials_file=None,
+            containers=states,
+            checks=(*checks, unknown(space)),
+        ),
+        sample=Sample(at=world.clock.now()),
+        faults=tuple(fault for fault in faults if fault is not None),
+    )
 
 
-def _probe(role: str, service: str, probe: Probe, name: str) -> CheckResult:
-    return CheckResult(
-        name=f"{role} answers",
-        status="ok" if probe.ok else "failed",
-        summary=probe.seen,
-        code=None if probe.ok else f"{role}-not-ready",
-        where=service,
-        hint="" if probe.ok else f"deployctl logs {service} --stack {name}",
+def _report(
+    name: str,
+    space: Workspace,
+    manifest: Manifest,
+    states: tuple[ContainerState, ...],
+    checks: tuple[CheckResult, ...],
+    found: Look,
+    drifted: tuple[Drift, ...],
+) -> StatusReport:
+    webui_url, engine_url = stack.addresses(manifest.webui_port, manifest.engine_port)
+    return StatusReport(
+        stack=name,
+        status=verdict(checks),
+        profile=manifest.profile,
+        model=manifest.model,
+        served_name=manifest.served_name,
+        webui_url=webui_url,
+        lan_url=manifest.lan_url,
+        engine_url=engine_url,
+        credentials_file=space.credentials_file,
+        containers=states,
+        checks=checks,
+        services=found.services,
+        engine=found.engine,
+        drift=drifted,
     )

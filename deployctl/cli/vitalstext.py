@@ -1,0 +1,118 @@
+"""How ``status`` and ``watch`` are written for people."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from deployctl.amounts import rough
+
+if TYPE_CHECKING:
+    from deployctl.deploy.world import StatusReport
+    from deployctl.drift import Drift
+    from deployctl.model import CheckResult
+    from deployctl.vitals import EngineVitals, ServiceVitals
+
+_MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "-"}
+
+
+def lines_of(report: StatusReport) -> tuple[str, ...]:
+    """The whole report but where the stack is reached."""
+    head = f"Stack {report.stack}: {report.status}"
+    if report.profile:
+        head += f" · profile {report.profile} · {report.model}"
+    return (
+        head,
+        *(line for check in report.checks for line in _check(check)),
+        *(f"  {_service(service)}" for service in report.services),
+        *(() if report.engine is None else _engine(report.engine)),
+        *_drifted(report.drift),
+    )
+
+
+def _check(check: CheckResult) -> tuple[str, ...]:
+    code = f" [{check.code}]" if check.status == "failed" and check.code else ""
+    evidence = check.details[-8:] if check.status == "failed" else ()
+    return (
+        f"  {_MARKS[check.status]} {check.name:<18} {check.summary}{code}",
+        *(f"    | {line}" for line in evidence),
+        *((f"    next: {check.hint}",) if check.hint else ()),
+    )
+
+
+def _drifted(drift: tuple[Drift, ...]) -> list[str]:
+    """Each finding, and once for all that follow one another the way back."""
+    lines: list[str] = []
+    for hint, group in itertools.groupby(drift, key=lambda one: (one.lasts, one.hint)):
+        lines += [f"  ! {one.what}" for one in group]
+        lines += [f"    {hint[0]}", f"    next: {hint[1]}"]
+    return lines
+
+
+def _service(service: ServiceVitals) -> str:
+    health = f", {service.health}" if service.health else ""
+    parts = [f"{service.state}{health}"]
+    if service.uptime_s is not None:
+        parts.append(f"up {span(service.uptime_s)}")
+    parts.append(f"{service.restarts} restarts" if service.restarts != 1 else "1 restart")
+    if service.memory_bytes is not None:
+        limit = service.memory_limit_bytes
+        share = f" of {rough(limit)}" if limit else ""
+        parts.append(f"memory {rough(service.memory_bytes)}{share}")
+    if service.cpus is not None:
+        limited = f" of {service.cpus_limit:g}" if service.cpus_limit else ""
+        parts.append(f"CPUs {service.cpus:.2f}{limited}")
+    parts.append(service.image)
+    return f"{service.service:<13} {' · '.join(parts)}"
+
+
+def _engine(engine: EngineVitals) -> tuple[str, ...]:
+    parts = [engine.served_name]
+    if engine.context is not None:
+        times = "" if engine.conversations is None else f"{engine.conversations} × "
+        parts.append(f"{times}{engine.context} tokens")
+    parts.append(_rate(engine))
+    if engine.running is not None:
+        parts.append(f"{engine.running} running, {engine.waiting or 0} waiting")
+    kv = "not told by llama.cpp" if engine.kv_share is None else f"{100 * engine.kv_share:.0f} %"
+    parts.append(f"KV use {kv}")
+    lines = [f"  {'model':<13} {' · '.join(parts)}"]
+    for card in engine.cards:
+        total, free = card.memory_bytes, card.memory_free_bytes
+        used = "memory not told"
+        if total is not None:
+            used = f"memory {rough(total)}" if free is None else f"{rough(total - free)} of "
+            used += "" if free is None else f"{rough(total)} used"
+        lines.append(f"  {'card':<13} {card.name} · {used}")
+    return tuple(lines)
+
+
+def _rate(engine: EngineVitals) -> str:
+    if engine.tokens_per_s is None:
+        return "no answer yet"
+    return f"{engine.tokens_per_s:.1f} tokens/s measured, {engine.rate_basis}"
+
+
+def compact(report: StatusReport, moment: str) -> str:
+    """One line for a log: how it is, what the engine does, what is wrong. ``moment`` leads it."""
+    parts: list[str] = [report.status]
+    parts += [
+        f"{s.service} {s.state}{f', {s.health}' if s.health else ''}" for s in report.services
+    ]
+    if report.engine is not None:
+        parts.append(_rate(report.engine))
+        parts.append(f"{report.engine.running or 0} running")
+    parts += [f"{c.summary} [{c.code}]" for c in report.checks if c.status == "failed"]
+    if report.drift:
+        parts.append(f"{len(report.drift)} not as asked")
+    return f"{moment} {' · '.join(parts)}"
+
+
+def span(seconds: float) -> str:
+    """A long time in its two largest units: ``42 s``, ``5 min``, ``3 h 20 min``, ``2 d 4 h``."""
+    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
+    if days:
+        return f"{days} d {hours % 24} h"
+    if hours:
+        return f"{hours} h {minutes % 60} min"
+    return f"{minutes} min" if minutes else f"{int(seconds)} s"

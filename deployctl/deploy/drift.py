@@ -1,0 +1,127 @@
+"""Looks where a stack is not what was last applied, or not what its profile asks.
+
+Reads the stack's folder, Docker, and the chat window's own settings; changes nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployctl import drift
+from deployctl.deploy.kept import kept_selection
+from deployctl.services.overrides import global_functions, model_override
+from deployctl.services.settings import differences
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from deployctl.deploy.admin import Admin
+    from deployctl.deploy.world import World
+    from deployctl.drift import Drift
+    from deployctl.model import ContainerState
+    from deployctl.workspace import Manifest, Workspace
+
+
+def of_folder(space: Workspace, manifest: Manifest, again: str) -> tuple[Drift, ...]:
+    """Files of the stack that were changed by hand, and the model file; a few small reads."""
+    if manifest.standing != "applied":
+        return ()
+    found = []
+    text = space.compose_text()
+    if text != manifest.compose:
+        found.append(
+            drift.of_file("compose.yaml", gone=text is None, takes_effect=False, again=again)
+        )
+    override = space.override_text()
+    if override is not None or manifest.override:
+        from deployctl.deploy.changed import identities
+
+        if identities(override) != manifest.override:
+            found.append(
+                drift.of_file(
+                    "compose.override.yaml", gone=override is None, takes_effect=True, again=again
+                )
+            )
+    return (*found, *_of_weights(manifest, again))
+
+
+def _of_weights(manifest: Manifest, again: str) -> tuple[Drift, ...]:
+    """The model file against the one the engine was started with, by size and time.
+
+    Of a model that is a folder only whether it is there: its files are checked by `up`.
+    """
+    path, _, identity = (manifest.weights or "").rpartition(" ")
+    if not path:
+        return ()
+    try:
+        seen = Path(path).stat()
+    except OSError:
+        return (drift.of_weights(path, gone=True, again=again),)
+    if Path(path).is_dir() or identity == f"{seen.st_size}-{seen.st_mtime_ns}":
+        return ()
+    return (drift.of_weights(path, gone=False, again=again),)
+
+
+def of_containers(
+    manifest: Manifest, states: tuple[ContainerState, ...], again: str
+) -> tuple[Drift, ...]:
+    """Containers that were not made from what was applied."""
+    if manifest.standing != "applied":
+        return ()
+    found = (
+        drift.of_container(s.service, s.config_hash, manifest.hashes.get(s.service), again)
+        for s in states
+    )
+    return tuple(each for each in found if each is not None)
+
+
+def of_image(world: World, state: ContainerState, again: str) -> Drift | None:
+    """An image whose name leads elsewhere by now."""
+    there = world.docker.image_id(state.image)
+    if there == state.image_id:
+        return None
+    return drift.of_image(state.service, state.image, gone=there is None, again=again)
+
+
+def of_webui(
+    admin: Admin, environment: Mapping[str, str], served_name: str, stack: str
+) -> tuple[Drift, ...]:
+    """Settings of the chat window that are not as its environment asks, and what wins over them.
+
+    Raises ``proof-failed`` when the administrator is refused.
+    """
+    option = f" --stack {stack}"
+    persistent = drift.persistent_settings(environment)
+    effective = admin.get("/api/v1/configs/export")
+    settings = tuple(
+        drift.of_setting(each, persistent=persistent, stack_option=option)
+        for each in differences(environment, effective if isinstance(effective, dict) else {})
+    )
+    own = model_override(admin.get("/api/v1/models/base"), served_name)
+    everywhere = global_functions(admin.get("/api/v1/functions/"))
+    overrides = (*(() if own is None else (own,)), *everywhere)
+    return (
+        *settings,
+        *(drift.of_override(each, stack_option=option) for each in overrides),
+    )
+
+
+def of_profile(world: World, space: Workspace, manifest: Manifest, again: str) -> tuple[Drift, ...]:
+    """What the profile, as it is now, would change: as `plan` says. Raises ``profile-…`` faults."""
+    from deployctl.deploy.changed import changed
+    from deployctl.planner import build_plan
+
+    profile = world.resolve(kept_selection(manifest))
+    found = changed(world, space, profile, build_plan(profile), world.local())
+    return tuple(
+        drift.Drift(
+            place="profile",
+            name=change.service,
+            what=f"The profile asks for something else by now: {change}",
+            lasts="What runs goes on as it is until the next `up`.",
+            hint=again,
+        )
+        for change in found
+        if change.action != "keep"
+    )

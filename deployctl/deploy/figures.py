@@ -1,0 +1,115 @@
+"""From two samples of a running stack to figures: memory, processors, tokens per second.
+
+Looks at this machine's cards where the engine has one; everything else is handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from deployctl.metrics import EngineMetrics, last_rate, rate_between
+from deployctl.vitals import (
+    EngineVitals,
+    RateBasis,
+    ServiceVitals,
+    argv_of,
+    capacity,
+    has_card,
+    limits_of,
+    uptime_s,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from deployctl.deploy.world import World
+    from deployctl.model import ContainerState, Usage
+    from deployctl.workspace import Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What a later look compares with: counters of one moment. ``at`` is the world's clock."""
+
+    at: float
+    usage: Mapping[str, Usage] = field(default_factory=dict)  # by container id
+    metrics: EngineMetrics | None = None
+    restarts: Mapping[str, int] = field(default_factory=dict)  # by container id
+
+
+def service_vitals(
+    state: ContainerState,
+    details: Mapping[str, Any] | None,
+    now: datetime,
+    moved: bool,  # noqa: FBT001  # one of several facts, none of them an option
+    first: Sample,
+    last: Sample,
+) -> ServiceVitals:
+    """One container's figures: what it uses is told between the two samples."""
+    memory_limit, cpus_limit = limits_of(details)
+    then, usage = first.usage.get(state.id), last.usage.get(state.id)
+    window = last.at - first.at
+    cpus = None
+    if then is not None and usage is not None and window > 0:
+        cpus = max(0.0, usage.cpu_seconds - then.cpu_seconds) / window
+    return ServiceVitals(
+        service=state.service,
+        state=state.status,
+        health=state.health if state.status == "running" else None,
+        restarts=state.restarts,
+        uptime_s=uptime_s(state, now),
+        image=state.image,
+        image_moved=moved,
+        memory_bytes=None if usage is None else usage.memory_bytes,
+        memory_limit_bytes=memory_limit,
+        cpus=cpus,
+        cpus_window_s=None if cpus is None else window,
+        cpus_limit=cpus_limit,
+    )
+
+
+def engine_vitals(
+    world: World,
+    manifest: Manifest,
+    kind: str,
+    details: Mapping[str, Any] | None,
+    first: Sample,
+    last: Sample,
+    lately: tuple[str, ...],
+) -> EngineVitals | None:
+    """The engine's figures; ``None`` when it does not tell. ``lately``: its log's last lines."""
+    if details is None or last.metrics is None:
+        return None
+    metrics = last.metrics
+    context, conversations = capacity(kind, argv_of(details))
+    rate, basis = _rate(first, last, lately)
+    return EngineVitals(
+        kind=kind,
+        served_name=manifest.served_name,
+        context=context,
+        conversations=conversations,
+        tokens_per_s=rate,
+        rate_basis=basis,
+        running=metrics.running,
+        waiting=metrics.waiting,
+        kv_share=metrics.kv_share,
+        cards=world.local().gpus if has_card(details) else (),
+    )
+
+
+def _rate(
+    first: Sample, last: Sample, lately: tuple[str, ...]
+) -> tuple[float | None, RateBasis | None]:
+    """Tokens per second now, when an answer is being written; else those of the last one."""
+    if last.metrics is None:
+        return None, None
+    if first.metrics is not None:
+        now = rate_between(first.metrics, last.metrics, last.at - first.at)
+        if now:
+            return now, "now"
+    if (said := last_rate(lately)) is not None:
+        return said, "last answer"
+    average = last.metrics.average_rate
+    return average, None if average is None else "since its start"

@@ -1,0 +1,52 @@
+"""How the operator asked for a stack that stands: the request of its last ``up``, from the record.
+
+Hints of commands that look at a stack later are made of it: without what was chosen then, the same
+``up`` would bring up another stack.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deployctl.deploy.world import UpRequest
+from deployctl.profiles.selection import AUTO, Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from deployctl.diagnosis import Way
+    from deployctl.workspace import Manifest
+
+
+def kept_selection(manifest: Manifest) -> Selection:
+    """What the stack was made of, an automatic choice and ``--fit`` included."""
+    kept = manifest.selection
+    if not kept:  # an older deployctl's record
+        return Selection(profile=manifest.profile)
+    model = kept.get("model")
+    return Selection(
+        profile=str(kept.get("profile", manifest.profile)),
+        overlays=tuple(map(str, kept.get("overlays", ()))),
+        model=None if model is None else str(model),
+        sets=tuple(map(str, kept.get("sets", ()))),
+    )
+
+
+def kept_request(stack: str, manifest: Manifest | None) -> UpRequest:
+    """The request that brings this stack up again as it was; its ``again`` is the command."""
+    if manifest is None:
+        return UpRequest(stack=stack)
+    selection = kept_selection(manifest)
+    return UpRequest(stack=stack, selection=selection.of(AUTO) if manifest.automatic else selection)
+
+
+def way_of(request: UpRequest) -> Way:
+    """How to go on from a stack that stands; no plan is at hand then."""
+    from deployctl.diagnosis import Way  # its texts take longer to load than `status` may
+
+    return Way(stack=request.stack, selection=request.selection, again=request.again_with)
+
+
+def engine_kind(environment: Mapping[str, str]) -> str:
+    """Which engine a container runs, by the variable that we give only that one."""
+    return "vllm" if "VLLM_API_KEY" in environment else "llama.cpp"

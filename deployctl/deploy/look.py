@@ -1,0 +1,242 @@
+"""One look at the running parts of a stack, everything side by side: vitals, health, settings.
+
+``status`` must not take longer than the slowest of its questions, so each is asked by a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from deployctl.deploy import drift as drifting
+from deployctl.deploy import stack
+from deployctl.deploy.admin import Admin
+from deployctl.deploy.checks import check_of, failed, probe_check, skipped
+from deployctl.deploy.figures import Sample, engine_vitals, service_vitals
+from deployctl.deploy.health import LATELY, card_fault, container_fault, silence_fault
+from deployctl.deploy.kept import engine_kind, kept_request
+from deployctl.deploy.world import UpRequest, World
+from deployctl.drift import Drift
+from deployctl.errors import DeployctlError, Fault
+from deployctl.metrics import EngineMetrics, read_metrics
+from deployctl.model import CheckResult, ContainerState, Usage
+from deployctl.readiness import Endpoints, Probe, probe_engine, probe_frontend
+from deployctl.vitals import (
+    EngineVitals,
+    ServiceVitals,
+    environment_of,
+)
+from deployctl.workspace import Manifest, Workspace
+
+#: How long a service may be without an answer after its start before it counts as hung, seconds:
+#: the probe of a healthy one answers within milliseconds.
+_PATIENCE_S = {"engine": 20.0, "webui": 60.0}
+
+_ROLE = {"engine": "engine", "webui": "frontend"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What was seen of the containers that are there."""
+
+    checks: tuple[CheckResult, ...]
+    faults: tuple[Fault, ...]
+    services: tuple[ServiceVitals, ...]
+    engine: EngineVitals | None
+    drift: tuple[Drift, ...]
+    sample: Sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """The questions under way; the answers come in any order."""
+
+    details: Mapping[str, Future[Mapping[str, Any] | None]]  # by service
+    moved: Mapping[str, Future[Drift | None]]
+    probes: Mapping[str, Future[Probe]]
+    metrics: Future[EngineMetrics | None]
+    usage: Mapping[str, Future[Usage | None]]  # by container id
+    lately: Future[tuple[str, ...]] | None
+    at: float
+
+    def answers(self, service: str) -> bool:
+        """Whether a service answered its probe."""
+        probe = self.probes.get(service)
+        return probe is not None and probe.result().ok
+
+
+def look(
+    world: World,
+    space: Workspace,
+    manifest: Manifest,
+    states: tuple[ContainerState, ...],
+    now: datetime,
+    *,
+    before: Sample | None,
+) -> Look:
+    """Ask everything at the same time, then judge. Raises what looking at Docker raises."""
+    at = stack.endpoints(space, manifest.served_name, manifest.webui_port, manifest.engine_port)
+    states = tuple(state for state in states if not stack.finished(manifest, state))
+    request = kept_request(space.stack, manifest)
+    with ThreadPoolExecutor(max_workers=12) as pool:
+        asked = _ask(pool, world, states, at, request.again)
+        details = {name: asked.details[name].result() for name in asked.details}
+        kind = engine_kind(environment_of(details.get("engine")))
+        webui = pool.submit(_webui, world, space, manifest, at, details.get("webui"), states)
+        judged = _Judged(world=world, request=request, now=now, kind=kind, before=before)
+        checks, faults = judged.services(pool, asked, states, details)
+        settings, settings_check = webui.result()
+        moved = tuple(d for each in asked.moved.values() if (d := each.result()) is not None)
+        # The later of the two moments between which rates are told, when all else is known.
+        sample = _sample(pool, world, states, at, ask=asked.answers("engine"))
+        first = before or Sample(
+            at=asked.at,
+            usage={i: u for i, each in asked.usage.items() if (u := each.result()) is not None},
+            metrics=asked.metrics.result(),
+        )
+        lately = asked.lately.result() if asked.lately is not None else ()
+    gone = {d.name for d in moved}
+    return Look(
+        checks=(*checks, *settings_check),
+        faults=faults,
+        services=tuple(
+            service_vitals(s, details.get(s.service), now, s.service in gone, first, sample)
+            for s in states
+        ),
+        engine=engine_vitals(world, manifest, kind, details.get("engine"), first, sample, lately),
+        drift=(*moved, *settings),
+        sample=sample,
+    )
+
+
+def _ask(
+    pool: ThreadPoolExecutor,
+    world: World,
+    states: tuple[ContainerState, ...],
+    at: Endpoints,
+    again: str,
+) -> _Asked:
+    running = {s.service: s for s in states if s.status == "running"}
+    probes = {"engine": probe_engine, "webui": probe_frontend}
+    engine = running.get("engine")
+    return _Asked(
+        at=world.clock.now(),
+        usage={s.id: pool.submit(world.docker.usage, s.id) for s in running.values()},
+        metrics=pool.submit(_metrics, world, at, ask=engine is not None),
+        details={s.service: pool.submit(world.docker.inspect, s.id) for s in states},
+        probes={
+            name: pool.submit(probe, world.http, at)
+            for name, probe in probes.items()
+            if name in running
+        },
+        lately=None if engine is None else pool.submit(world.docker.log_tail, engine.id, LATELY),
+        moved={s.service: pool.submit(drifting.of_image, world, s, again) for s in states},
+    )
+
+
+def _metrics(world: World, at: Endpoints, *, ask: bool) -> EngineMetrics | None:
+    if not ask:
+        return None
+    reply = world.http.call(f"{at.engine}/metrics", token=at.engine_key, timeout_s=5)
+    return read_metrics(reply.text) if reply.status == HTTPStatus.OK else None
+
+
+def _sample(
+    pool: ThreadPoolExecutor,
+    world: World,
+    states: tuple[ContainerState, ...],
+    at: Endpoints,
+    *,
+    ask: bool,
+) -> Sample:
+    running = [s for s in states if s.status == "running"]
+    usage = {s.id: pool.submit(world.docker.usage, s.id) for s in running}
+    metrics = pool.submit(_metrics, world, at, ask=ask)
+    moment = world.clock.now()
+    return Sample(
+        at=moment,
+        usage={i: u for i, each in usage.items() if (u := each.result()) is not None},
+        metrics=metrics.result(),
+        restarts={s.id: s.restarts for s in states},
+    )
+
+
+# ── whether it works ──────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    world: World
+    request: UpRequest
+    now: datetime
+    kind: str
+    before: Sample | None
+
+    def services(
+        self,
+        pool: ThreadPoolExecutor,
+        asked: _Asked,
+        states: tuple[ContainerState, ...],
+        details: Mapping[str, Mapping[str, Any] | None],
+    ) -> tuple[tuple[CheckResult, ...], tuple[Fault, ...]]:
+        """Every container's check, then what was seen from outside; and the faults among them."""
+        faulty = {s.service: pool.submit(self._container, s) for s in states}
+        checks: list[CheckResult] = []
+        faults: list[Fault] = []
+        for state in states:
+            fault = faulty[state.service].result()
+            checks.append(check_of(state, fault))
+            faults += () if fault is None else (fault,)
+        for state in states:
+            if state.service not in asked.probes:
+                continue
+            probe = asked.probes[state.service].result()
+            fault = silence_fault(
+                state, probe, self.request, self.now, patience_s=_PATIENCE_S[state.service]
+            )
+            checks.append(probe_check(_ROLE[state.service], state.service, probe, fault))
+            faults += () if fault is None else (fault,)
+            if state.service == "engine" and asked.lately is not None:
+                card = card_fault(
+                    self.world,
+                    self.request,
+                    state,
+                    details.get("engine") or {},
+                    asked.lately.result(),
+                )
+                checks += () if card is None else (failed("card", card),)
+                faults += () if card is None else (card,)
+        return tuple(checks), tuple(faults)
+
+    def _container(self, state: ContainerState) -> Fault | None:
+        known = None if self.before is None else self.before.restarts.get(state.id)
+        return container_fault(
+            self.world, self.request, state, self.now, engine=self.kind, restarts_before=known
+        )
+
+
+def _webui(
+    world: World,
+    space: Workspace,
+    manifest: Manifest,
+    at: Endpoints,
+    details: Mapping[str, Any] | None,
+    states: tuple[ContainerState, ...],
+) -> tuple[tuple[Drift, ...], tuple[CheckResult, ...]]:
+    """What differs in the chat window's settings; or why that could not be looked at."""
+    if not any(s.service == "webui" and stack.works(s) for s in states):
+        return (), ()
+    try:
+        admin = Admin(world.http, space, at)
+        found = drifting.of_webui(admin, environment_of(details), manifest.served_name, space.stack)
+    except DeployctlError as problem:
+        first = problem.faults[0]
+        # A frontend that is still starting, or hangs, is said so by its own check.
+        if first.code == "frontend-not-ready":
+            return (), ()
+        return (), (skipped("settings", f"not compared: {first.message}", first.hint),)
+    return found, ()

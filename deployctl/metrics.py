@@ -1,0 +1,118 @@
+"""What engines say of their work in numbers: Prometheus text → one engine's figures. Pure.
+
+Names as of llama.cpp's server b11434 (``llamacpp:…``, no labels) and vLLM 0.32 (``vllm:…``, with
+labels; several engines behind one server are added up).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineMetrics:
+    """One look at the engine's counters and gauges; what the engine does not tell is ``None``.
+
+    ``steps`` counts what grows while an answer is still being written.
+    """
+
+    running: int | None = None  # requests being answered now
+    waiting: int | None = None  # requests that wait for a free place
+    kv_share: float | None = None  # of the memory for conversations, 0 to 1; vLLM only
+    generated_tokens: float | None = None  # since its start
+    generated_s: float | None = None  # seconds those took, of finished answers; llama.cpp only
+    steps: float | None = None  # see above; tokens, or nearly so
+
+    @property
+    def average_rate(self) -> float | None:
+        """Tokens per second over all answers since its start, where the engine tells."""
+        if not self.generated_tokens or not self.generated_s:
+            return None
+        return self.generated_tokens / self.generated_s
+
+
+_SAMPLE = re.compile(r"([A-Za-z_:][\w:]*)(?:\{[^}]*\})? +(\S+)")
+
+
+def read_metrics(text: str) -> EngineMetrics | None:
+    """Read an engine's ``/metrics``; ``None`` when neither engine wrote this."""
+    found = _samples(text)
+    if any(name.startswith("llamacpp:") for name in found):
+        return _llama_cpp(found)
+    return _vllm(found) if any(name.startswith("vllm:") for name in found) else None
+
+
+def _samples(text: str) -> dict[str, float]:
+    """Every sample by its name; those that differ only in their labels are added up."""
+    found: dict[str, float] = {}
+    for line in text.splitlines():
+        if match := _SAMPLE.match(line):
+            try:
+                value = float(match[2])
+            except ValueError:
+                continue
+            found[match[1]] = found.get(match[1], 0.0) + value
+    return found
+
+
+def _llama_cpp(found: dict[str, float]) -> EngineMetrics:
+    # tokens_predicted_total grows when an answer is finished, n_decode_total with every step of
+    # all conversations together; a step makes one token for each busy one.
+    decodes, busy = (
+        found.get(f"llamacpp:{name}") for name in ("n_decode_total", "n_busy_slots_per_decode")
+    )
+    return EngineMetrics(
+        running=_count(found.get("llamacpp:requests_processing")),
+        waiting=_count(found.get("llamacpp:requests_deferred")),
+        generated_tokens=found.get("llamacpp:tokens_predicted_total"),
+        generated_s=found.get("llamacpp:tokens_predicted_seconds_total"),
+        steps=None if decodes is None else decodes * (1.0 if busy is None else busy),
+    )
+
+
+def _vllm(found: dict[str, float]) -> EngineMetrics:
+    tokens = found.get("vllm:generation_tokens_total")
+    return EngineMetrics(
+        running=_count(found.get("vllm:num_requests_running")),
+        waiting=_count(found.get("vllm:num_requests_waiting")),
+        kv_share=found.get("vllm:kv_cache_usage_perc"),
+        generated_tokens=tokens,
+        steps=tokens,
+    )
+
+
+def _count(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def rate_between(before: EngineMetrics, after: EngineMetrics, seconds: float) -> float | None:
+    """Tokens per second between two looks; ``None`` when nothing tells, or it began anew."""
+    if before.steps is None or after.steps is None or seconds <= 0:
+        return None
+    made = after.steps - before.steps
+    return None if made < 0 else made / seconds
+
+
+# llama.cpp: `eval time = 2354.14 ms / 300 tokens (7.87 ms per token, 127.01 tokens per second)`
+# at the end of each answer; the line of the question begins with `prompt eval time`.
+_ANSWER = re.compile(r"(?<!prompt )eval time = .*?([\d.]+) tokens per second")
+# vLLM: every ten seconds while it is busy.
+_AVERAGE = re.compile(r"Avg generation throughput: ([\d.]+) tokens/s")
+
+
+def last_rate(lines: Iterable[str]) -> float | None:
+    """Tokens per second of the last answer, as the engine's log says; ``None`` if it does not.
+
+    vLLM tells all conversations together, over ten seconds; idle stretches of it are passed over.
+    """
+    last: float | None = None
+    for line in lines:
+        if found := _ANSWER.search(line) or _AVERAGE.search(line):
+            try:
+                value = float(found[1])
+            except ValueError:
+                continue
+            last = value or last
+    return last

@@ -1,0 +1,76 @@
+"""Engines' counters and log lines become figures of their work."""
+
+from __future__ import annotations
+
+import pytest
+
+from deployctl.metrics import EngineMetrics, last_rate, rate_between, read_metrics
+
+# As llama-server b11434 writes it; the numbers are of one answer of 300 tokens.
+LLAMA_CPP = """\
+# HELP llamacpp:tokens_predicted_total Number of generation tokens processed
+# TYPE llamacpp:tokens_predicted_total counter
+llamacpp:tokens_predicted_total 315
+llamacpp:tokens_predicted_seconds_total 2.5
+llamacpp:n_decode_total 200
+llamacpp:n_busy_slots_per_decode 1.5
+llamacpp:predicted_tokens_seconds 0
+llamacpp:requests_processing 1
+llamacpp:requests_deferred 2
+"""
+
+# vLLM 0.32's names and labels; the numbers are examples.
+VLLM = """\
+# TYPE vllm:num_requests_running gauge
+vllm:num_requests_running{engine="0",model_name="m"} 3.0
+vllm:num_requests_running{engine="1",model_name="m"} 1.0
+vllm:num_requests_waiting{engine="0",model_name="m"} 5.0
+vllm:kv_cache_usage_perc{engine="0",model_name="m"} 0.25
+vllm:generation_tokens_total{engine="0",model_name="m"} 1.2e+03
+vllm:generation_tokens_created{engine="0",model_name="m"} 1.79e+09
+"""
+
+
+def test_llama_cpp() -> None:
+    found = read_metrics(LLAMA_CPP)
+    assert found == EngineMetrics(
+        running=1, waiting=2, generated_tokens=315, generated_s=2.5, steps=300
+    )
+    assert found.average_rate == 126
+
+
+def test_vllm_adds_its_engines_up() -> None:
+    assert read_metrics(VLLM) == EngineMetrics(
+        running=4, waiting=5, kv_share=0.25, generated_tokens=1200, steps=1200
+    )
+
+
+@pytest.mark.parametrize("text", ["", "<html>", "up 1", "llamacpp:x NaNs", '{"error": 1}'])
+def test_what_no_engine_wrote_is_no_figure(text: str) -> None:
+    found = read_metrics(text)
+    assert found is None or found == EngineMetrics()
+
+
+def test_the_rate_between_two_looks() -> None:
+    first, second = EngineMetrics(steps=100), EngineMetrics(steps=160)
+    assert rate_between(first, second, 2.0) == 30
+    assert rate_between(second, first, 2.0) is None, "the engine began anew"
+    assert rate_between(first, second, 0.0) is None
+    assert rate_between(EngineMetrics(), second, 1.0) is None
+    assert EngineMetrics(generated_tokens=5).average_rate is None
+
+
+def test_the_last_answer_s_rate_is_not_the_question_s() -> None:
+    lines = (
+        "1.0 I slot print_timing: id 1 | task 0 |        eval time =     424.46 ms /    15 tokens "
+        "(   30.32 ms per token,    32.98 tokens per second)",
+        "1.1 I slot print_timing: id 1 | task 1 | prompt eval time =      40.25 ms /    15 tokens "
+        "(    2.68 ms per token,   372.68 tokens per second)",
+    )
+    assert last_rate(lines) == 32.98
+    assert last_rate(lines[1:]) is None
+
+
+def test_vllm_s_idle_stretches_are_passed_over() -> None:
+    line = "Engine 000: Avg prompt throughput: 1.0 tokens/s, Avg generation throughput: {} tokens/s"
+    assert last_rate((line.format("41.5"), line.format("0.0"))) == 41.5

@@ -1,0 +1,359 @@
+"""`status` and `reconcile` over fakes: what is seen, what is wrong, what has drifted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployctl.deploy.down import down
+from deployctl.deploy.reconcile import reconcile
+from deployctl.deploy.status import see, status
+from deployctl.deploy.up import up
+from deployctl.deploy.world import StatusReport, UpRequest
+from deployctl.errors import DeployctlError
+from deployctl.model import Command, CommandResult, Secret
+from deployctl.profiles.selection import Selection
+from deployctl.workspace import Workspace
+from tests.fakes import FakeRunner, container
+from tests.panel import FakePanel
+from tests.scripted import result
+from tests.world import Box
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+STACK = "deployctl"
+ENVIRONMENT = {
+    "OPENAI_API_BASE_URL": "http://engine:8080/v1",
+    "OPENAI_API_KEY": "planted-key",
+    "ENABLE_PERSISTENT_CONFIG": "false",
+    "ENABLE_SIGNUP": "false",
+    "DEFAULT_MODELS": "smollm2-135m",
+}
+HELD = {
+    "openai.api_base_urls": ["http://engine:8080/v1"],
+    "openai.api_keys": ["planted-key"],
+    "ui.enable_signup": False,
+    "ui.default_models": "smollm2-135m",
+}
+AGAIN = f"deployctl up --profile smoke --set ports.webui=7901 --stack {STACK}2"
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    """A stack that is up, with a frontend as its profile asks."""
+    box = Box(home=tmp_path)
+    box.http = FakePanel(**HELD)
+    up(box.world(), UpRequest(stack=STACK, selection=Selection(profile="smoke")))
+    for service in ("engine", "webui"):
+        state = box.docker.states[service]
+        box.docker.states[service] = replace(
+            state, image=service, image_id=f"sha256:{service}", name=f"{STACK}-{service}-1"
+        )
+    box.docker.used = {"id-engine": 200_000_000, "id-webui": 500_000_000}
+    box.docker.inspected = {
+        "id-webui": {"Config": {"Env": [f"{k}={v}" for k, v in ENVIRONMENT.items()]}},
+        "id-engine": {
+            "Config": {"Cmd": ["--ctx-size", "4096", "--parallel", "2"]},
+            "HostConfig": {"Memory": 469762048},
+        },
+    }
+    # The fake store has no file; what it says of one is what is there.
+    space = Workspace(box.home, STACK)
+    manifest = space.manifest()
+    assert manifest is not None
+    space.save_manifest(replace(manifest, weights=None))
+    return box
+
+
+def panel(box: Box) -> FakePanel:
+    assert isinstance(box.http, FakePanel)
+    return box.http
+
+
+def looked(box: Box) -> StatusReport:
+    return status(box.world("status"), STACK, NOW)
+
+
+def code_of(box: Box, **options: Any) -> str:
+    with pytest.raises(DeployctlError) as refused:
+        reconcile(
+            box.world("reconcile"), STACK, **{"dry_run": False, "overrides": False, **options}
+        )
+    return refused.value.faults[0].code
+
+
+# ── what is seen ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_well_stack_has_figures_and_no_drift(box: Box) -> None:
+    report = looked(box)
+    assert (report.status, report.drift) == ("ok", ())
+    engine, webui = report.services
+    assert (engine.state, engine.memory_bytes, engine.memory_limit_bytes) == (
+        "running",
+        200_000_000,
+        469762048,
+    )
+    assert webui.image_moved is False
+    assert report.engine is not None
+    assert (report.engine.context, report.engine.conversations) == (2048, 2)
+    assert report.engine.kv_share is None
+
+
+def test_the_rate_between_two_looks_is_now_and_else_the_last_answer_s(box: Box) -> None:
+    box.docker.tails = {"id-engine": ("eval time = 1 ms / 1 tokens (1, 33.0 tokens per second)",)}
+    world = box.world("status")
+    first = see(world, STACK, NOW)
+    assert first.report.engine is not None
+    assert (first.report.engine.tokens_per_s, first.report.engine.rate_basis) == (
+        33.0,
+        "last answer",
+    )
+    box.clock.sleep(2)
+    second = see(world, STACK, NOW, before=first.sample).report.engine
+    assert second is not None
+    assert second.rate_basis == "now"
+    assert second.tokens_per_s is not None
+    assert second.tokens_per_s > 0
+
+
+def test_the_kept_session_is_used_until_it_is_refused(box: Box) -> None:
+    panel(box).calls.clear()
+    looked(box)
+    assert not [url for url in panel(box).calls if url.endswith("signin")]
+    panel(box).token = "n3w"
+    looked(box)
+    assert Workspace(box.home, STACK).session() == Secret("n3w")
+
+
+def test_settings_that_cannot_be_read_are_said_and_fail_nothing(box: Box) -> None:
+    panel(box).token, panel(box).refuses = "n3w", True
+    report = looked(box)
+    assert report.status == "ok"
+    (skipped,) = (check for check in report.checks if check.status == "skipped")
+    assert skipped.summary.startswith("not compared: The frontend refused")
+
+
+# ── what is wrong ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_dead_engine_is_told_with_its_cause(box: Box) -> None:
+    engine = box.docker.states["engine"]
+    box.docker.states["engine"] = replace(engine, status="exited", exit_code=137)
+    report = looked(box)
+    (failed,) = (check for check in report.checks if check.status == "failed")
+    assert report.status == "degraded"
+    assert failed.code is not None
+    assert failed.code.startswith("engine-")
+    assert failed.hint
+    assert report.engine is None
+
+
+def test_an_engine_that_answers_nothing_hangs(box: Box) -> None:
+    panel(box).engine_silent = True
+    (failed,) = (check for check in looked(box).checks if check.status == "failed")
+    assert failed.code == "engine-hung"
+    assert failed.hint == f"docker kill {STACK}-engine-1; deployctl up --profile smoke"
+
+
+def test_an_engine_that_still_starts_does_not_hang(box: Box) -> None:
+    panel(box).engine_silent = True
+    box.docker.states["engine"] = replace(box.docker.states["engine"], health="starting")
+    (failed,) = (check for check in looked(box).checks if check.status == "failed")
+    assert failed.code == "engine-not-ready"
+
+
+def test_a_restart_storm_is_told_though_it_runs_at_this_moment(box: Box) -> None:
+    box.docker.states["engine"] = replace(
+        box.docker.states["engine"], restarts=5, started_at="2026-11-22T11:59:58Z"
+    )
+    (failed,) = (check for check in looked(box).checks if check.status == "failed")
+    assert failed.summary.startswith("It keeps restarting, 5 times so far.")
+
+
+def test_a_paused_and_an_unhealthy_container_fail(box: Box) -> None:
+    box.docker.states["engine"] = replace(box.docker.states["engine"], status="paused")
+    box.docker.states["webui"] = replace(box.docker.states["webui"], health="unhealthy")
+    codes = {check.where: check.code for check in looked(box).checks if check.status == "failed"}
+    assert codes == {"engine": "stack-not-running", "webui": "frontend-hung"}
+
+
+def test_a_lost_card_is_found_by_asking_inside(box: Box) -> None:
+    _with_card(box)
+    box.runner.fail["the card inside"] = "Failed to initialize NVML: Unknown Error"
+    (failed,) = (check for check in looked(box).checks if check.status == "failed")
+    assert (failed.name, failed.code) == ("card", "engine-gpu-lost")
+
+
+class Remembering(FakeRunner):
+    """`docker logs` gives the first lines of an engine that found no card."""
+
+    def run(self, command: Command, **options: Any) -> CommandResult:
+        if command.argv[:2] == ("docker", "logs"):
+            return result(command, 0, "load_tensors: offloaded 0/31 layers to GPU")
+        return super().run(command, **options)
+
+
+def test_an_engine_that_fell_back_to_the_processor_is_found(box: Box) -> None:
+    _with_card(box)
+    box.runner = Remembering(box.docker)
+    (failed,) = (check for check in looked(box).checks if check.status == "failed")
+    assert failed.code == "engine-gpu-unused"
+
+
+def _with_card(box: Box) -> None:
+    given = {"HostConfig": {"DeviceRequests": [{"Driver": "nvidia"}]}}
+    box.docker.inspected = {**box.docker.inspected, "id-engine": given}
+    box.docker.states["engine"] = replace(
+        box.docker.states["engine"], started_at="2026-11-22T08:00:00Z"
+    )
+
+
+def test_what_is_missing_is_brought_up_by_the_same_words(box: Box) -> None:
+    stack = f"{STACK}2"
+    selection = Selection(profile="smoke", sets=("ports.webui=7901",))
+    box.docker.states.clear()
+    box.docker.kept_volumes = ()
+    up(box.world(), UpRequest(stack=stack, selection=selection))
+    box.docker.states.clear()
+    report = status(box.world("status"), stack, NOW)
+    assert report.status == "failed"
+    assert {check.hint for check in report.checks} == {AGAIN}
+
+
+# ── what has drifted ──────────────────────────────────────────────────────────────────────────
+
+
+def places(report: StatusReport) -> list[tuple[str, str]]:
+    return [(drift.place, drift.name) for drift in report.drift]
+
+
+def test_each_kind_of_drift_is_found_and_fails_nothing(box: Box) -> None:
+    space = Workspace(box.home, STACK)
+    (space.folder / "compose.yaml").write_text("services: {}\n", encoding="utf-8")
+    (space.folder / "compose.override.yaml").write_text("services: {}\n", encoding="utf-8")
+    box.docker.states["engine"] = replace(box.docker.states["engine"], config_hash="other")
+    box.docker.states["webui"] = replace(box.docker.states["webui"], image_id="sha256:older")
+    box.docker.states["stray"] = container("stray", "x", image="stray", image_id="sha256:stray")
+    panel(box).settings["ui.enable_signup"] = True
+    panel(box).models = [{"id": "smollm2-135m", "is_active": False}]
+    report = looked(box)
+    assert report.status == "ok"
+    assert places(report) == [
+        ("file", "compose.yaml"),
+        ("file", "compose.override.yaml"),
+        ("container", "engine"),
+        ("container", "stray"),
+        ("image", "webui"),
+        ("setting", "ui.enable_signup"),
+        ("override", "smollm2-135m"),
+    ]
+    assert all(drift.hint.startswith("deployctl ") for drift in report.drift)
+
+
+def test_a_replaced_and_a_removed_model_file_are_found(box: Box, tmp_path: Path) -> None:
+    space = Workspace(box.home, STACK)
+    manifest = space.manifest()
+    assert manifest is not None
+    model = tmp_path / "a model.gguf"
+    space.save_manifest(replace(manifest, weights=f"{model} 5-1"))
+    assert places(looked(box)) == [("weights", str(model))]
+    model.write_text("other", encoding="utf-8")
+    (found,) = looked(box).drift
+    assert "was replaced" in found.what
+    seen = model.stat()
+    space.save_manifest(replace(manifest, weights=f"{model} {seen.st_size}-{seen.st_mtime_ns}"))
+    assert looked(box).drift == ()
+
+
+def test_against_the_profile_says_what_plan_says(box: Box) -> None:
+    space = Workspace(box.home, STACK)
+    manifest = space.manifest()
+    assert manifest is not None
+    assert manifest.compose is not None
+    older = manifest.compose.replace('"--ctx-size"\n      - "4096"', '"--ctx-size"\n      - "2048"')
+    assert older != manifest.compose
+    space.save_manifest(replace(manifest, compose=older))
+    (space.folder / "compose.yaml").write_text(older, encoding="utf-8")
+    report = status(box.world("status"), STACK, NOW, profile=True)
+    (found,) = (drift for drift in report.drift if drift.place == "profile" and "ctx" in drift.what)
+    assert found.name == "engine"
+
+
+# ── reconcile ─────────────────────────────────────────────────────────────────────────────────
+
+
+def changed_by_hand(box: Box) -> None:
+    panel(box).settings |= {
+        "ui.enable_signup": True,
+        "openai.api_base_urls": ["http://elsewhere/v1"],
+        "ui.somebody_elses": "kept",
+    }
+
+
+def test_reconcile_sets_back_what_differs_and_nothing_else(box: Box) -> None:
+    changed_by_hand(box)
+    report = reconcile(box.world("reconcile"), STACK, dry_run=False, overrides=False)
+    assert [(s.name, s.before, s.after) for s in report.set_back] == [
+        ("openai.api_base_urls", '["http://elsewhere/v1"]', '["http://engine:8080/v1"]'),
+        ("ui.enable_signup", "on", "off"),
+    ]
+    assert {key: panel(box).settings[key] for key in HELD} == HELD
+    assert panel(box).settings["ui.somebody_elses"] == "kept"
+    assert ("/api/v1/configs/import", {"config": {"ui.enable_signup": False}}) in panel(box).posted
+    assert looked(box).drift == ()
+
+
+def test_a_dry_run_says_it_and_posts_nothing(box: Box) -> None:
+    changed_by_hand(box)
+    report = reconcile(box.world("reconcile"), STACK, dry_run=True, overrides=False)
+    assert [s.name for s in report.set_back] == ["openai.api_base_urls", "ui.enable_signup"]
+    assert panel(box).posted == []
+
+
+def test_nothing_to_do_is_fine(box: Box) -> None:
+    report = reconcile(box.world("reconcile"), STACK, dry_run=False, overrides=False)
+    assert (report.set_back, report.left, panel(box).posted) == ((), (), [])
+
+
+def test_what_may_be_meant_so_is_left_unless_asked(box: Box) -> None:
+    panel(box).models = [{"id": "smollm2-135m", "params": {"temperature": 2}}]
+    panel(box).functions = [
+        {"id": "f", "type": "filter", "name": "F", "is_active": True, "is_global": True}
+    ]
+    report = reconcile(box.world("reconcile"), STACK, dry_run=False, overrides=False)
+    assert [s.name for s in report.left] == ["smollm2-135m", "f"]
+    assert panel(box).posted == []
+    report = reconcile(box.world("reconcile"), STACK, dry_run=False, overrides=True)
+    assert [s.name for s in report.set_back] == ["smollm2-135m", "f"]
+    assert (panel(box).models, panel(box).functions[0]["is_global"]) == ([], False)
+
+
+def test_settings_that_do_not_stay_set_are_an_error(box: Box) -> None:
+    changed_by_hand(box)
+    panel(box).stubborn = True
+    assert code_of(box) == "reconcile-failed"
+
+
+def test_reconcile_needs_a_stack_that_runs_and_is_nobody_else_s(box: Box) -> None:
+    with Workspace(box.home, STACK).lock("up"):
+        assert code_of(box) == "stack-locked"
+    down(box.world("down"), STACK, volumes=False)
+    assert code_of(box) == "stack-not-running"
+    down(box.world("down"), STACK, volumes=True)
+    assert code_of(box) == "stack-unknown"
+
+
+def test_no_secret_is_in_what_is_handed_out(box: Box) -> None:
+    from deployctl.cli.envelope import plain
+
+    panel(box).settings["openai.api_keys"] = ["planted-too"]
+    text = json.dumps(plain(looked(box)))
+    text += json.dumps(
+        plain(reconcile(box.world("reconcile"), STACK, dry_run=True, overrides=False))
+    )
+    assert "planted" not in text

@@ -1,0 +1,98 @@
+"""Rules about running parts: uptime, restart storms, capacity, and whether a card is used."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from deployctl.oncard import card_trouble
+from deployctl.vitals import (
+    argv_of,
+    capacity,
+    environment_of,
+    has_card,
+    limits_of,
+    storms,
+    uptime_s,
+)
+from tests.fakes import container
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+AGO = (NOW - timedelta(seconds=90)).strftime("%Y-%m-%dT%H:%M:%S.123456789Z")
+LONG_AGO = (NOW - timedelta(hours=5)).isoformat()
+
+
+def test_uptime_is_that_of_a_running_container() -> None:
+    assert uptime_s(container("engine", started_at=AGO), NOW) == pytest.approx(89.88, abs=0.01)
+    assert uptime_s(container("engine", started_at=AGO, status="exited"), NOW) is None
+    assert uptime_s(container("engine", started_at=None), NOW) is None
+    assert uptime_s(container("engine", started_at="yesterday"), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("restarts", "changes", "before", "stormy"),
+    [
+        (2, {"status": "restarting"}, None, False),
+        (3, {"status": "restarting"}, None, True),
+        (3, {"started_at": AGO}, None, True),
+        (9, {"started_at": LONG_AGO}, None, False),
+        (9, {"started_at": LONG_AGO}, 8, True),
+        (9, {"started_at": LONG_AGO}, 9, False),
+    ],
+)
+def test_old_restarts_are_history(
+    restarts: int, changes: dict[str, str], before: int | None, *, stormy: bool
+) -> None:
+    state = container("engine", restarts=restarts, **changes)
+    assert storms(state, NOW, restarts_before=before) is stormy
+
+
+DETAILS = {
+    "Config": {"Env": ["A=1", "B=x=y"], "Cmd": ["--ctx-size", "4096", "--parallel", "2"]},
+    "HostConfig": {"Memory": 1024, "NanoCpus": 1_500_000_000, "DeviceRequests": None},
+}
+
+
+def test_what_a_container_was_made_with() -> None:
+    assert environment_of(DETAILS) == {"A": "1", "B": "x=y"}
+    assert argv_of(DETAILS)[0] == "--ctx-size"
+    assert limits_of(DETAILS) == (1024, 1.5)
+    assert (environment_of(None), argv_of(None), limits_of(None)) == ({}, (), (None, None))
+    assert not has_card(DETAILS)
+    assert has_card({"HostConfig": {"DeviceRequests": [{"Driver": "nvidia"}]}})
+    assert has_card({"HostConfig": {"Devices": [{"PathOnHost": "/dev/kfd"}]}})
+
+
+def test_capacity_is_per_conversation() -> None:
+    assert capacity("llama.cpp", argv_of(DETAILS)) == (2048, 2)
+    assert capacity("vllm", ("m", "--max-model-len", "8192", "--max-num-seqs", "4")) == (8192, 4)
+    assert capacity("llama.cpp", ()) == (None, None)
+
+
+# The texts are the engines' and nvidia-smi's; around them is nothing that matters.
+UNUSED = "warning: no usable GPU found, --gpu-layers option will be ignored"
+NONE_OFF = "load_tensors: offloaded 0/31 layers to GPU"
+OFFLOADED = "load_tensors: offloaded 31/31 layers to GPU"
+NVML = "Failed to initialize NVML: Unknown Error"
+
+
+@pytest.mark.parametrize(
+    ("start", "lately", "inside", "code"),
+    [
+        ((OFFLOADED,), ("all slots are idle",), None, None),
+        ((), (), None, None),
+        ((UNUSED,), (), None, "engine-gpu-unused"),
+        ((NONE_OFF,), (), None, "engine-gpu-unused"),
+        ((UNUSED, OFFLOADED), (), None, None),
+        ((OFFLOADED,), (), NVML, "engine-gpu-lost"),
+        ((OFFLOADED,), ("CUDA error: unspecified launch failure",), None, "engine-gpu-lost"),
+        ((OFFLOADED,), (), 'exec: "nvidia-smi": executable file not found in $PATH', None),
+    ],
+)
+def test_whether_the_card_is_used(
+    start: tuple[str, ...], lately: tuple[str, ...], inside: str | None, code: str | None
+) -> None:
+    found = card_trouble(start, lately, inside)
+    assert (found.code if found else None) == code
+    assert found is None or found.evidence
