@@ -1,0 +1,57 @@
+"""``deployctl open``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from deployctl.cli.options import (
+    DEFAULT_STACK_NAME,
+    DebugOption,
+    Output,
+    OutputOption,
+    StackOption,
+)
+
+if TYPE_CHECKING:
+    from deployctl.deploy.open import OpenReport
+
+
+def open_(
+    stack: StackOption = DEFAULT_STACK_NAME,
+    output: OutputOption = Output.TEXT,
+    debug: DebugOption = False,  # noqa: ARG001  # read by the error boundary
+) -> int:
+    """Open the chat window in this desktop's browser, or say where it is."""
+    import getpass
+
+    from deployctl.cli.session import Session
+    from deployctl.deploy.open import Seat, open_window
+
+    session = Session.open("open", output, quiet=True)
+    seat = Seat(environment=session.environment, platform=sys.platform, user=getpass.getuser())
+    report = open_window(session.world(stack), stack, seat)
+    return session.emit(report, text(report))
+
+
+def text(report: OpenReport) -> str:
+    """Write the report for people."""
+    lines = [
+        f"Chat window   {report.url}",
+        *((f"In the LAN    {report.lan_url}",) if report.lan_url else ()),
+        f"Sign in with  {report.credentials_file}",
+    ]
+    if report.opened_with:
+        lines.append(f"Opened with   {report.opened_with}")
+    if report.tried and not report.opened_with:
+        lines.append(
+            f"Not opened    {', '.join(report.tried)} could not; open the address yourself"
+        )
+    if report.ssh_command:
+        lines += [
+            "",
+            "You are here over SSH. At home, in another terminal, type this and leave it open:",
+            f"  {report.ssh_command}",
+            f"then open {report.url} there.",
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,268 @@
+"""The recipe of ``smoke``: up, verify, down, in one command, and nothing of it left.
+
+For CI: it runs beside a stack of the operator, under a name and on ports of its own, and never
+touches a stack that no smoke test made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from deployctl.deploy import evidence, stack
+from deployctl.deploy.down import down
+from deployctl.deploy.select import select
+from deployctl.deploy.smoketest import (
+    PHASES,
+    SmokeReport,
+    SmokeRequest,
+    Test,
+    evidence_folder,
+    fault_of,
+    faults_of,
+    report_of,
+)
+from deployctl.deploy.up import up
+from deployctl.deploy.verify import VerifyReport, verify
+from deployctl.errors import DeployctlError, Fault
+from deployctl.model import CheckResult, Plan
+from deployctl.preflight import asked_ports
+from deployctl.profiles.selection import Selection
+from deployctl.recorder import Recorder, failed_check
+from deployctl.smokemark import (
+    Mark,
+    clear_away,
+    held,
+    is_stack,
+    last_worked_on_by_smoke,
+    set_mark,
+)
+from deployctl.workspace import Workspace
+
+if TYPE_CHECKING:
+    from deployctl.deploy.world import World
+
+#: How often what an earlier run left is taken away: a `docker compose up` of a killed tool goes on.
+_SWEEPS, _SWEEP_EVERY_S = 5, 2.0
+
+
+#: Verifies a stack: the world, its name, names of checks (none: all).
+Verify = Callable[["World", str, tuple[str, ...]], VerifyReport]
+
+
+def smoke(
+    world: World,
+    request: SmokeRequest,
+    *,
+    shield: Callable[[], AbstractContextManager[None]],
+    checks: Verify = verify,
+) -> SmokeReport:
+    """Bring a stack up, verify it, take it down; the report says what failed, if something did.
+
+    ``shield`` keeps signals away from taking down; ``checks`` verifies. Raises only a bug of ours,
+    after taking down, and ``stack-locked`` while another smoke test has the name.
+    """
+    with held(world.home, request.stack) as mark:
+        recorder = Recorder(world.talk, world.clock)
+        test = Test(
+            world=replace(world, talk=recorder),
+            request=request,
+            space=Workspace(world.home, request.stack),
+            started=world.clock.now(),
+            recorder=recorder,
+        )
+        problem: BaseException | None = None
+        try:
+            with _as_preflight(test):
+                _begin(test, mark)
+        except (DeployctlError, KeyboardInterrupt) as refusal:
+            return report_of(test, faults_of(test, refusal))
+        try:
+            _up_and_verify(test, checks)
+        except BaseException as end:  # whatever ends it, what was made is taken away
+            problem = _interruption(end) or end
+        after: list[tuple[Fault, ...]] = []
+        while not after:
+            with suppress(KeyboardInterrupt), shield():  # one that came before the shield was up
+                after.append(_end(test, mark, failed=problem is not None))
+        if problem is not None and not isinstance(problem, DeployctlError | KeyboardInterrupt):
+            raise problem
+        return report_of(test, (*faults_of(test, problem), *after[0]))
+
+
+def _interruption(end: BaseException) -> KeyboardInterrupt | None:
+    """The Ctrl-C behind another error: one inside a lock's own code breaks that lock too."""
+    seen: BaseException | None = end
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt):
+            return seen
+        seen = seen.__context__
+    return None
+
+
+# ── before ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _begin(test: Test, mark: Mark) -> None:
+    """Make sure that whatever bears the name is a smoke test's, and take that away."""
+    world, space = test.world, test.space
+    try:
+        there = _there(world, space, mark)
+    except BaseException:
+        if not mark.found:
+            mark.remove()
+        raise
+    set_mark(mark)
+    test.begun = True
+    if there:
+        world.talk.say(f"taking away what an earlier smoke test left of stack {space.stack}")
+        _sweep(test)
+
+
+def _there(world: World, space: Workspace, mark: Mark) -> bool:
+    """Whether there is something of this name; ``smoke-refused`` if no smoke test made it."""
+    states = world.docker.containers(space.stack)
+    stack.refuse_foreign(space, states)
+    others = (world.docker.volumes(space.stack), world.docker.networks(space.stack))
+    there = bool(states) or any(others) or is_stack(space)
+    if there and not (mark.found and last_worked_on_by_smoke(space)):
+        raise _refused(space.stack)
+    return there
+
+
+def _sweep(test: Test) -> None:
+    """Take away what was there before the test, which is not part of its report."""
+    _surely_down(test)
+    test.recorder.checks.clear()
+
+
+def _refused(name: str) -> DeployctlError:
+    return DeployctlError(
+        f"Stack {name} is there, and it is not what a smoke test left. A smoke test would remove "
+        "it with its chats.",
+        code="smoke-refused",
+        where=name,
+        hint=f"deployctl smoke --stack {name}-2  # or, to give that stack and its chats up: "
+        f"deployctl down --volumes --stack {name}",
+    )
+
+
+# ── the test ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _up_and_verify(test: Test, checks: Verify) -> None:
+    world, request = test.world, test.request
+    with _as_preflight(test):
+        chosen = select(world, request.selection, stack=request.stack, again=request.again_with)
+        if chosen.choice is not None:
+            world.talk.say(f"profile auto: {chosen.choice.reason}")
+        test.plan = chosen.plan
+        selection = _on_free_ports(world, chosen.plan, chosen.selection)
+    test.upped = up(world, request.up(selection))
+    test.verified = checks(world, request.stack, ()).checks
+    if bad := tuple(check for check in test.verified if check.status == "failed"):
+        raise DeployctlError.of(tuple(map(fault_of, bad)))
+
+
+@contextmanager
+def _as_preflight(test: Test) -> Iterator[None]:
+    """What fails before `up` begins is told as its first phase."""
+    started = test.world.clock.now()
+    try:
+        yield
+    except BaseException as end:
+        seconds = test.world.clock.now() - started
+        test.recorder.checks.append(failed_check(PHASES[0], end, seconds))
+        raise
+
+
+def _on_free_ports(world: World, plan: Plan, selection: Selection) -> Selection:
+    """Ports of its own where the profile's are taken, except those that were set by --set."""
+    busy = world.facts(asked_ports(plan), own_project=None).busy_ports
+    wanted = {port.host_port for service in plan.services for port in service.ports}
+    free = iter(n for n in asked_ports(plan) if n not in busy and n not in wanted)
+    for name in ("webui", "engine"):
+        key, port = f"ports.{name}", plan.service(name).ports[0].host_port
+        if port not in busy or any(text.startswith(f"{key}=") for text in selection.sets):
+            continue
+        if (other := next(free, None)) is not None:
+            world.talk.say(f"port {port} is held by {busy[port]}: {name} gets {other}")
+            selection = selection.with_set(key, other)
+    return selection
+
+
+# ── after ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _end(test: Test, mark: Mark, *, failed: bool) -> tuple[Fault, ...]:
+    """Keep the evidence, take the stack down, and make sure that nothing of it is left."""
+    world, request, space = test.world, test.request, test.space
+    test.redactor = evidence.redactor_of(space)  # while it is known what is secret
+    if failed or request.artifacts is not None:
+        try:
+            evidence.keep(
+                world,
+                space,
+                evidence_folder(test),
+                plan=test.plan,
+                since_s=world.clock.now() - test.started,
+                redactor=test.redactor,
+            )
+        except Exception as problem:  # the stack is taken down whatever becomes of it
+            world.talk.warn(f"The evidence is not whole: {problem}")
+    if request.keep:
+        return ()
+    try:
+        _take_down(test)
+    except DeployctlError as problem:
+        return problem.faults
+    mark.remove()
+    return ()
+
+
+def _take_down(test: Test) -> None:
+    world, name = test.world, test.space.stack
+    told = len(test.recorder.checks)
+    try:
+        _surely_down(test)
+        clear_away(test.space)
+    finally:
+        test.downed = test.recorder.checks[told:]
+        del test.recorder.checks[told:]
+    started = world.clock.now()
+    left = _left(test)
+    counted = ", ".join(f"{len(names)} {kind}" for kind, names in left.items())
+    named = tuple(f"{kind}: {', '.join(names)}" for kind, names in left.items() if names)
+    check = CheckResult(
+        name="nothing left",
+        status="failed" if named else "ok",
+        summary=f"{counted} of stack {name} are left",
+        code="smoke-leftovers" if named else None,
+        hint=f"deployctl down --volumes --stack {name}" if named else "",
+        details=named,
+        seconds=world.clock.now() - started,
+    )
+    test.downed.append(check)
+    if named:
+        raise DeployctlError.of((fault_of(check),))
+
+
+def _surely_down(test: Test) -> None:
+    """Take it all down; a `docker compose` that was killed badly may still be making more of it."""
+    for _ in range(_SWEEPS):
+        down(test.world, test.space.stack, volumes=True)
+        if not any(_left(test).values()):
+            return
+        test.world.clock.sleep(_SWEEP_EVERY_S)
+
+
+def _left(test: Test) -> dict[str, tuple[str, ...]]:
+    """Everything on Docker that bears the stack's name, by kind."""
+    docker, name = test.world.docker, test.space.stack
+    return {
+        "containers": tuple(state.name or state.service for state in docker.containers(name)),
+        "networks": tuple(str(row.get("Name")) for row in docker.networks(name)),
+        "volumes": docker.volumes(name),
+    }

@@ -1,0 +1,105 @@
+"""Listens in on what a recipe tells, and keeps its phases as checks, the one that failed too. Pure.
+
+``Run`` keeps the phases of a command that got through; a report of one that did not needs the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from deployctl.errors import DeployctlError
+from deployctl.model import CheckResult
+
+if TYPE_CHECKING:
+    from deployctl.readiness import Clock
+    from deployctl.talk import PhaseTalk, Talk
+
+
+@dataclass(slots=True)
+class _Heard:
+    """One phase, passed on; remembers how it was summed up."""
+
+    inner: PhaseTalk
+    summary: str = ""
+
+    def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
+        self.inner(text, done=done, total=total)
+
+    def step(
+        self,
+        name: str,
+        *,
+        done: int | None = None,
+        total: int | None = None,
+        unit: str = "",
+        detail: str = "",
+    ) -> None:
+        """See :class:`deployctl.talk.PhaseTalk`."""
+        self.inner.step(name, done=done, total=total, unit=unit, detail=detail)
+
+    def finish(self, summary: str) -> None:
+        """See :class:`deployctl.talk.PhaseTalk`."""
+        self.summary = summary
+        self.inner.finish(summary)
+
+
+@dataclass(slots=True)
+class Recorder:
+    """A :class:`deployctl.talk.Talk` that passes everything on. ``checks``: phases, as they end."""
+
+    talk: Talk
+    clock: Clock
+    checks: list[CheckResult] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[PhaseTalk]:
+        """See :class:`deployctl.talk.Talk`."""
+        started = self.clock.now()
+        with self.talk.phase(name) as inner:
+            heard = _Heard(inner)
+            try:
+                yield heard
+            except BaseException as end:
+                self.checks.append(failed_check(name, end, self.clock.now() - started))
+                raise
+        self.checks.append(
+            CheckResult(
+                name=name,
+                status="ok",
+                summary=heard.summary,
+                seconds=self.clock.now() - started,
+            )
+        )
+
+    def say(self, text: str) -> None:
+        """See :class:`deployctl.talk.Talk`."""
+        self.talk.say(text)
+
+    def warn(self, text: str) -> None:
+        """See :class:`deployctl.talk.Talk`."""
+        self.warnings.append(text)
+        self.talk.warn(text)
+
+
+def failed_check(name: str, end: BaseException, seconds: float) -> CheckResult:
+    """Make a check of what ended a phase."""
+    if not isinstance(end, DeployctlError):
+        how = (
+            "interrupted" if isinstance(end, KeyboardInterrupt) else f"{type(end).__name__}: {end}"
+        )
+        return CheckResult(name=name, status="failed", summary=how, seconds=seconds)
+    first = end.faults[0]
+    return CheckResult(
+        name=name,
+        status="failed",
+        summary=first.message,
+        hint=first.hint,
+        code=first.code,
+        where=first.where,
+        details=first.details,
+        seconds=seconds,
+    )

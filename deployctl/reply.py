@@ -1,0 +1,126 @@
+"""A streamed reply of an engine, read event by event: what is answer, what is thought. Pure.
+
+Engines call thoughts ``reasoning`` (vLLM) or ``reasoning_content`` (llama.cpp); an engine that
+does not tell them apart leaves them in the answer, between ``<think>`` and ``</think>``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Kind = Literal["answer", "reasoning"]
+
+_OPEN, _CLOSE = "<think>", "</think>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """Some more text of a reply."""
+
+    kind: Kind
+    text: str
+
+
+class ReplyError(Exception):
+    """The engine sent an error where the reply should go on; the text is the engine's."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Reader:
+    """Reads the events of one reply, in order; afterwards holds all of it.
+
+    ``raw`` leaves ``<think>`` in the answer. ``usage`` and ``timings`` are the engine's own words.
+    """
+
+    raw: bool = False
+    answer: str = ""
+    reasoning: str = ""
+    finish_reason: str | None = None
+    usage: dict[str, Any] = field(default_factory=dict)
+    timings: dict[str, Any] = field(default_factory=dict)
+    _held: str = ""  # what may yet turn out to be a tag
+    _thinking: bool = False
+
+    def event(self, payload: str) -> Iterator[Piece]:
+        """Read one event's payload; :class:`ReplyError` when it is an error."""
+        try:
+            event = json.loads(payload)
+        except ValueError:
+            return  # "[DONE]", comments
+        if not isinstance(event, dict):
+            return
+        if problem := event.get("error"):
+            message = problem.get("message") if isinstance(problem, dict) else None
+            raise ReplyError(message if isinstance(message, str) else json.dumps(problem))
+        self._figures(event)
+        for choice in _dicts(event.get("choices")):
+            reason = choice.get("finish_reason")
+            self.finish_reason = reason if isinstance(reason, str) else self.finish_reason
+            delta = choice.get("delta")
+            if isinstance(delta, dict):
+                yield from self._delta(delta)
+
+    def end(self) -> Iterator[Piece]:
+        """Say what was held back, when nothing more comes."""
+        held, self._held = self._held, ""
+        yield from self._said("reasoning" if self._thinking else "answer", held)
+        before, tag, after = self.answer.partition(_CLOSE)
+        if tag and not self.raw:  # the opening one was part of the question's template
+            self.reasoning, self.answer = self.reasoning + before, after.lstrip()
+
+    def _figures(self, event: dict[str, Any]) -> None:
+        if isinstance(usage := event.get("usage"), dict):
+            self.usage = usage
+        if isinstance(timings := event.get("timings"), dict):
+            self.timings = timings
+
+    def _delta(self, delta: dict[str, Any]) -> Iterator[Piece]:
+        thought = _text(delta, "reasoning_content", "reasoning")
+        yield from self._said("reasoning", thought)
+        text = _text(delta, "content")
+        if self.raw:
+            yield from self._said("answer", text)
+        else:
+            yield from self._split(text)
+
+    def _split(self, text: str) -> Iterator[Piece]:
+        """Tell thoughts from answer by their tags, which may come in several pieces."""
+        self._held += text
+        while True:
+            tag = _CLOSE if self._thinking else _OPEN
+            kind: Kind = "reasoning" if self._thinking else "answer"
+            before, found, rest = self._held.partition(tag)
+            if not found:
+                break
+            yield from self._said(kind, before)
+            self._thinking, self._held = not self._thinking, rest
+        keep = _begun(self._held, tag)
+        ready, self._held = self._held[: len(self._held) - keep], self._held[-keep:] * bool(keep)
+        yield from self._said(kind, ready)
+
+    def _said(self, kind: Kind, text: str) -> Iterator[Piece]:
+        if kind == "answer" and not self.answer and not self.raw:
+            text = text.lstrip()  # templates leave empty lines behind the thoughts
+        if not text:
+            return
+        if kind == "answer":
+            self.answer += text
+        else:
+            self.reasoning += text
+        yield Piece(kind=kind, text=text)
+
+
+def _begun(text: str, tag: str) -> int:
+    """How many characters at the end may be the beginning of ``tag``."""
+    return next((n for n in range(len(tag) - 1, 0, -1) if text.endswith(tag[:n])), 0)
+
+
+def _text(delta: dict[str, Any], *names: str) -> str:
+    return next((text for name in names if isinstance(text := delta.get(name), str) and text), "")
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []

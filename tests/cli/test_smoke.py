@@ -1,0 +1,199 @@
+"""``smoke`` on the command line: exit codes, where results go, and signals."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from deployctl.cli.smoke import _hand_out, _shielded, _within, text
+from deployctl.cli.verify import Written
+from deployctl.deploy.smoketest import SmokeReport, Step, TimeUpError
+from deployctl.errors import Fault
+from deployctl.model import CheckResult
+from tests.cli.commandline import deployctl
+from tests.world import Box
+
+SMOKE = ("smoke", "--profile", "smoke")
+
+
+def report(*faults: Fault, artifacts: Path | None = None) -> SmokeReport:
+    def ok(name: str, seconds: float) -> CheckResult:
+        return CheckResult(name=name, status="ok", summary=f"{name} done", seconds=seconds)
+
+    bad = CheckResult(
+        name="no-egress", status="failed", summary="got out\x1b[2J", hint="x", seconds=2
+    )
+    skipped = CheckResult(name="model-on-gpu", status="skipped", summary="no card")
+    return SmokeReport(
+        stack="deployctl-smoke",
+        profile="smoke",
+        model="Tiny",
+        status="failed" if faults else "ok",
+        steps=(
+            Step(name="up", checks=(ok("preflight", 0.25),)),
+            Step(name="verify", checks=(skipped, *((bad,) if faults else ()))),
+            Step(name="down", checks=(ok("nothing left", 0.01),)),
+        ),
+        kept=False,
+        artifacts=artifacts,
+        models=Path("/home/ann/models"),
+        images=("localhost/a:1", "localhost/b:1"),
+        seconds=21.25,
+        faults=faults,
+    )
+
+
+EGRESS = Fault(code="check-failed", message="webui got out", hint="ls /a", where="no-egress")
+DOWN = Fault(code="compose-failed", message="not removed", hint="x")
+
+
+def test_the_table_ends_with_what_came_of_it() -> None:
+    assert text(report()).splitlines() == [
+        "✓ preflight           0.2 s  preflight done",
+        "– model-on-gpu               no card",
+        "✓ nothing left        0.0 s  nothing left done",
+        "",
+        "Smoke test of profile smoke (Tiny): passed after 21 s",
+        "A cache for the next run: /home/ann/models",
+        "                          image localhost/a:1",
+        "                          image localhost/b:1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("faults", "code"),
+    [((), 0), ((EGRESS,), 6), ((EGRESS, DOWN), 6), ((DOWN,), 5)],
+)
+def test_the_exit_code_is_the_first_failures(
+    faults: tuple[Fault, ...], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _hand_out(report(*faults), Written.TEXT, None) == code
+    seen = capsys.readouterr()
+    assert "\x1b" not in seen.out
+    assert [fault.code in seen.err for fault in faults] == [True] * len(faults)
+
+
+def test_json_has_the_report_and_the_faults(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _hand_out(report(EGRESS), Written.JSON, None) == 6
+    found = json.loads(capsys.readouterr().out)
+    assert (found["command"], found["status"], found["exit_code"]) == ("smoke", "failed", 6)
+    assert [step["name"] for step in found["data"]["steps"]] == ["up", "verify", "down"]
+    assert [error["code"] for error in found["errors"]] == ["check-failed"]
+    assert "faults" not in found["data"]
+
+
+def test_junit_has_every_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "new" / "junit.xml"
+    assert _hand_out(report(EGRESS, artifacts=tmp_path / "kept"), Written.JUNIT, file) == 6
+    out = capsys.readouterr().out
+    (suite,) = ET.fromstring(out)
+    cases = [case.get("name") for case in suite.iter("testcase")]
+    assert cases == [
+        "up: preflight",
+        "verify: model-on-gpu",
+        "verify: no-egress",
+        "down: nothing left",
+    ]
+    assert [len(list(suite.iter(tag))) for tag in ("failure", "skipped")] == [1, 1]
+    written = file.read_text(encoding="utf-8")
+    assert (tmp_path / "kept/junit.xml").read_text(encoding="utf-8") == written
+    assert ET.fromstring(written) is not None
+
+
+# ── the command ───────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("time", ["15", "0s", "soon", "-5m"])
+def test_a_time_that_is_none_is_a_wrong_command_line(
+    box: Box, time: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deployctl(box, *SMOKE, f"--timeout={time}") == 2
+    assert "next:  deployctl smoke --help" in capsys.readouterr().err
+
+
+def test_a_result_with_nowhere_to_go_is_said_at_once(
+    box: Box, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert deployctl(box, *SMOKE, "--junit", str(tmp_path / "file/junit.xml")) == 5
+    assert "junit.xml cannot be written" in capsys.readouterr().err
+    assert box.runner.commands == []
+
+
+def test_a_start_that_fails_is_its_exit_code_and_the_report_is_there(
+    box: Box, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box.http.engine_ready = False
+    junit = tmp_path / "junit.xml"
+    kept = tmp_path / "kept"
+    code = deployctl(
+        box, *SMOKE, "--junit", str(junit), "--artifacts", str(kept), "--output", "json"
+    )
+    seen = capsys.readouterr()
+    assert (code, seen.err) == (6, "")
+    found = json.loads(seen.out)
+    assert found["errors"][0]["code"].startswith("engine-")
+    assert found["data"]["artifacts"] == str(kept)
+    assert ET.parse(junit).find(".//failure") is not None
+    assert box.docker.states == {}
+
+
+def test_a_profile_that_is_none_is_exit_3(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    assert deployctl(box, "smoke", "--profile", "smok") == 3
+    assert "next:  deployctl smoke --profile smoke" in capsys.readouterr().err
+
+
+def test_the_operators_stack_is_refused(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    assert deployctl(box, "up", "--profile", "smoke") == 0
+    capsys.readouterr()
+    assert deployctl(box, *SMOKE, "--stack", "deployctl") == 2
+    assert "[smoke-refused]" in capsys.readouterr().err
+    assert box.docker.states
+
+
+def test_ctrl_c_takes_down_and_is_exit_130(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    box.runner.interrupt_at = "start the stack"
+    assert deployctl(box, *SMOKE) == 130
+    err = capsys.readouterr().err
+    assert "Interrupted; stack deployctl-smoke is taken down." in err
+    assert "next:  deployctl smoke --profile smoke" in err
+    assert err.count("[interrupted]") == 1
+    assert "stop the stack" in box.runner.labels
+    assert not (box.home / "stacks/deployctl-smoke").exists()
+
+
+# ── signals ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """Whatever a test does, the handlers are as they were."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    after = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    assert after == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_taking_down_is_not_interrupted(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with _shielded():
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+    assert capsys.readouterr().err.count("taking the stack down first") == 2
+
+
+def test_time_ends_a_test_as_ctrl_c_does() -> None:
+    with pytest.raises(TimeUpError), _within(3600):
+        signal.raise_signal(signal.SIGALRM)
+    with _within(3600), _shielded():
+        assert signal.getitimer(signal.ITIMER_REAL)[0] == 0.0
