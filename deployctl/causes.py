@@ -24,7 +24,10 @@ _ENGINE: dict[str, tuple[str, ...]] = {
     "networks": ("egress",),
     "dns": ("egress",),
     "sysctls": ("egress",),
-    "healthcheck": ("deadlines.engine",),
+    "healthcheck": (  # a deadline that nobody wrote follows from the others
+        *("deadlines.engine", "model.use", "model.source", "model.format"),
+        *("engine.dtype", "engine.eager"),
+    ),
     "healthcheck.test": ("engine.kind",),
     "deploy": ("engine.device",),
     "devices": ("engine.device",),
@@ -113,6 +116,8 @@ def causes_of(profile: Profile) -> Cause:
     def cause(service: str, what: str) -> str:
         paths = _paths(service, what)
         written = [path for path in paths if path in profile.origins]
+        if "deadlines.engine" in written:
+            written = ["deadlines.engine"]
         if not written and any(path.startswith("model.") for path in paths):
             # The new model's entry says nothing of it, and that it is another model is why.
             written = [path for path in ("model.use", "model.source") if path in profile.origins]

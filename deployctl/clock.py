@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
 
 class SystemClock:
@@ -15,3 +16,8 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
         time.sleep(seconds)
+
+
+def utc_now() -> datetime:
+    """The time of day, in UTC; for what Docker tells times of."""
+    return datetime.now(UTC)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deployctl.model import Command
@@ -87,6 +87,21 @@ class Project:
         """Stop containers and keep them."""
         return self._command("stop", *services, label="stop what hangs", timeout_s=120)
 
+    def restart(self, *services: str) -> Command:
+        """Stop containers, by force where they do not listen, and start them again."""
+        return self._command("restart", *services, label="restart what hangs", timeout_s=120)
+
+    def remove(self, *services: str) -> Command:
+        """Stop and remove the containers of these services; volumes stay."""
+        words = ("rm", "--stop", "--force", *services)
+        return self._command(*words, label="remove what lost its network", timeout_s=120)
+
+    def read(self, file: str = "compose.yaml") -> Command:
+        """What Compose makes of the files, the operator's too, as JSON; private: it has secrets."""
+        words = ("config", "--format", "json")
+        command = self._command(*words, label="read the files", timeout_s=60, file=file)
+        return replace(command, private=True)
+
     def down(self, *, volumes: bool) -> Command:
         """Stop and remove containers and networks, with ``volumes`` the data too."""
         words = ("down", "--remove-orphans", *(("--volumes",) if volumes else ()))
@@ -96,3 +111,27 @@ class Project:
         """The containers' logs; with ``follow`` until interrupted."""
         words = ("logs", "--tail", tail, *(("--follow",) if follow else ()), *services)
         return self._command(*words, label="logs", timeout_s=10**9 if follow else 60)
+
+
+# ── one container ─────────────────────────────────────────────────────────────────────────────
+
+#: Seconds for a look into a container.
+_LOOK_S = 60.0
+
+
+def inside(container_id: str, script: str, *, label: str) -> Command:
+    """Run a line of shell in a running container, as its own user."""
+    argv = ("docker", "exec", container_id, "sh", "-c", script)
+    return Command(argv=argv, label=label, timeout_s=_LOOK_S)
+
+
+def beside(container_id: str, image: str, program: str, *, label: str) -> Command:
+    """Run a Python program in a container of its own that joins the network of another.
+
+    The same interfaces, routes, limits and resolver as there; it is gone when the program ends.
+    """
+    rights = ("--user", "10001:10001", "--read-only", "--cap-drop", "ALL")
+    limits = ("--security-opt", "no-new-privileges", "--memory", "128m", "--pids-limit", "64")
+    where = ("--network", f"container:{container_id}", "--pull", "never", "--entrypoint", "python3")
+    argv = ("docker", "run", "--rm", "--interactive", *rights, *limits, *where, image, "-")
+    return Command(argv=argv, label=label, timeout_s=_LOOK_S, stdin=program)

@@ -356,6 +356,7 @@ class HostFacts:
     wsl: int | None = None  # 1 or 2; 0 outside of WSL
     board: str | None = None  # as the device tree names it; None where there is none
     cdi: bool | None = None  # whether Docker knows NVIDIA cards by CDI; None without such a card
+    oom_kills: int | None = None  # processes that the kernel killed for memory since it booted
 
 
 # ── commands and what comes of them ───────────────────────────────────────────────────────────
@@ -463,6 +464,20 @@ class Answer:
     text: str
     reasoning: str
     seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUp:
+    """Short requests sent to the engine before anybody uses it; all of it measured.
+
+    Seconds are those of the slowest answer of a round. ``tokens_per_s`` is what the engine says of
+    one answer of the last round, or what its tokens took in all.
+    """
+
+    requests: int
+    first_s: float
+    last_s: float
+    tokens_per_s: float | None
 
 
 class Progress(Protocol):

@@ -12,6 +12,7 @@ from typing import Any
 from deployctl.deploy.names import ImageMode
 from deployctl.deploy.world import Reach, ResolvedImage
 from deployctl.errors import DeployctlError
+from deployctl.logfeed import LogFeed
 from deployctl.loopback import Reply
 from deployctl.model import (
     Command,
@@ -51,13 +52,14 @@ class FakeTalk:
 
     def __init__(self) -> None:
         self.phases: list[str] = []
+        self.steps: list[str] = []  # each once, while it lasts
         self.said: list[str] = []
         self.warned: list[str] = []
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[PhaseTalk]:
         self.phases.append(name)
-        yield _Phase()
+        yield _Phase(self.steps)
 
     def say(self, text: str) -> None:
         self.said.append(text)
@@ -67,6 +69,21 @@ class FakeTalk:
 
 
 class _Phase:
+    def __init__(self, steps: list[str]) -> None:
+        self._steps = steps
+
+    def step(
+        self,
+        name: str,
+        *,
+        done: int | None = None,
+        total: int | None = None,
+        unit: str = "",
+        detail: str = "",
+    ) -> None:
+        if self._steps[-1:] != [name]:
+            self._steps.append(name)
+
     def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
         pass
 
@@ -105,6 +122,9 @@ class FakeDocker:
     def log_tail(self, container_id: str, lines: int) -> tuple[str, ...]:
         return self.tails.get(container_id, ())[-lines:]
 
+    def follow(self, container_id: str, *, since: str | None = None) -> LogFeed:
+        return FakeFeed(self, container_id)
+
     def usage(self, container_id: str) -> Usage | None:
         used = self.used.get(container_id)
         return None if used is None else Usage(memory_bytes=used, cpu_seconds=1.5)
@@ -123,6 +143,22 @@ class FakeDocker:
 
     def volumes(self, stack: str) -> tuple[str, ...]:
         return self.kept_volumes
+
+
+class FakeFeed:
+    """What the fake's container has said by now, each line once."""
+
+    def __init__(self, docker: FakeDocker, container_id: str) -> None:
+        self._docker, self._id, self._taken = docker, container_id, 0
+        self.closed = False
+
+    def drain(self) -> tuple[str, ...]:
+        lines = () if self.closed else self._docker.tails.get(self._id, ())[self._taken :]
+        self._taken += len(lines)
+        return lines
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def container(service: str, config_hash: str | None = None, **changes: Any) -> ContainerState:
@@ -215,6 +251,14 @@ class FakeHttp:
                 return Reply(status=401, text='{"detail":"Not authenticated"}')
             return _json({"data": [{"id": self.served_name}] if self.listed else []})
         return Reply(status=404, text='{"detail":"Not Found"}')
+
+    def request(
+        self, method: str, url: str, *, token: Secret, body: object = None, timeout_s: float
+    ) -> Reply:
+        return self.call(url, token=token, body=body, timeout_s=timeout_s)
+
+    def listens(self, address: str, port: int, *, timeout_s: float) -> bool:
+        return address.startswith("127.")
 
     def stream(self, url: str, *, token: Secret, body: object, timeout_s: float) -> Iterator[str]:
         self.calls.append(url)

@@ -17,7 +17,7 @@ import typer
 from deployctl.cli import console
 from deployctl.cli.commandlist import COMMANDS, GROUPS
 from deployctl.cli.envelope import envelope
-from deployctl.errors import DeployctlError, ExitCode, Fault
+from deployctl.errors import AfterFailure, DeployctlError, ExitCode, Fault
 from deployctl.folders import home_folder
 
 
@@ -29,7 +29,7 @@ def guarded(body: Callable[[], object], arguments: list[str]) -> int:
         with _ended_like_ctrl_c():
             result = _outcome(body)
     except DeployctlError as error:
-        return _report(error.faults, error.exit_code, arguments)
+        return _report(error.faults, error.exit_code, arguments, error.after)
     except (KeyboardInterrupt, typer.Abort):
         return _stopped(arguments)
     except typer.Exit as leave:
@@ -46,14 +46,17 @@ def guarded(body: Callable[[], object], arguments: list[str]) -> int:
         if debug:
             raise
         return _report((_bug(bug),), ExitCode.BUG, arguments)
-    if result == ExitCode.INTERRUPTED:  # what Typer makes of Ctrl-C
+    # What Typer makes of Ctrl-C; a smoke test has said itself what became of its stack.
+    if result == ExitCode.INTERRUPTED and _command(arguments) != "smoke":
         return _stopped(arguments)
     return result if isinstance(result, int) else int(ExitCode.OK)
 
 
 def _stopped(arguments: list[str]) -> int:
     """End an interrupted command. Ctrl-C is how one leaves ``logs -f``: nothing to say there."""
-    if _command(arguments) == "logs":
+    if _command(arguments) in ("logs", "status", "watch"):
+        return int(ExitCode.INTERRUPTED)
+    if _command(arguments) == "chat" and not _wants_json(arguments):
         return int(ExitCode.INTERRUPTED)
     return _report((_interrupted(arguments),), ExitCode.INTERRUPTED, arguments)
 
@@ -69,8 +72,9 @@ def _interrupted(arguments: list[str]) -> Fault:
 
 
 def _only_prints(arguments: list[str]) -> bool:
-    """Whether this is `logs`, `profile` or help: done, when nobody reads it any more."""
-    return "--help" in arguments or _command(arguments) in ("", "logs", "profile")
+    """Whether this is a command that prints, or help: done, when nobody reads it any more."""
+    printing = ("", "logs", "profile", "chat", "status", "watch")
+    return "--help" in arguments or _command(arguments) in printing
 
 
 def _outcome(body: Callable[[], object]) -> object:
@@ -161,19 +165,36 @@ def _option(arguments: list[str], *names: str) -> str:
     return "json" if "-ojson" in arguments and "-o" in names else ""
 
 
-def _report(faults: tuple[Fault, ...], exit_code: ExitCode, arguments: list[str]) -> int:
+def _report(
+    faults: tuple[Fault, ...],
+    exit_code: ExitCode,
+    arguments: list[str],
+    after: AfterFailure | None = None,
+) -> int:
     if _wants_json(arguments):
         console.out(
             envelope(
                 command=_full_command(arguments),
                 status="failed",
                 exit_code=exit_code,
+                data=None if after is None else {"after_failure": after},
                 faults=faults,
             )
         )
     else:
-        console.err("\n\n".join(words(fault) for fault in faults))
+        done = () if after is None else (afterwards(after),)
+        console.err("\n\n".join((*map(words, faults), *done)))
     return int(exit_code)
+
+
+def afterwards(after: AfterFailure) -> str:
+    """Write for people what was done about a stack whose start failed."""
+    causes = "".join(
+        f"\n  because: {fault.message} [{fault.code}]"
+        + "".join(f"\n  | {line}" for line in fault.details)
+        for fault in after.faults
+    )
+    return f"then: {after.text}{causes}\n  next:  {after.hint}"
 
 
 def words(fault: Fault) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 #: In the order of `deployctl --help`.
 COMMANDS = (
-    *("setup", "detect", "recommend", "plan"),
-    *("up", "status", "logs", "down", "render"),
+    *("setup", "doctor", "detect", "recommend", "plan"),
+    *("up", "open", "chat", "status", "watch", "verify", "reconcile", "logs", "down"),
+    *("smoke", "report", "render"),
 )
 
 #: Commands that have commands of their own.

@@ -33,11 +33,11 @@ def detect(
     from deployctl.deploy.detect import detect as recipe
 
     session = Session.open("detect", output, quiet=True)
-    report = recipe(session.world(DEFAULT_STACK_NAME), hub=_hub(session.environment))
+    report = recipe(session.world(DEFAULT_STACK_NAME), hub=hub_host(session.environment))
     return session.emit(_data(report), text(report))
 
 
-def _hub(environment: Mapping[str, str]) -> str:
+def hub_host(environment: Mapping[str, str]) -> str:
     """The host of the model hub in use, without a password."""
     from urllib.parse import urlsplit
 

@@ -22,8 +22,9 @@ def envelope(
     exit_code: ExitCode,
     data: object = None,
     faults: tuple[Fault, ...] = (),
+    compact: bool = False,
 ) -> str:
-    """Write one command's result as JSON text."""
+    """Write one command's result as JSON text; ``compact``: in one line, of several."""
     return json.dumps(
         {
             "version": VERSION,
@@ -33,7 +34,8 @@ def envelope(
             "data": plain(data),
             "errors": [plain(fault) for fault in faults],
         },
-        indent=2,  # and ASCII: whole on a stdout of any encoding, harmless on a terminal
+        # and ASCII: whole on a stdout of any encoding, harmless on a terminal
+        indent=None if compact else 2,
     )
 
 

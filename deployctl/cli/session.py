@@ -16,7 +16,7 @@ from deployctl.cli import console
 from deployctl.cli.envelope import envelope
 from deployctl.cli.options import Output
 from deployctl.deploy.world import World
-from deployctl.errors import DeployctlError, ExitCode
+from deployctl.errors import DeployctlError, ExitCode, Fault
 from deployctl.model import HostFacts, Status
 from deployctl.talk import Talk
 from deployctl.visible import harmless
@@ -69,12 +69,24 @@ class Session:
         )
 
     def emit(
-        self, data: object, text: str, *, status: Status = "ok", exit_code: ExitCode = ExitCode.OK
+        self,
+        data: object,
+        text: str,
+        *,
+        status: Status = "ok",
+        exit_code: ExitCode = ExitCode.OK,
+        faults: tuple[Fault, ...] = (),
     ) -> int:
-        """Hand out the result on stdout; returns the exit code."""
+        """Hand out the result on stdout; returns the exit code. ``faults`` are for programs."""
         if self.output is Output.JSON:
             console.out(
-                envelope(command=self.command, status=status, exit_code=exit_code, data=data)
+                envelope(
+                    command=self.command,
+                    status=status,
+                    exit_code=exit_code,
+                    data=data,
+                    faults=faults,
+                )
             )
         else:
             console.out(harmless(text))
@@ -94,13 +106,14 @@ def real_world(session: Session, stack: str) -> World:
     from deployctl.runner import SubprocessRunner
     from deployctl.weights import WeightsStore
 
-    if session.command == "up":
+    if session.command in ("up", "smoke"):
         threading.Thread(target=_import_ahead, daemon=True).start()
     environment = session.environment
     home = folders.home_folder(environment)
     log = workspace.Workspace(home, stack).open_log()
     # Only what changes something is logged: logs and status would log what they print.
-    runner = SubprocessRunner(log) if session.command in ("up", "down") else SubprocessRunner()
+    changes = session.command in ("up", "down", "smoke")
+    runner = SubprocessRunner(log) if changes else SubprocessRunner()
     catalog = Catalog(environment)
     docker = cast("Docker", _Late(_docker))
     models = home / "models"

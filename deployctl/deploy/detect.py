@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from deployctl.deploy.world import Reach, World
 from deployctl.errors import DeployctlError
-from deployctl.model import HostFacts, Plan, Source
+from deployctl.model import HostFacts, Plan
 from deployctl.planner import build_plan
 from deployctl.profiles.selection import Selection
 
@@ -31,17 +31,15 @@ def detect(world: World, *, hub: str) -> DetectReport:
     bandwidth of the memory.
     """
     facts = world.facts((), own_project=None, thorough=True)
-    plans = tuple(_shipped(world))
+    plans = tuple(shipped_plans(world))
     images = {service.image.reference for plan in plans for service in plan.services}
-    sources = (plan.weights.source for plan in plans)
-    on_hub = (source for source in sources if source.kind == "hf" and source.path)
     with ThreadPoolExecutor(max_workers=2) as pool:
         registries = pool.submit(world.images.reach, tuple(sorted(images)))
-        models = pool.submit(_hub, world, next(on_hub, None), hub)
+        models = pool.submit(hub_reach, world, plans, hub)
         return DetectReport(facts=facts, network=(*registries.result(), *models.result()))
 
 
-def _shipped(world: World) -> Iterator[Plan]:
+def shipped_plans(world: World) -> Iterator[Plan]:
     """What the shipped profiles would need; without those that the operator has replaced badly."""
     for name in world.catalog.shipped_names():
         try:
@@ -50,8 +48,10 @@ def _shipped(world: World) -> Iterator[Plan]:
             continue
 
 
-def _hub(world: World, source: Source | None, hub: str) -> tuple[Reach, ...]:
+def hub_reach(world: World, plans: tuple[Plan, ...], hub: str) -> tuple[Reach, ...]:
     """Ask for a file that a shipped profile needs: more than an open port, and no download."""
+    sources = (plan.weights.source for plan in plans)
+    source = next((source for source in sources if source.kind == "hf" and source.path), None)
     if source is None:
         return ()
     answers = world.weights.reachable(source, timeout_s=_HUB_TIMEOUT_S)

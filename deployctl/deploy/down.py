@@ -10,7 +10,7 @@ from deployctl.commands import Project
 from deployctl.deploy import stack
 from deployctl.deploy.world import DownReport, World
 from deployctl.errors import DeployctlError
-from deployctl.talk import PhaseTalk
+from deployctl.model import Progress
 from deployctl.workspace import Workspace
 
 
@@ -33,12 +33,7 @@ def down(world: World, name: str, *, volumes: bool) -> DownReport:
         states = world.docker.containers(name)
         stack.refuse_foreign(space, states)
         removed = tuple(state.service for state in states)
-        # By labels alone: files do not know what an earlier profile had, like a way out, and a
-        # broken override must not keep a stack alive.
-        project = replace(stack.project(space), rendered=False)
-        _record(space, "unfinished")
-        _compose_down(world, project, phase, volumes=volumes)
-        _record(space, "down")
+        take_down(world, space, phase, volumes=volumes)
         kept = world.docker.volumes(name)
         if volumes and kept:
             raise _still_there(name, kept)
@@ -54,6 +49,16 @@ def down(world: World, name: str, *, volumes: bool) -> DownReport:
     )
 
 
+def take_down(world: World, space: Workspace, progress: Progress, *, volumes: bool) -> None:
+    """Remove containers and networks, with ``volumes`` the data; the caller holds the lock."""
+    # By labels alone: files do not know what an earlier profile had, like a way out, and a broken
+    # override must not keep a stack alive.
+    project = replace(stack.project(space), rendered=False)
+    _record(space, "unfinished")
+    _compose_down(world, project, progress, volumes=volumes)
+    _record(space, "down")
+
+
 def _record(space: Workspace, standing: Literal["unfinished", "down"]) -> None:
     """Keep for `plan` how far this came. A full disk must not stop `down`, which frees it."""
     with contextlib.suppress(DeployctlError):
@@ -64,13 +69,13 @@ def _record(space: Workspace, standing: Literal["unfinished", "down"]) -> None:
         space.save_manifest(replace(kept, standing=standing, compose=compose))
 
 
-def _compose_down(world: World, project: Project, phase: PhaseTalk, *, volumes: bool) -> None:
+def _compose_down(world: World, project: Project, progress: Progress, *, volumes: bool) -> None:
     stack.compose(
         world,
         project.down(volumes=volumes),
         code="compose-failed",
         hint=f"deployctl status --stack {project.name}",
-        on_line=lambda line: phase(line.strip()),
+        on_line=lambda line: progress(line.strip()),
     )
 
 

@@ -5,5 +5,11 @@ from typing import Literal
 #: The stack's name unless the operator gives one; independent of the profile, so chats stay.
 DEFAULT_STACK = "deployctl"
 
+#: The name of a smoke test's stack: never the operator's.
+DEFAULT_SMOKE_STACK = "deployctl-smoke"
+
 #: Where images may come from.
 ImageMode = Literal["auto", "local", "pull", "build"]
+
+#: What to do about a stack that was started and did not become ready.
+OnFailure = Literal["keep", "down", "rollback"]

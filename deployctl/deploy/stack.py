@@ -36,6 +36,12 @@ def addresses(webui_port: int, engine_port: int) -> tuple[str, str]:
     return url(LOOPBACK, webui_port), f"{url(LOOPBACK, engine_port)}/v1"
 
 
+def host_ports(plan: Plan) -> tuple[int, int]:
+    """The ports on the host: (frontend's, engine's)."""
+    frontend, engine = (plan.service(name).ports[0].host_port for name in ("webui", "engine"))
+    return frontend, engine
+
+
 def lan_url(plan: Plan) -> str | None:
     """What people at other machines are told: the chat window's address, if they reach it."""
     for port in plan.service("webui").ports:
@@ -71,12 +77,17 @@ def compose(
     result = world.runner.run(command, on_line=on_line)
     if result.ok:
         return result
+    raise refused(result, code=code, hint=hint)
+
+
+def refused(result: CommandResult, *, code: str, hint: str) -> DeployctlError:
+    """Make ``code`` of a ``docker compose`` that failed, with its last lines."""
     if result.exit_code == NOT_FOUND:
-        raise DeployctlError(
+        return DeployctlError(
             "The docker client is not installed.", code="docker-missing", hint="deployctl setup"
         )
-    raise DeployctlError(
-        f"`docker compose` failed to {command.label}.",
+    return DeployctlError(
+        f"`docker compose` failed to {result.command.label}.",
         code=code,
         hint=hint,
         details=result.tail(20),

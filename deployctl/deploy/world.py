@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from deployctl.changes import Change
-from deployctl.deploy.names import DEFAULT_STACK, ImageMode
+from deployctl.deploy.names import DEFAULT_STACK, ImageMode, OnFailure
 from deployctl.model import (
     Answer,
     CheckResult,
@@ -19,6 +19,7 @@ from deployctl.model import (
     Progress,
     Source,
     Status,
+    WarmUp,
     Weights,
     WeightsSpec,
 )
@@ -27,11 +28,13 @@ from deployctl.profiles.selection import Selection
 if TYPE_CHECKING:
     from deployctl.catalog import Catalog
     from deployctl.dockerd import Docker
+    from deployctl.drift import Drift
     from deployctl.loopback import Http
     from deployctl.profiles.selection import Resolver
     from deployctl.readiness import Clock
     from deployctl.runner import Runner
     from deployctl.talk import Talk
+    from deployctl.vitals import EngineVitals, ServiceVitals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +131,7 @@ class World:
     clock: Clock
     talk: Talk
     doing: str
+    oom_kills: int | None = None  # the kernel's count before a start, to tell what came after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +143,8 @@ class UpRequest:
     images: ImageMode = "auto"
     fit: bool = False  # where it does not fit, take the nearest values that do
     force: bool = False  # where only an estimate refuses, go on
+    on_failure: OnFailure | None = None  # nobody said: keep, or down where nobody is there to look
+    unattended: bool = False  # nobody is there to look: CI
 
     @property
     def again(self) -> str:
@@ -152,6 +158,7 @@ class UpRequest:
             *(("--fit",) if self.fit else ()),
             *(("--force",) if self.force else ()),
             *(("--images", self.images) if self.images != "auto" else ()),
+            *(("--on-failure", self.on_failure) if self.on_failure is not None else ()),
         )
         return shlex.join(("deployctl", "up", *selection.words, *stack, *flags))
 
@@ -177,6 +184,7 @@ class UpReport:
     phases: tuple[PhaseResult, ...]
     seconds: float
     limits: tuple[str, ...] = ()
+    warm_up: WarmUp | None = None  # nothing was started, or the chat window was there first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +202,9 @@ class StatusReport:
     credentials_file: Path | None
     containers: tuple[ContainerState, ...]
     checks: tuple[CheckResult, ...]
+    services: tuple[ServiceVitals, ...] = ()
+    engine: EngineVitals | None = None  # None: it does not tell, or does not run
+    drift: tuple[Drift, ...] = ()  # what is not as applied, or not as asked; no failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

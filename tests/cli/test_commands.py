@@ -84,6 +84,41 @@ def test_exit_6_for_not_ready(box: Box) -> None:
     assert deployctl(box, "status") == 6
 
 
+@pytest.mark.parametrize(
+    ("words", "ci", "did"),
+    [((), "", "kept"), ((), "true", "taken-down"), (("--on-failure", "keep"), "true", "kept")],
+)
+def test_what_was_done_about_a_failure_is_said(
+    box: Box,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    ci: str,
+    did: str,
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    box.http.engine_ready = False
+    found = as_json(box, capsys, "up", "--profile", "smoke", *words)
+    assert (found["exit_code"], found["status"]) == (6, "failed")
+    data = found["data"]
+    assert isinstance(data, dict)
+    assert list(data["after_failure"]) == ["did", "text", "hint", "profile", "faults"]
+    assert data["after_failure"]["did"] == did
+    assert deployctl(box, "up", "--profile", "smoke", *words) == 6
+    assert f"then: {data['after_failure']['text']}" in capsys.readouterr().err
+
+
+def test_why_a_rollback_failed_is_said_too(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    deployctl(box, "up", "--profile", "smoke")
+    box.runner.fail["start the stack"] = "out of cheese"
+    sets = ("--set", "concurrency=3", "--on-failure", "rollback")
+    assert deployctl(box, "up", "--profile", "smoke", *sets) == 5
+    err = capsys.readouterr().err
+    assert "then: Going back to the last stack that answered failed too" in err
+    assert "because: `docker compose` failed to start the stack. [compose-failed]" in err
+    assert deployctl(box, "up", "--on-failure", "explode") == 2
+
+
 def test_exit_130_for_an_interruption(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
     box.runner.interrupt_at = "start the stack"
     assert deployctl(box, "up", "--profile", "smoke") == 130

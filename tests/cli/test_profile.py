@@ -113,8 +113,8 @@ def test_explain_all_and_one(box: Box, capsys: Capture) -> None:
 
 
 def test_a_block_and_what_is_not_there(box: Box, capsys: Capture) -> None:
-    out = text(box, capsys, "explain", "smoke", "deadlines")
-    assert out.startswith("deadlines:\n  engine: 5m  # profiles/base/llama-cpp.yaml:")
+    out = text(box, capsys, "explain", "smoke", "ports")
+    assert out.startswith("ports:\n  webui: 7860  # profiles/base/llama-cpp.yaml:")
     assert "not written" in text(box, capsys, "explain", "smoke", "engine.cpus")
     err = refused(box, capsys, "explain", "smoke", "port.webui")
     assert "next:  deployctl profile explain smoke ports.webui" in err

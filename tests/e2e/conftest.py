@@ -26,12 +26,26 @@ ORDER = (
     "test_egress",
     "test_exposure",
     "test_browser",
+    "test_verify",
+    "test_chat",
+    "test_smoke",
     "test_again",
+    "test_status",
     "test_intent",
     "test_bad_input",
     "test_override",
+    "test_report",
     "test_interrupted",
     "test_wheel",
+    # tests/e2e/faults: what breaks the least comes first, the daemon's own last
+    "test_stack_folder",
+    "test_weights",
+    "test_engine",
+    "test_docker",
+    "test_leaving",
+    "test_frontend",
+    "test_interruption",
+    "test_daemon",
 )
 
 #: Building both images from packages on two cores takes about five minutes; once per machine.

@@ -89,6 +89,11 @@ class Running:
                 return
         raise AssertionError(f"it ended before it said {missing}: {self.finish()}")
 
+    def line(self) -> str:
+        """Read the next line of its data, waiting for it; '' at the end."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
     def interrupt(self) -> None:
         """Do what Ctrl-C does."""
         self._process.send_signal(signal.SIGINT)

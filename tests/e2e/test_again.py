@@ -36,7 +36,8 @@ def test_status_of_a_stack_that_is_down_is_exit_6_and_says_how_to_bring_it_up(st
     outcome = stack.status()
     assert (outcome.exit_code, outcome.envelope["status"]) == (6, "failed")
     hints = {check["hint"] for check in outcome.envelope["data"]["checks"]}
-    assert hints == {f"deployctl up --stack {stack.name}"}
+    ports = f"--set ports.webui={stack.webui_port} --set ports.engine={stack.engine_port}"
+    assert hints == {f"deployctl up --profile {stack.profile} {ports} --stack {stack.name}"}
 
 
 def test_down_of_a_stack_that_is_down_is_exit_0(stack: Stack) -> None:

@@ -29,5 +29,8 @@ def test_the_shells_settings_for_other_projects_do_not_reach_ours(name: str, val
         PROJECT.up(),
         PROJECT.down(volumes=False),
         PROJECT.logs(follow=False, tail="10"),
+        PROJECT.restart("engine"),
+        PROJECT.remove("engine"),
+        PROJECT.read(),
     ):
         assert dict(command.env)[name] == value

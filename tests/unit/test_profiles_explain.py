@@ -45,7 +45,7 @@ def test_what_is_shown_is_the_same_profile_again(name: str) -> None:
 
 def test_units_and_defaults_are_written_out() -> None:
     text = shown(read(MINE))
-    for line in ("exposure: loopback", "  memory: 2GiB", "  engine: 5m", "concurrency: 4"):
+    for line in ("exposure: loopback", "  memory: 2GiB", "  engine: 8000", "concurrency: 4"):
         assert line in text.splitlines()
     assert "extends" not in text
     assert '  extra_args: ["--threads-http", "a # b: c"]' in text.splitlines()
@@ -156,7 +156,7 @@ def test_what_differs_and_who_wrote_it() -> None:
 
 
 def test_spellings_do_not_differ() -> None:
-    same = "extends: smoke\nfrontend: {memory: 2048MiB}\ndeadlines: {engine: 300s}\n"
+    same = "extends: smoke\nfrontend: {memory: 2048MiB}\nrequires: {disk: 8192MiB}\n"
     assert differences(read(same), shipped("smoke")) == ()
 
 
