@@ -20,7 +20,7 @@ PIP       := $(PY) -m pip -qq --disable-pip-version-check
 .DEFAULT_GOAL := help
 # Suites share one Docker and this folder: `make -j` must not run them at once.
 .NOTPARALLEL:
-.PHONY: help up down status logs setup test test-fast test-docker test-e2e lint format golden bench bench-fit bench-profiles clean
+.PHONY: help up down status logs setup test test-fast test-docker test-e2e test-faults lint format golden bench bench-fit bench-profiles clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -64,7 +64,11 @@ test-docker: $(DEV_STAMP) ## Tests of the adapters against a real daemon
 test-e2e: $(DEV_STAMP) ## From nothing to a browser chat, with real images and a real model
 	@$(TOOL) setup --yes
 	@sh .ci/browser
-	@$(PY) -m pytest -q tests/e2e $(ARGS)
+	@$(PY) -m pytest -q -m "not long" tests/e2e $(ARGS)
+
+test-faults: $(DEV_STAMP) ## The long half of the faults; restarts the Docker daemon
+	@$(TOOL) setup --yes
+	@$(PY) -m pytest -q -m long tests/e2e/faults $(ARGS)
 
 lint: $(DEV_STAMP) ## ruff and mypy
 	@$(PY) -m ruff check .
