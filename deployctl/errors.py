@@ -136,6 +136,11 @@ CODES: dict[str, tuple[ExitCode, str]] = {
         ExitCode.NOT_READY,
         "Everything started, but no answer came back through the UI.",
     ),
+    "chats-unsaved": (ExitCode.NOT_READY, "The frontend answers, and cannot save a chat."),
+    "sign-in-limited": (
+        ExitCode.NOT_READY,
+        "The frontend takes no more sign-ins for a while.",
+    ),
     "stack-not-running": (ExitCode.NOT_READY, "The stack is not running, or only partly."),
     # why it did not become ready, read from what engine, frontend and Docker said
     "engine-flag-unknown": (ExitCode.NOT_READY, "The engine does not know a flag it was given."),

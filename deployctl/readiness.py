@@ -143,13 +143,23 @@ def trouble(state: ContainerState) -> str | None:
 
 
 def sign_in(http: Http, at: Endpoints, *, timeout_s: float = 30) -> Secret:
-    """Sign in to the frontend as the generated administrator; ``proof-failed`` when refused."""
+    """Sign in to the frontend as the generated administrator.
+
+    ``proof-failed`` when refused, ``sign-in-limited`` when that was tried too often.
+    """
     reply = http.call(
         f"{at.webui}/api/v1/auths/signin",
         body={"email": at.admin_email, "password": at.admin_password.reveal()},
         timeout_s=timeout_s,
     )
     token = reply.data.get("token") if isinstance(reply.data, dict) else None
+    if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise DeployctlError(
+            "The frontend takes no more sign-ins for a while: it allows 15 in three minutes.",
+            code="sign-in-limited",
+            where="webui",
+            hint=f"sleep 180; deployctl status --stack {at.stack}",
+        )
     if reply.status != HTTPStatus.OK or not (isinstance(token, str) and token):
         raise _unproved(
             at,
@@ -174,12 +184,13 @@ def prove(
     kept: Secret | None = None,
     on_step: Callable[[str], None] = lambda _step: None,
 ) -> tuple[Answer, Secret]:
-    """Sign in, list the models, ask through the frontend's own chat API, read the answer.
+    """Sign in, list the models, save a chat, ask through the frontend's own chat API, read it.
 
     ``max_tokens`` is what one answer may have, thoughts included; ``deadline_s`` is for it all.
     ``kept`` is the session of an earlier sign-in; while it is valid nobody signs in anew. Returns
     the answer and the session. ``on_step`` hears what is being done.
-    Raises ``proof-failed`` with what was seen. Returns as soon as there is a sentence or a line.
+    Raises ``proof-failed`` with what was seen, or ``chats-unsaved``. Returns as soon as there is a
+    sentence or a line.
     """
     started = clock.now()
 
@@ -199,6 +210,7 @@ def prove(
         raise _unproved(
             at, f"The frontend does not list model {at.served_name}; it lists: {found}."
         )
+    _keep_a_chat(http, at, token, timeout_s=min(30, left()))
     body = {
         "model": at.served_name,
         "messages": [{"role": "user", "content": QUESTION}],
@@ -225,6 +237,25 @@ def prove(
         raise _unproved(at, _silence(thought, late=clock.now() - started >= deadline_s))
     answer = Answer(text=content.strip(), reasoning=thought, seconds=clock.now() - started)
     return answer, token
+
+
+def _keep_a_chat(http: Http, at: Endpoints, token: Secret, *, timeout_s: float) -> None:
+    """Save an empty chat and delete it again; ``chats-unsaved`` when that cannot be.
+
+    On a full disk, or one it may only read, the frontend answers all the same, and loses it.
+    """
+    url = f"{at.webui}/api/v1/chats"
+    saved = http.call(f"{url}/new", token=token, body={"chat": {}}, timeout_s=timeout_s)
+    chat = saved.data.get("id") if isinstance(saved.data, dict) else None
+    if saved.status == HTTPStatus.OK and isinstance(chat, str):
+        saved = http.request("DELETE", f"{url}/{chat}", token=token, timeout_s=timeout_s)
+    if saved.status != HTTPStatus.OK:
+        raise DeployctlError(
+            f"The frontend answers, and cannot save a chat ({_seen(saved)}).",
+            code="chats-unsaved",
+            where="webui",
+            hint=f"deployctl logs webui --stack {at.stack}",
+        )
 
 
 def _enough(content: str) -> bool:

@@ -231,7 +231,7 @@ class FakeHttp:
         self.served_name = served_name
         self.answer = answer
         self.engine_ready = self.frontend_ready = True
-        self.listed = True
+        self.listed = self.saves = True
         self.calls: list[str] = []
 
     def call(
@@ -246,6 +246,10 @@ class FakeHttp:
             return _json({"status": True}) if self.frontend_ready else Reply(status=503, text="")
         if url.endswith("/signin"):
             return _json({"token": "t0ken"})
+        if url.endswith("/api/v1/chats/new"):
+            return _json({"id": "c4at"}) if self.saves else Reply(status=500, text="")
+        if url.endswith("/api/v1/chats/c4at"):
+            return _json(True)  # what it says of a chat that was deleted
         if url.endswith("/api/models"):
             if token != Secret("t0ken"):
                 return Reply(status=401, text='{"detail":"Not authenticated"}')

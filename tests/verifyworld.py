@@ -168,6 +168,9 @@ class FakeStack:
         if path.startswith("/api/tasks/chat/"):
             self.ui_busy -= 1
             return reply({"task_ids": ["t"] if self.ui_busy > 0 else []})
+        if path == "/api/v1/chats/new":
+            self.chats["saved"] = "saved"
+            return reply({"id": "saved"})
         if path.startswith("/api/v1/chats/"):
             message: dict[str, Any] = {"content": self.ui_answer, "done": True}
             message |= {"usage": {"input_tokens": self.ui_tokens}}

@@ -17,7 +17,7 @@ from deployctl.cli.envelope import envelope
 from deployctl.cli.options import Output
 from deployctl.deploy.world import World
 from deployctl.errors import DeployctlError, ExitCode, Fault
-from deployctl.model import HostFacts, Status
+from deployctl.model import ContainerState, HostFacts, Status
 from deployctl.talk import Talk
 from deployctl.visible import harmless
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from deployctl.catalog import Catalog
     from deployctl.dockerd import Docker
     from deployctl.images import ImageStore
+    from deployctl.kernellog import KilledFor
     from deployctl.loopback import Http
     from deployctl.profiles.resolve import Profile
     from deployctl.profiles.selection import Resolver, Selection
@@ -169,6 +170,7 @@ def real_world(session: Session, stack: str) -> World:
         clock=SystemClock(),
         talk=session.talk(),
         doing=session.command,
+        killed_for=_killed_for,
     )
 
 
@@ -179,6 +181,16 @@ def _with_bandwidth(facts: HostFacts, home: Path, *, again: bool) -> HostFacts:
 
     measured = bandwidth_of(facts, home, clock=SystemClock().now, again=again)
     return replace(facts, bandwidth_bytes_per_s=measured)
+
+
+def _killed_for(state: ContainerState) -> KilledFor:
+    """What the kernel says of a container's last end."""
+    from deployctl.clock import utc_now
+    from deployctl.kernellog import killed_for
+    from deployctl.vitals import moment
+
+    ended = moment(state.finished_at)
+    return "neither" if ended is None else killed_for(state.id, (utc_now() - ended).total_seconds())
 
 
 def _import_ahead() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from deployctl.deploy import stack
 from deployctl.deploy.why import why
 from deployctl.engines import phases
 from deployctl.engines.phases import Step
@@ -55,6 +56,7 @@ class _Heard:
     warned_s: float = 0.0  # silence that was said last
     missing: int = 0
     memory_at: float = 0.0
+    ill_before: bool = False  # what Docker said of it when the wait began, and may say for a while
 
 
 class Vigil:
@@ -76,7 +78,12 @@ class Vigil:
                 feed = world.docker.follow(state.id, since=state.started_at) if listen else None
                 read = phases.reader(plan.engine) if state.service == "engine" else webui_step
                 self._heard[state.service] = _Heard(
-                    state=state, feed=feed, read=read, step=phases.FIRST, alive_at=now
+                    state=state,
+                    feed=feed,
+                    read=read,
+                    step=phases.FIRST,
+                    alive_at=now,
+                    ill_before=stack.hangs(state),
                 )
 
     def close(self) -> None:
@@ -191,7 +198,8 @@ class Vigil:
                     raise DeployctlError.of((self._removed(service, replaced=state is not None),))
                 continue
             heard.missing, heard.state = 0, state
-            if self._hopeless(state):
+            heard.ill_before = heard.ill_before and stack.hangs(state)
+            if self._hopeless(state, heard):
                 raise DeployctlError.of((self.why(service),))
 
     def _states(self, time: float) -> tuple[ContainerState, ...] | None:
@@ -214,10 +222,13 @@ class Vigil:
             self._world.talk.say("Docker answers again.")
         return states
 
-    def _hopeless(self, state: ContainerState) -> bool:
-        """Whether waiting for this container is pointless."""
+    def _hopeless(self, state: ContainerState, heard: _Heard) -> bool:
+        """Whether waiting for this container is pointless.
+
+        One that was paused is called unhealthy until Docker's next check, though it goes on.
+        """
         fresh = replace(state, restarts=state.restarts - self._before.get(state.id, 0))
-        return trouble(fresh) is not None or state.health == "unhealthy"
+        return trouble(fresh) is not None or (stack.hangs(state) and not heard.ill_before)
 
     def why(self, service: str) -> Fault:
         """Say why a service does not work, from its last state and its last words."""

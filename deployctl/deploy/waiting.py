@@ -175,7 +175,7 @@ class _Waiting:
             try:
                 answer, session = vigil.through(asking, turn)
                 if signing is not None:
-                    session = vigil.through(signing, turn)
+                    session = self._signed_in(signing, turn) or session
             except DeployctlError as error:
                 self._blame_the_dead(error)
                 raise
@@ -184,6 +184,15 @@ class _Waiting:
                 self.run.warm_up = self.warming.result()
             phase.text = f"answered through the UI in {answer.seconds:.1f} s"
         return answer
+
+    def _signed_in(self, signing: Aside[Secret], turn: Callable[[], None]) -> Secret | None:
+        """The session of the stored credentials; ``None`` when there were too many sign-ins."""
+        try:
+            return self.vigil.through(signing, turn)
+        except DeployctlError as error:
+            if error.faults[0].code != "sign-in-limited":
+                raise
+            return None  # the session of before was good for the answer
 
     def _ask(self, kept: Secret | None, on_step: Callable[[str], None]) -> tuple[Answer, Secret]:
         world, plan = self.run.world, self.plan
@@ -200,6 +209,10 @@ class _Waiting:
 
     def _blame_the_dead(self, error: DeployctlError) -> None:
         """Raise what a container died of, if one did: the answer failed because of that."""
+        if error.faults[0].code == "chats-unsaved":
+            found = self.vigil.why("webui")
+            if found.code.startswith(("frontend-data-", "frontend-disk-")):
+                raise DeployctlError.of((found,)) from error
         if error.faults[0].code != "proof-failed":
             return
         clock = self.run.world.clock

@@ -28,7 +28,12 @@ def why(
     """
     log = () if state is None else world.docker.log_tail(state.id, _LINES)
     seen = Evidence(
-        service=service, engine=engine, state=state, log=log, oom_kills=_killed_since(world)
+        service=service,
+        engine=engine,
+        state=state,
+        log=log,
+        oom_kills=_killed_since(world),
+        killed_for="unknown" if state is None else world.killed_for(state),
     )
     fault = diagnose(seen, way)
     looping = state is not None and state.status == "running" and state.restarts > 0

@@ -26,9 +26,12 @@ from deployctl.model import (
 from deployctl.profiles.selection import Selection
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from deployctl.catalog import Catalog
     from deployctl.dockerd import Docker
     from deployctl.drift import Drift
+    from deployctl.kernellog import KilledFor
     from deployctl.loopback import Http
     from deployctl.profiles.selection import Resolver
     from deployctl.readiness import Clock
@@ -132,6 +135,7 @@ class World:
     talk: Talk
     doing: str
     oom_kills: int | None = None  # the kernel's count before a start, to tell what came after
+    killed_for: Callable[[ContainerState], KilledFor] = lambda _state: "unknown"  # see kernellog.py
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

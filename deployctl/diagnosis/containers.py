@@ -98,14 +98,16 @@ def end_of(evidence: Evidence) -> End | None:
     if state.oom_killed:
         return OOM_KILLED
     if state.status == "running":
-        if state.restarts and evidence.oom_kills:
+        if state.restarts and _for_memory(evidence):
             # It was killed a moment ago and runs again; its limit kills sooner than the machine.
-            return OOM_KILLED
+            return HOST_MEMORY if evidence.killed_for == "machine" else OOM_KILLED
         return HUNG if state.health == "unhealthy" else None
     if state.status == "paused":
         return HUNG
     if state.exit_code == _KILLED:
-        return HOST_MEMORY if evidence.oom_kills else KILLED
+        if evidence.killed_for == "limit":
+            return OOM_KILLED
+        return HOST_MEMORY if _for_memory(evidence) else KILLED
     if state.exit_code == _ILLEGAL:
         return ILLEGAL
     if state.exit_code in _CRASHES:
@@ -117,6 +119,13 @@ def end_of(evidence: Evidence) -> End | None:
     if state.status == "exited" and state.exit_code == 0 and asked:
         return KILLED
     return None
+
+
+def _for_memory(evidence: Evidence) -> bool:
+    """Whether the kernel killed for memory: by its log, or else by what it has counted."""
+    if evidence.killed_for == "unknown":
+        return evidence.oom_kills > 0
+    return evidence.killed_for != "neither"
 
 
 def code_of(end: End, *, engine: bool) -> str:

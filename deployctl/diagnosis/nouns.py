@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from deployctl.model import ContainerState, Plan
@@ -16,7 +16,8 @@ class Evidence:
     """What is known of one service that failed, or of a start that Docker refused.
 
     ``log`` are the last lines the container wrote; ``output`` is what ``docker compose`` printed;
-    ``oom_kills`` is how often this machine's kernel killed for memory since the start began.
+    ``oom_kills`` is how often this machine's kernel killed for memory since the start began, for
+    whatever reason and whomever; ``killed_for`` is what it says of this very container.
     """
 
     service: str  # engine, webui, or one of the operator's override
@@ -25,6 +26,7 @@ class Evidence:
     log: tuple[str, ...] = ()
     output: tuple[str, ...] = ()
     oom_kills: int = 0
+    killed_for: Literal["machine", "limit", "neither", "unknown"] = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,8 +62,7 @@ SIGNS = (
         code="frontend-data-damaged",
         about="webui",
         pattern=pattern(
-            r"database disk image is malformed|file is not a database|disk I/O error"
-            r"|malformed database schema"
+            r"database disk image is malformed|file is not a database|malformed database schema"
         ),
         seen="database disk image is malformed · file is not a database",
         cause="The database with accounts and chats is damaged.",
@@ -75,9 +74,10 @@ SIGNS = (
     Sign(
         code="frontend-disk-full",
         about="webui",
-        pattern=pattern(r"database or disk is full|No space left on device"),
-        seen="database or disk is full · No space left on device",
-        cause="The disk that holds the chats is full.",
+        # On a full disk SQLite may also say that it could not write its journal (seen).
+        pattern=pattern(r"database or disk is full|No space left on device|disk I/O error"),
+        seen="database or disk is full · No space left on device · disk I/O error",
+        cause="The disk that holds the chats is full, or fails.",
         way_out="`docker system df` says what is on it; `docker image prune` frees unused images",
         remedy=lambda found: (
             f"docker system df  # what to delete: docker image prune; then: {found.way.same()}"
