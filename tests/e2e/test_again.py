@@ -90,7 +90,8 @@ def test_status_with_a_dead_engine_is_degraded_and_names_it(engine_killed: Stack
     assert (outcome.exit_code, outcome.envelope["status"]) == (6, "degraded")
     checks = {check["name"]: check for check in outcome.envelope["data"]["checks"]}
     assert checks["container engine"]["status"] == "failed"
-    assert checks["container engine"]["hint"].startswith("deployctl logs engine")
+    assert checks["container engine"]["code"] == "engine-killed"
+    assert checks["container engine"]["hint"].startswith("deployctl up --profile smoke")
     assert checks["frontend answers"]["status"] == "ok"
 
 
