@@ -20,7 +20,7 @@ PIP       := $(PY) -m pip -qq --disable-pip-version-check
 .DEFAULT_GOAL := help
 # Suites share one Docker and this folder: `make -j` must not run them at once.
 .NOTPARALLEL:
-.PHONY: help up down status logs setup test test-fast test-docker test-e2e test-faults lint format golden bench bench-fit bench-profiles clean
+.PHONY: help up down status logs setup test test-fast test-docker test-e2e test-faults lint format golden bench bench-fit bench-profiles bench-ready bench-cycles clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
@@ -91,6 +91,14 @@ bench-fit: $(DEV_STAMP) ## Compare predicted with measured memory, on the real e
 
 bench-profiles: $(DEV_STAMP) ## Plan and render 1 000 profiles, mutate 10 000
 	@$(PY) -m benchmarks.profiles $(ARGS)
+
+bench-ready: $(DEV_STAMP) ## From the first possible answer to "ready"
+	@$(TOOL) setup --yes
+	@$(PY) -m benchmarks.ready $(ARGS)
+
+bench-cycles: $(DEV_STAMP) ## 50 times up and down: what is left of each
+	@$(TOOL) setup --yes
+	@$(PY) -m benchmarks.cycles $(ARGS)
 
 clean: ## Remove what the targets above made in this folder
 	@rm -rf '$(VENV)' .mypy_cache .ruff_cache .pytest_cache .hypothesis artifacts build dist
