@@ -55,7 +55,7 @@ setup: $(STAMP) ## Give this machine a working Docker, if it has none
 test: lint test-fast test-docker test-e2e ## Everything: lint, then all tests, on a real Docker
 
 test-fast: $(DEV_STAMP) ## Unit, golden, property and command-line tests; needs nothing
-	@$(PY) -m pytest -q -m "not network" tests/unit tests/golden tests/property tests/cli $(ARGS)
+	@$(PY) -m pytest -q --numprocesses auto -m "not network" tests/unit tests/golden tests/property tests/cli $(ARGS)
 
 test-docker: $(DEV_STAMP) ## Tests of the adapters against a real daemon
 	@$(TOOL) setup --yes

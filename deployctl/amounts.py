@@ -1,4 +1,4 @@
-"""Bytes as people read them. Pure."""
+"""Amounts as people read them. Pure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ def gib(size_bytes: float) -> str:
 def rough(size_bytes: int) -> str:
     """For sentences: ``3.3 GiB``, ``224 MiB``; less than nothing is nothing."""
     return gib(size_bytes) if size_bytes >= _GIB else f"{max(0, size_bytes) / _MIB:.0f} MiB"
+
+
+def counted(count: int, what: str) -> str:
+    """Things by number: ``1 restart``, ``3 restarts``."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def exact(size_bytes: int) -> str:

@@ -79,6 +79,11 @@ class Project:
             timeout_s=600,
         )
 
+    def up_alone(self, service: str) -> Command:
+        """Create and start one service as the files say; every other one stays as it is."""
+        words = ("up", "--detach", "--no-build", "--no-deps", service)
+        return self._command(*words, label=f"start {service}", timeout_s=600)
+
     def unpause(self, *services: str) -> Command:
         """Let paused containers go on."""
         return self._command("unpause", *services, label="unpause", timeout_s=60)

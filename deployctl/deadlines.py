@@ -43,6 +43,11 @@ _SHORT_ANSWER = 64
 #: A proof has at least so long, and half as much again as is predicted.
 _LEAST_PROOF, _PROOF_SLACK = 3 * _MINUTE, 1.5
 
+#: So many times what is predicted Docker's own check lets a service start before it calls it
+#: unhealthy. It is part of the container: were it the deadline itself, whoever gives a start more
+#: time would begin it anew. One check that succeeds ends it, so it delays nothing else.
+_PATIENCE = 4
+
 
 def deadlines(spec: ProfileSpec) -> Deadlines:
     """The deadlines of a profile, seconds: as it says, else from bytes to load and to read."""
@@ -52,6 +57,16 @@ def deadlines(spec: ProfileSpec) -> Deadlines:
         frontend_s=said.frontend or _FRONTEND,
         proof_s=said.proof or _proof(spec),
     )
+
+
+def engine_start_s(spec: ProfileSpec) -> int:
+    """How long Docker's own check lets the engine start, seconds; see :data:`_PATIENCE`."""
+    return max(_PATIENCE * _engine(spec), spec.deadlines.engine or 0)
+
+
+def frontend_start_s(spec: ProfileSpec) -> int:
+    """How long Docker's own check lets the frontend start, seconds; see :data:`_PATIENCE`."""
+    return max(_PATIENCE * _FRONTEND, spec.deadlines.frontend or 0)
 
 
 def _engine(spec: ProfileSpec) -> int:

@@ -33,13 +33,20 @@ class Docker(Protocol):
     def containers(self, stack: str) -> tuple[ContainerState, ...]:
         """Every container of the stack, running or not, sorted by service."""
 
-    def log_tail(self, container_id: str, lines: int) -> tuple[str, ...]:
-        """The last lines a container wrote; empty when it is gone."""
+    def log_tail(
+        self, container_id: str, lines: int, *, since: str | None = None
+    ) -> tuple[str, ...]:
+        """The last lines a container wrote; empty when it is gone.
 
-    def follow(self, container_id: str, *, since: str | None = None) -> LogFeed:
+        ``since`` a moment (RFC 3339): a log goes on over the container's restarts. What a start
+        writes in its first milliseconds may be stamped before Docker calls it started.
+        """
+
+    def follow(self, container_id: str, *, since: str | None = None, new: bool = False) -> LogFeed:
         """What a container writes from a moment on (RFC 3339; ``None``: all of it), as it comes.
 
-        Goes on when the container starts anew, and stays silent when it, or Docker, is gone.
+        ``new``: only what it writes from now on. Goes on when the container starts anew, and stays
+        silent when it, or Docker, is gone.
         """
 
     def usage(self, container_id: str) -> Usage | None:
@@ -50,6 +57,9 @@ class Docker(Protocol):
 
     def networks(self, stack: str) -> tuple[Mapping[str, Any], ...]:
         """The stack's networks in Docker's own words, sorted by name."""
+
+    def network(self, network_id: str) -> Mapping[str, Any] | None:
+        """One network, whosever it is, in Docker's own words; ``None`` when it is not there."""
 
     def image_id(self, reference: str) -> str | None:
         """The id of a local image; ``None`` when it is not here."""
@@ -84,16 +94,25 @@ class DockerDaemon:
                     found.append(_state(api.inspect_container(row["Id"])))
         return tuple(sorted(found, key=lambda state: state.service))
 
-    def log_tail(self, container_id: str, lines: int) -> tuple[str, ...]:
+    def log_tail(
+        self, container_id: str, lines: int, *, since: str | None = None
+    ) -> tuple[str, ...]:
         """See :class:`Docker`."""
+        first = _nine_digits(since)
+        options = {"since": _seconds(first), "timestamps": True} if first else {}
         try:
             with _translated():
-                raw: bytes = self._api().logs(container_id, tail=lines)
+                raw: bytes = self._api().logs(container_id, tail=lines, **options)
         except (NotFound, _GoingError):
             return ()
-        return tuple(raw.decode("utf-8", "replace").splitlines())
+        found = raw.decode("utf-8", "replace").splitlines()
+        if not first:
+            return tuple(found)
+        # The daemon is asked by whole seconds; what it said before within the same one is left out.
+        stamped = (line.partition(" ") for line in found)
+        return tuple(text for moment, _, text in stamped if moment >= first)
 
-    def follow(self, container_id: str, *, since: str | None = None) -> LogFeed:
+    def follow(self, container_id: str, *, since: str | None = None, new: bool = False) -> LogFeed:
         """See :class:`Docker`."""
         api = self._api()
 
@@ -106,6 +125,7 @@ class DockerDaemon:
                         follow=True,
                         timestamps=True,
                         since=_seconds(moment),
+                        tail=0 if new and not moment else "all",
                     )
             except (NotFound, _GoingError):
                 return None
@@ -143,6 +163,15 @@ class DockerDaemon:
         with _translated():
             listed = self._api().networks(filters={"label": f"{_PROJECT}={stack}"})
         return tuple(sorted(listed, key=lambda row: str(row["Name"])))
+
+    def network(self, network_id: str) -> Mapping[str, Any] | None:
+        """See :class:`Docker`."""
+        try:
+            with _translated():
+                found: Mapping[str, Any] = self._api().inspect_network(network_id)
+        except NotFound:
+            return None
+        return found
 
     def image_id(self, reference: str) -> str | None:
         """See :class:`Docker`."""

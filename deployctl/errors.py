@@ -186,6 +186,10 @@ CODES: dict[str, tuple[ExitCode, str]] = {
         "A card was asked for and the engine does not use it.",
     ),
     "engine-gpu-lost": (ExitCode.NOT_READY, "The engine had a card and lost it."),
+    "engine-gpu-driver-changed": (
+        ExitCode.NOT_READY,
+        "The card's driver was updated, and the old one is still loaded.",
+    ),
     "engine-gpu-driver-old": (
         ExitCode.NOT_READY,
         "The card's driver is older than what the engine was built with.",
@@ -238,8 +242,24 @@ CODES: dict[str, tuple[ExitCode, str]] = {
         "The image is made for another processor architecture.",
     ),
     "start-gpu-driver-old": (ExitCode.APPLY, "The card's driver is older than the image needs."),
+    "start-gpu-driver-changed": (
+        ExitCode.APPLY,
+        "The card's driver was updated, and the old one is still loaded, or it is not whole.",
+    ),
     "start-gpu-toolkit-missing": (ExitCode.APPLY, "Docker cannot hand the card to a container."),
     "start-device-missing": (ExitCode.APPLY, "A device that the stack asks for is not here."),
+    "start-docker-lost": (
+        ExitCode.APPLY,
+        "Docker answered no more while the stack was being started.",
+    ),
+    "start-cpus-too-many": (
+        ExitCode.APPLY,
+        "Docker refuses `engine.cpus`: it is more than this machine has.",
+    ),
+    "start-address-missing": (
+        ExitCode.APPLY,
+        "`ports.address` was an address of this machine when it was looked at, and is none now.",
+    ),
     "start-network-failed": (ExitCode.APPLY, "Docker cannot make, or does not find, a network."),
     "reconcile-failed": (
         ExitCode.APPLY,

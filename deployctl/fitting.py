@@ -25,6 +25,7 @@ from deployctl.sizing import (
     judge,
     need,
     proposals,
+    whole_blocks,
 )
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def load_of(spec: ProfileSpec) -> Load | None:
         shape=model.shape.noun(),
         format=_format(spec),
         weights_bytes=None if wide else model.size,
-        context=model.context,
+        context=context_of(spec),
         concurrency=spec.concurrency,
         kv_type="f32" if wide else engine.kv_type or "f16",
         batch=max(batch_of(spec), spec.concurrency),
@@ -69,6 +70,16 @@ def load_of(spec: ProfileSpec) -> Load | None:
 def batch_of(spec: ProfileSpec) -> int:
     """Tokens of a question that are read at once."""
     return spec.engine.batch or BATCH[spec.engine.kind]
+
+
+def context_of(spec: ProfileSpec) -> int:
+    """Tokens of one conversation as the engine serves them.
+
+    llama.cpp rounds what each conversation has up to whole blocks: 3072 for 3000. The plan does so
+    itself, so that what is asked, counted and refused is one number.
+    """
+    asked = spec.model.context
+    return whole_blocks(asked) if spec.engine.kind == "llama.cpp" else asked
 
 
 def _format(spec: ProfileSpec) -> str:
@@ -218,7 +229,7 @@ def _measured(parts: Sequence[Part], learned: Mapping[str, int]) -> tuple[Part, 
 def too_long(plan: Plan) -> int | None:
     """The most tokens the model was made for, where the plan asks for more."""
     trained = plan.load.shape.trained_context if plan.load else None
-    return trained if trained is not None and plan.context > trained else None
+    return trained if trained is not None and plan.asked_context > trained else None
 
 
 def own_card(plan: Plan, facts: HostFacts) -> Gpu | None:

@@ -66,17 +66,20 @@ class ModelInspector:
         except (SourceError, UnreadableError, OSError) as problem:
             raise self._fault(problem, source) from problem
 
-    def strict(self, source_text: str) -> Said | None:
+    def strict(self, source_text: str, *, need: bool = False) -> Said | None:
         """The same where nothing else is known of the model; ``None`` for an unfetched wheel only.
 
-        Raises ``DeployctlError``: also ``source-invalid``, ``weights-unreachable``,
-        ``weights-denied``.
+        ``need``: how much memory it needs must follow from it. Raises ``DeployctlError``: also
+        ``source-invalid``, ``weights-unreachable``, ``weights-denied``.
         """
         source = parse_source(source_text)
         try:
-            return self._read(source)
+            said = self._read(source)
         except (SourceError, UnreadableError, OSError) as problem:
             raise self._fault(problem, source) from problem
+        if need and said is not None and "shape" not in said:
+            raise self._of_no_known_family(source)
+        return said
 
     # ── where to look ─────────────────────────────────────────────────────────────────────────
 
@@ -162,6 +165,27 @@ class ModelInspector:
             "that describes it (`model.size`, `model.shape`).",
             where=str(source),
         )
+
+    def _of_no_known_family(self, source: Source) -> DeployctlError:
+        """A model that was read, and whose dimensions stand nowhere that is known here."""
+        family = self._family(source)
+        called = f"of the family {family!r}, which is" if family else "of a family that is"
+        return DeployctlError(
+            f"How much memory {source.filename} needs is not known: it is {called} not known here, "
+            "or is no plain decoder, and its dimensions cannot be read.",
+            code="model-unreadable",
+            hint=f"{self._store.again} --set engine.memory=4GiB  # as much as it may take; the "
+            "engine's image must know this family",
+            where=str(source),
+        )
+
+    def _family(self, source: Source) -> str | None:
+        """What a GGUF file that is here calls its architecture."""
+        path = self._store.path_of(source)
+        if not path.is_file():
+            return None
+        with path.open("rb") as stream:
+            return _header(stream, path.stat().st_size, path.name).architecture
 
 
 def _with_model(again: str) -> str:

@@ -115,35 +115,39 @@ class Place:
     """How far a log was read: the time of the last line, and how many lines had that time.
 
     ``since`` is where reading begins: '' or a time as Docker writes it. Lines older than that are
-    not taken.
+    not taken, until a new one has come: what follows is new whatever its time, since a machine's
+    clock may be set back.
     """
 
     def __init__(self, since: str = "") -> None:
         self.since = since
-        self._taken = 0  # lines that bear the time ``since``
+        self._taken = 0  # lines in a row that bear the time ``since``
         self._seen = 0  # of these, lines that the stream under way has shown
-        self._skipping = False
+        self._repeating = False  # the stream under way has shown nothing new yet
 
     def opened(self) -> None:
         """Be told that a stream begins, which shows the last lines once more."""
         self._seen = 0
-        self._skipping = bool(self.since)
+        self._repeating = bool(self.since)
 
     def new(self, line: str) -> str | None:
         """The text of a line that was not taken before; ``None`` for one that was."""
         found = _TIME.match(line)
         if found is None:  # the rest of a line that Docker has cut, or a bar drawn anew
-            return None if self._skipping else line[:_MOST_CHARS]
+            return None if self._repeating else line[:_MOST_CHARS]
         time = found[0].rstrip()
-        if time > self.since:
-            self.since, self._taken, self._seen = time, 0, 0
+        if self._repeating and self._was_taken(time):
+            return None
+        self._repeating = False
+        self._taken = self._taken + 1 if time == self.since else 1
+        self.since = time
+        return line[found.end() :][:_MOST_CHARS]
+
+    def _was_taken(self, time: str) -> bool:
         if time == self.since:
             self._seen += 1
-        self._skipping = time < self.since or self._seen <= self._taken
-        if self._skipping:
-            return None
-        self._taken = self._seen
-        return line[found.end() :][:_MOST_CHARS]
+            return self._seen <= self._taken
+        return time < self.since
 
 
 def lines_of(chunks: Iterable[bytes]) -> Iterator[str]:

@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Protocol
 
 from deployctl.model import Secret
@@ -63,15 +64,24 @@ _SLACK_S = 5.0
 
 
 class RequestsHttp:
-    """Real HTTP, straight to the loopback: the operator's proxies are for the outside."""
+    """Real HTTP, straight to the loopback: the operator's proxies are for the outside.
+
+    Every request is nobody's but for the token it is given. A cookie jar knows hosts and no ports:
+    Open WebUI's ``token`` cookie would go to the engine too. So no cookie is taken, no redirect
+    followed, and nothing is shared between requests, which also makes it safe for threads.
+    """
 
     def __init__(self) -> None:
         import requests  # slow to import, and not every command speaks HTTP
 
         self._requests = requests
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.headers["Connection"] = "close"
+
+    def _session(self) -> requests.Session:
+        session = self._requests.Session()
+        session.trust_env = False
+        session.headers["Connection"] = "close"
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        return session
 
     def call(
         self, url: str, *, token: Secret | None = None, body: object = None, timeout_s: float
@@ -97,13 +107,15 @@ class RequestsHttp:
         self, method: str, url: str, token: Secret | None, body: object, timeout_s: float
     ) -> Reply:
         try:
-            answer = self._session.request(
-                method,
-                url,
-                json=body,
-                headers=_bearer(token),
-                timeout=timeout_s,
-            )
+            with self._session() as session:
+                answer = session.request(
+                    method,
+                    url,
+                    json=body,
+                    headers=_bearer(token),
+                    timeout=timeout_s,
+                    allow_redirects=False,
+                )
         except self._requests.RequestException as problem:
             return Reply(status=0, text=str(problem))
         return Reply(status=answer.status_code, text=answer.text)
@@ -112,9 +124,17 @@ class RequestsHttp:
         """See :class:`Http`."""
         # The limit of one read is longer than that of the whole, so that only one of them ends it.
         limits = (timeout_s, timeout_s + _SLACK_S)
-        with self._session.post(
-            url, json=body, headers=_bearer(token), timeout=limits, stream=True
-        ) as answer:
+        with (
+            self._session() as session,
+            session.post(
+                url,
+                json=body,
+                headers=_bearer(token),
+                timeout=limits,
+                stream=True,
+                allow_redirects=False,
+            ) as answer,
+        ):
             if answer.status_code != self._requests.codes.ok:
                 raise OSError(f"HTTP {answer.status_code}: {answer.text[:500]}")
             with _ending(answer, timeout_s - answer.elapsed.total_seconds()):

@@ -7,7 +7,7 @@ labels; several engines behind one server are added up).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -33,6 +33,24 @@ class EngineMetrics:
         return self.generated_tokens / self.generated_s
 
 
+#: What is read of each engine: our name for it → the engine's.
+_NAMES: Mapping[str, Mapping[str, str]] = {
+    "llama.cpp": {
+        "running": "llamacpp:requests_processing",
+        "waiting": "llamacpp:requests_deferred",
+        "generated_tokens": "llamacpp:tokens_predicted_total",
+        "generated_s": "llamacpp:tokens_predicted_seconds_total",
+        "decodes": "llamacpp:n_decode_total",
+        "busy": "llamacpp:n_busy_slots_per_decode",
+    },
+    "vllm": {
+        "running": "vllm:num_requests_running",
+        "waiting": "vllm:num_requests_waiting",
+        "kv_share": "vllm:kv_cache_usage_perc",
+        "generated_tokens": "vllm:generation_tokens_total",
+    },
+}
+
 _SAMPLE = re.compile(r"([A-Za-z_:][\w:]*)(?:\{[^}]*\})? +(\S+)")
 
 
@@ -42,6 +60,12 @@ def read_metrics(text: str) -> EngineMetrics | None:
     if any(name.startswith("llamacpp:") for name in found):
         return _llama_cpp(found)
     return _vllm(found) if any(name.startswith("vllm:") for name in found) else None
+
+
+def missing(kind: str, text: str) -> tuple[str, ...]:
+    """The figures that are read of this kind of engine and are not in its ``/metrics``."""
+    found = _samples(text)
+    return tuple(name for name in _NAMES[kind].values() if name not in found)
 
 
 def _samples(text: str) -> dict[str, float]:
@@ -60,27 +84,30 @@ def _samples(text: str) -> dict[str, float]:
 def _llama_cpp(found: dict[str, float]) -> EngineMetrics:
     # tokens_predicted_total grows when an answer is finished, n_decode_total with every step of
     # all conversations together; a step makes one token for each busy one.
-    decodes, busy = (
-        found.get(f"llamacpp:{name}") for name in ("n_decode_total", "n_busy_slots_per_decode")
-    )
+    read = _read("llama.cpp", found)
+    decodes, busy = read["decodes"], read["busy"]
     return EngineMetrics(
-        running=_count(found.get("llamacpp:requests_processing")),
-        waiting=_count(found.get("llamacpp:requests_deferred")),
-        generated_tokens=found.get("llamacpp:tokens_predicted_total"),
-        generated_s=found.get("llamacpp:tokens_predicted_seconds_total"),
+        running=_count(read["running"]),
+        waiting=_count(read["waiting"]),
+        generated_tokens=read["generated_tokens"],
+        generated_s=read["generated_s"],
         steps=None if decodes is None else decodes * (1.0 if busy is None else busy),
     )
 
 
 def _vllm(found: dict[str, float]) -> EngineMetrics:
-    tokens = found.get("vllm:generation_tokens_total")
+    read = _read("vllm", found)
     return EngineMetrics(
-        running=_count(found.get("vllm:num_requests_running")),
-        waiting=_count(found.get("vllm:num_requests_waiting")),
-        kv_share=found.get("vllm:kv_cache_usage_perc"),
-        generated_tokens=tokens,
-        steps=tokens,
+        running=_count(read["running"]),
+        waiting=_count(read["waiting"]),
+        kv_share=read["kv_share"],
+        generated_tokens=read["generated_tokens"],
+        steps=read["generated_tokens"],
     )
+
+
+def _read(kind: str, found: Mapping[str, float]) -> dict[str, float | None]:
+    return {ours: found.get(theirs) for ours, theirs in _NAMES[kind].items()}
 
 
 def _count(value: float | None) -> int | None:

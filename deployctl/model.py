@@ -256,7 +256,8 @@ class Plan:
     volumes: tuple[str, ...]
     deadlines: Deadlines
     requirements: Requirements
-    context: int  # tokens per conversation
+    context: int  # tokens per conversation, as the engine serves them
+    asked_context: int  # as the profile says; llama.cpp rounds up to whole blocks
     concurrency: int
     max_tokens: int
     thinking: int | None  # tokens a reasoning model may think; None: as long as it likes
@@ -485,3 +486,14 @@ class Progress(Protocol):
 
     def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
         """Say what is happening; ``done``/``total`` in bytes or steps when known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Whether something outside answers now. ``asked`` is who stands in for ``name``, a mirror."""
+
+    kind: Literal["registry", "hub"]
+    name: str  # docker.io, huggingface.co
+    asked: str  # the host that was asked
+    answers: bool
+    reason: str = ""  # why not, where it is known

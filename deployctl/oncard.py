@@ -32,9 +32,14 @@ _LOST = re.compile(
 #: What llama.cpp says when it finds none, or uses none: ggml-cuda.cu, common/arg.cpp.
 _UNUSED = re.compile(
     r"no usable GPU found|failed to initialize CUDA|no CUDA-capable device is detected"
-    r"|offloaded 0/\d+ layers to GPU"
 )
-_USED = re.compile(r"offloaded [1-9]\d*/\d+ layers to GPU")
+
+#: Where each engine says what of the model it put on the card.
+_LAYERS = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
+_WEIGHTS = re.compile(r"Model loading took ([\d.]+) GiB")
+
+
+_ON_PROCESSOR = "The engine was given a card and computes on the processor."
 
 
 def card_trouble(
@@ -50,18 +55,37 @@ def card_trouble(
     if errors:
         return _lost(errors[-5:])
     doubt: tuple[str, ...] = ()
+    says = _ON_PROCESSOR
     for line in at_start:
-        if _USED.search(line):
-            doubt = ()
+        if (layers := _layers(line)) is not None:
+            part, whole = layers
+            if part == whole:
+                doubt = ()
+            elif part:
+                doubt, says = (line,), f"Only {part} of the model's {whole} layers are on the card."
+            else:
+                doubt, says = (*doubt, line), _ON_PROCESSOR
         elif _UNUSED.search(line):
             doubt = (*doubt, line)
     if not doubt:
         return None
-    return CardTrouble(
-        code="engine-gpu-unused",
-        says="The engine was given a card and computes on the processor.",
-        evidence=doubt[-5:],
-    )
+    return CardTrouble(code="engine-gpu-unused", says=says, evidence=doubt[-5:])
+
+
+def shown(lines: Iterable[str]) -> str | None:
+    """What of the model is on the card by the engine's own last word, as a clause."""
+    said: str | None = None
+    for line in lines:
+        if (layers := _layers(line)) is not None:
+            said = f"{layers[0]} of {layers[1]} layers on the card (engine's log)"
+        elif found := _WEIGHTS.search(line):
+            said = f"{found[1]} GiB of weights on the card (engine's log)"
+    return said
+
+
+def _layers(line: str) -> tuple[int, int] | None:
+    found = _LAYERS.search(line)
+    return None if found is None else (int(found[1]), int(found[2]))
 
 
 def _lost(evidence: tuple[str, ...]) -> CardTrouble:

@@ -13,7 +13,7 @@ from deployctl.causes import PATHS
 from deployctl.deadlines import deadlines
 from deployctl.engines import engine as engine_of
 from deployctl.errors import DeployctlError, Fault
-from deployctl.fitting import load_of
+from deployctl.fitting import context_of, load_of
 from deployctl.model import Card, Plan, Requirements, WeightsSpec
 from deployctl.reach import who_can_reach
 from deployctl.services import webui
@@ -48,7 +48,8 @@ def build_plan(profile: Profile) -> Plan:
         volumes=(webui.VOLUME,),
         deadlines=deadlines(spec),
         requirements=_requirements(spec),
-        context=spec.model.context,
+        context=context_of(spec),
+        asked_context=spec.model.context,
         concurrency=spec.concurrency,
         max_tokens=spec.model.max_tokens,
         thinking=spec.engine.reasoning_budget,
@@ -99,6 +100,9 @@ def _instead(flag: str) -> str:
 def _unknown_need(profile: Profile) -> Iterator[Fault]:
     spec = profile.spec
     if spec.engine.memory is None and spec.model.shape is None:
+        if profile.unread:
+            yield from profile.unread
+            return
         yield profile.fault(
             "model.source",
             "How much memory this model needs is not known: it is not in the catalog and its file "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -53,6 +54,51 @@ def listeners(root: Path, ports: tuple[int, ...]) -> dict[int, int]:
             if address in _BLOCKING and int(port, 16) in ports:
                 found.setdefault(int(port, 16), int(fields[9]))
     return found
+
+
+def holder(runner: Runner, address: str, port: int, *, root: Path) -> str | None:
+    """Who listens at an address of this machine, in words, if it is no container of Docker's.
+
+    ``None`` where nobody does (something passes the packets on instead), and where it is Docker.
+    """
+    wanted = _written(address)
+    for name in ("tcp", "tcp6"):
+        for line in text_of(root / "proc/net" / name).splitlines()[1:]:
+            fields = line.split()
+            if len(fields) < 10 or fields[3] != _LISTEN:
+                continue
+            place, _, number = fields[1].partition(":")
+            if place not in wanted or int(number, 16) != port:
+                continue
+            inode = int(fields[9])
+            who = processes(root, frozenset({inode})).get(inode, _UNKNOWN)
+            if "docker-proxy" in who:
+                return None
+            docker = shutil.which("docker")
+            # Docker's proxies are root's, whose sockets only root can tell.
+            if who == _UNKNOWN and docker and _publishes(_docker_ps(runner, docker), address, port):
+                return None
+            return who
+    return None
+
+
+def _publishes(text: str, address: str, port: int) -> bool:
+    """Whether a container of ``docker ps`` is published at this very address, or at all of them."""
+    places = {address, f"[{address}]", "0.0.0.0", "[::]"}  # noqa: S104  # as Docker says it
+    return any(
+        place in places and int(first) <= port <= int(last or first)
+        for place, first, last in re.findall(
+            r"([\d.]+|\[[^\]]*\]):(\d+)(?:-(\d+))?->[\d-]+/tcp", text
+        )
+    )
+
+
+def _written(address: str) -> frozenset[str]:
+    """An address and "every address", as the kernel writes them."""
+    packed = ipaddress.ip_address(address).packed
+    words = [packed[at : at + 4][::-1].hex().upper() for at in range(0, len(packed), 4)]
+    mapped = {"0" * 16 + "FFFF0000" + words[0]} if len(packed) == 4 else set()
+    return frozenset({"".join(words), "0" * 8, "0" * 32} | mapped)
 
 
 def local_addresses(root: Path) -> tuple[str, ...]:

@@ -179,11 +179,16 @@ def _number(version: str) -> tuple[int, ...]:
 def _context(plan: Plan, with_set: _WithSet) -> CheckResult:
     trained = too_long(plan)
     if trained is None:
-        return CheckResult(name="context", status="ok", summary=f"{plan.context} tokens")
+        up = (
+            f", rounded up from {plan.asked_context}: llama.cpp gives out whole blocks of 256"
+            if plan.context != plan.asked_context
+            else ""
+        )
+        return CheckResult(name="context", status="ok", summary=f"{plan.context} tokens{up}")
     return CheckResult(
         name="context",
         status="failed",
-        summary=f"model.context is {plan.context}, and {plan.model} was made for at most "
+        summary=f"model.context is {plan.asked_context}, and {plan.model} was made for at most "
         f"{trained} tokens.",
         code="context-too-long",
         hint=with_set("model.context", trained),

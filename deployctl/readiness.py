@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from deployctl.errors import DeployctlError
 from deployctl.loopback import Http, Reply
-from deployctl.model import Answer, ContainerState, Secret
+from deployctl.model import Answer, Secret
 
 #: What the model is asked. Short to read, short to answer, the same for every model.
 QUESTION = "Say hello in one short sentence."
@@ -30,7 +30,7 @@ DOES_NOT_ANSWER = "does not answer yet"
 _SHORT_TOKENS = 48
 
 #: A proof stops reading once this much of the answer is there, in characters.
-_ENOUGH_CHARS = 200
+_ENOUGH_CHARS = 40
 
 #: Or a whole line, or a whole sentence of some words.
 _SENTENCE = re.compile(r"\n|\S\s+\S.*[.!?…](?=\s|$)", re.DOTALL)
@@ -127,25 +127,11 @@ def wait(
         clock.sleep(pause())
 
 
-def trouble(state: ContainerState) -> str | None:
-    """Say in a sentence why a container will not become ready by waiting; ``None`` if it may.
-
-    A restarting container is not running: Docker calls it so between two crashes.
-    """
-    if state.oom_killed:
-        return "was killed because it needed more memory than its limit"
-    if state.status in ("exited", "dead"):
-        why = f": {state.error}" if state.error else ""
-        return f"stopped with exit code {state.exit_code}{why}"
-    if state.status == "restarting" or state.restarts > 0:
-        return f"keeps restarting (exit code {state.exit_code}, {state.restarts} restarts)"
-    return None
-
-
 def sign_in(http: Http, at: Endpoints, *, timeout_s: float = 30) -> Secret:
     """Sign in to the frontend as the generated administrator.
 
-    ``proof-failed`` when refused, ``sign-in-limited`` when that was tried too often.
+    ``proof-failed`` when refused, ``sign-in-limited`` when that was tried too often,
+    ``frontend-not-ready`` when there was no answer to it.
     """
     reply = http.call(
         f"{at.webui}/api/v1/auths/signin",
@@ -159,6 +145,13 @@ def sign_in(http: Http, at: Endpoints, *, timeout_s: float = 30) -> Secret:
             code="sign-in-limited",
             where="webui",
             hint=f"sleep 180; deployctl status --stack {at.stack}",
+        )
+    if reply.status == 0 or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise DeployctlError(
+            f"The frontend gave no answer to a sign-in ({_seen(reply)}).",
+            code="frontend-not-ready",
+            where="webui",
+            hint=f"deployctl status --stack {at.stack}",
         )
     if reply.status != HTTPStatus.OK or not (isinstance(token, str) and token):
         raise _unproved(
@@ -296,6 +289,11 @@ def _piece(delta: dict[str, Any], *names: str) -> str:
 def _unproved(
     at: Endpoints, message: str, evidence: object = None, *, hint: str = ""
 ) -> DeployctlError:
+    from deployctl.redact import Redactor  # slow to import: only for what went wrong
+
     hint = hint or f"deployctl logs --stack {at.stack}"
-    details = () if evidence is None else tuple(str(evidence).splitlines()[:20])
-    return DeployctlError(message, code="proof-failed", where="webui", hint=hint, details=details)
+    known = Redactor((at.engine_key.reveal(), at.admin_password.reveal())).known
+    details = () if evidence is None else tuple(known(str(evidence)).splitlines()[:20])
+    return DeployctlError(
+        known(message), code="proof-failed", where="webui", hint=hint, details=details
+    )

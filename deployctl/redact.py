@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from deployctl.secretshapes import MASK, REFERENCE, TALK, by_shape, harmless, secret_name
+from deployctl.secretshapes import MASK, REFERENCE, TALK, by_shape, counts, harmless, secret_name
 
 #: A shorter value would be found in every word: it is not looked for by itself, only by its name.
 _LEAST = 4
@@ -35,7 +35,7 @@ def harvest(value: object, *, named: bool = False) -> Iterator[str]:
     match value:
         case Mapping():
             for key, inside in value.items():
-                yield from harvest(inside, named=named or secret_name(str(key)))
+                yield from harvest(inside, named=named or _is_secret(str(key), inside))
         case list() | tuple():
             flag = False
             for inside in value:
@@ -47,6 +47,10 @@ def harvest(value: object, *, named: bool = False) -> Iterator[str]:
             return
         case int() | float() if named:
             yield str(value)
+
+
+def _is_secret(name: str, value: object) -> bool:
+    return secret_name(name) and not counts(name, value)
 
 
 def _in_text(text: str, *, named: bool) -> Iterator[str]:
@@ -172,13 +176,15 @@ class Redactor:
         """How many known values are looked for."""
         return self._count
 
-    def text(self, text: str, *, log: bool = False) -> str:
-        """The text without secrets. Of a ``log`` what people and models wrote is left out too."""
+    def known(self, text: str) -> str:
+        """The text without the known values: what only looks like a secret stays."""
         for core in self._cores:
             text = _without_run(text, core)
-        if self._known is not None:
-            text = self._known.sub(MASK, text)
-        text = by_shape(text)
+        return text if self._known is None else self._known.sub(MASK, text)
+
+    def text(self, text: str, *, log: bool = False) -> str:
+        """The text without secrets. Of a ``log`` what people and models wrote is left out too."""
+        text = by_shape(self.known(text))
         if log:
             text = TALK.sub(rf"\g<1>{MASK}\g<2>", text)
         for pattern, stand_in in self._names:
@@ -204,18 +210,21 @@ def _without_run(text: str, core: str) -> str:
     return "".join((*kept, text[done:]))
 
 
-def redacted(value: Any, redactor: Redactor) -> Any:  # noqa: ANN401  # JSON is what it is
-    """JSON data with every text redacted, keys too; what a key calls secret is masked whole."""
+def redacted(value: Any, redactor: Redactor, *, named: bool = False) -> Any:  # noqa: ANN401  # JSON
+    """JSON data with every text redacted, keys too; all text below a secret's name is masked.
+
+    ``named`` says that the data itself is below one.
+    """
     match value:
         case Mapping():
             return {
-                redactor.text(str(key)): MASK
-                if secret_name(str(key)) and isinstance(inside, str) and inside
-                else redacted(inside, redactor)
+                redactor.text(str(key)): redacted(
+                    inside, redactor, named=named or _is_secret(str(key), inside)
+                )
                 for key, inside in value.items()
             }
         case list() | tuple():
-            return [redacted(inside, redactor) for inside in value]
+            return [redacted(inside, redactor, named=named) for inside in value]
         case str():
-            return redactor.text(value)
+            return MASK if named and value and not harmless(value) else redactor.text(value)
     return value

@@ -1,7 +1,8 @@
 """A streamed reply of an engine, read event by event: what is answer, what is thought. Pure.
 
 Engines call thoughts ``reasoning`` (vLLM) or ``reasoning_content`` (llama.cpp); an engine that
-does not tell them apart leaves them in the answer, between ``<think>`` and ``</think>``.
+does not tell them apart leaves them at the beginning of the answer, between ``<think>`` and
+``</think>``. Everywhere else those are words that the model wrote.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Reader:
     usage: dict[str, Any] = field(default_factory=dict)
     timings: dict[str, Any] = field(default_factory=dict)
     _held: str = ""  # what may yet turn out to be a tag
-    _thinking: bool = False
+    _place: Literal["start", "thoughts", "answer"] = "start"
 
     def event(self, payload: str) -> Iterator[Piece]:
         """Read one event's payload; :class:`ReplyError` when it is an error."""
@@ -66,10 +67,7 @@ class Reader:
     def end(self) -> Iterator[Piece]:
         """Say what was held back, when nothing more comes."""
         held, self._held = self._held, ""
-        yield from self._said("reasoning" if self._thinking else "answer", held)
-        before, tag, after = self.answer.partition(_CLOSE)
-        if tag and not self.raw:  # the opening one was part of the question's template
-            self.reasoning, self.answer = self.reasoning + before, after.lstrip()
+        yield from self._said("reasoning" if self._place == "thoughts" else "answer", held)
 
     def _figures(self, event: dict[str, Any]) -> None:
         if isinstance(usage := event.get("usage"), dict):
@@ -80,6 +78,8 @@ class Reader:
     def _delta(self, delta: dict[str, Any]) -> Iterator[Piece]:
         thought = _text(delta, "reasoning_content", "reasoning")
         yield from self._said("reasoning", thought)
+        if thought and self._place == "start":
+            self._place = "answer"  # the engine tells them apart
         text = _text(delta, "content")
         if self.raw:
             yield from self._said("answer", text)
@@ -89,17 +89,23 @@ class Reader:
     def _split(self, text: str) -> Iterator[Piece]:
         """Tell thoughts from answer by their tags, which may come in several pieces."""
         self._held += text
-        while True:
-            tag = _CLOSE if self._thinking else _OPEN
-            kind: Kind = "reasoning" if self._thinking else "answer"
-            before, found, rest = self._held.partition(tag)
-            if not found:
-                break
-            yield from self._said(kind, before)
-            self._thinking, self._held = not self._thinking, rest
-        keep = _begun(self._held, tag)
-        ready, self._held = self._held[: len(self._held) - keep], self._held[-keep:] * bool(keep)
-        yield from self._said(kind, ready)
+        if self._place == "start":
+            begun = self._held.lstrip()
+            if _OPEN.startswith(begun):
+                return  # nothing yet, or a part of the tag
+            thinks = begun.startswith(_OPEN)
+            self._place = "thoughts" if thinks else "answer"
+            self._held = begun.removeprefix(_OPEN)
+        if self._place == "thoughts":
+            thought, closed, rest = self._held.partition(_CLOSE)
+            keep = 0 if closed else _begun(thought, _CLOSE)
+            yield from self._said("reasoning", thought[: len(thought) - keep])
+            self._held = rest if closed else thought[len(thought) - keep :]
+            if not closed:
+                return
+            self._place = "answer"
+        held, self._held = self._held, ""
+        yield from self._said("answer", held)
 
     def _said(self, kind: Kind, text: str) -> Iterator[Piece]:
         if kind == "answer" and not self.answer and not self.raw:

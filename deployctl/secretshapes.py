@@ -9,7 +9,17 @@ MASK = "***"
 
 # ── names that mean a secret ──────────────────────────────────────────────────────────────────
 
+#: Before ``_tokens``: these are counted. Every other plural, as of ``HF_TOKENS``, holds secrets.
+_COUNTED = (
+    "n|num|max|min|new|total|count|prompt|completion|input|output|context|cached|cache|batched|ubatch"
+    "|predicted|predict|reasoning|thinking|budget|special|added|stop|draft|drafted|accepted|eval"
+    "|generated|remaining|used|text|image|audio|keep|of|per|and|the"
+)
+
 _MEANS = (
+    rf"(?<![a-z0-9])(?!(?:{_COUNTED})[_-])[a-z0-9]{{1,30}}[_-]tokens(?![a-z_-])|"
+    r"(?<![a-z0-9])pat(?![a-z])|[_-]hooks?(?:[_-]?ur[il])?(?![a-z])"
+    r"|(?<!public)(?<!cache)(?<!sort)(?<!foreign)(?<!primary)[_-]keys?(?![a-z_-])|"
     r"pass(?:word|wd|phrase|code)?(?![a-z])|pwd|secret|token(?!s|iz|_?(?:count|id|limit|ttl|type))"
     r"|credential|cookie|jwt|bearer|(?<!\.)session(?:[_-]?(?:id|key|token))?(?![a-z_])"
     r"|(?:api|access|private|signing|encryption|master|auth|engine|license|account|storage)"
@@ -32,6 +42,15 @@ def secret_name(name: str) -> bool:
     return _SECRET_NAME.search(plain) is not None
 
 
+def counts(name: str, value: object) -> bool:
+    """Whether this is a number of tokens, of which no list of counted ones knows."""
+    if not re.search(r"tokens$", name, re.IGNORECASE):
+        return False
+    return isinstance(value, int | float) or (
+        isinstance(value, str) and re.fullmatch(r"[\d.,_]+", value) is not None
+    )
+
+
 #: A value that only says where the value is: ``${NAME}``, ``${NAME:-default}``, ``$NAME``.
 REFERENCE = re.compile(r"\$\{[A-Z_][A-Z0-9_]*(?:(?::?[-?+])[^}]*)?\}|\$[A-Z_][A-Z0-9_]*")
 
@@ -51,6 +70,13 @@ _NAMED_VALUE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
+#: `api_keys: ['…', "…"]` and `tokens={…}` in one line: all that is in the brackets.
+_SEVERAL = re.compile(
+    rf"""(?P<name>(?:{_MEANS})[\w.-]{{0,60}})(?P<between>\\{{0,8}}["']?\ *[=:]\ *)
+    (?P<bracket>[\[{{(])(?P<inside>\ *[^\s\]}})][^\]}})\n]*)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
 #: `--api-key VALUE` of a command line.
 _FLAG = re.compile(
     rf"(?P<name>(?<=-)(?:\w{{1,30}}-){{0,4}}(?:{_MEANS})[\w-]{{0,60}})(?P<between> +)"
@@ -60,7 +86,8 @@ _FLAG = re.compile(
 
 #: What follows a secret's name and is none.
 _NO_SECRET = re.compile(
-    r"\*\*\*|true|false|none|null|yes|no|on|off|required|missing|invalid|expired|0|", re.IGNORECASE
+    r"[\[{(]?\*\*\*|true|false|none|null|yes|no|on|off|required|missing|invalid|expired|0|",
+    re.IGNORECASE,
 )
 
 #: `key: a phrase of words` and `KEY=a phrase`, alone on their line.
@@ -134,6 +161,7 @@ def by_shape(text: str) -> str:
     for pattern, replacement in _SHAPES:
         text = pattern.sub(replacement, text)
     text = _LISTED.sub(_listed, text)
+    text = _SEVERAL.sub(_several, text)
     text = _PHRASE.sub(_phrase, text)
     text = _NAMED_VALUE.sub(_named, text)
     text = _FLAG.sub(_flagged, text)
@@ -147,6 +175,12 @@ def without_users(text: str) -> str:
     return text
 
 
+def _several(found: re.Match[str]) -> str:
+    if not secret_name(found["name"]) or harmless(found["inside"].strip()):
+        return found[0]
+    return f"{found['name']}{found['between']}{found['bracket']}{MASK}"
+
+
 def _listed(found: re.Match[str]) -> str:
     if not secret_name(found["name"].rstrip("=")) or harmless(found["value"]):
         return found[0]
@@ -156,7 +190,7 @@ def _listed(found: re.Match[str]) -> str:
 def _phrase(found: re.Match[str]) -> str:
     value = found["value"].strip()
     name = found["name"].strip(" \t-\"':=")
-    if not secret_name(name) or harmless(value.strip(",;")):
+    if not secret_name(name) or harmless(value.strip(",;")) or counts(name, value):
         return found[0]
     return f"{found['name']}{MASK}"
 
@@ -167,7 +201,7 @@ def _named(found: re.Match[str]) -> str:
         ((found[mark], found[inside]) for mark, inside in kinds if found[mark]),
         ("", found["bare"] or ""),
     )
-    if not secret_name(found["name"]) or harmless(value):
+    if not secret_name(found["name"]) or harmless(value) or counts(found["name"], value):
         return found[0]
     closing = "" if found["open"] else quote
     return f"{found['name']}{found['between']}{quote}{MASK}{closing}"

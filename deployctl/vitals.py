@@ -71,8 +71,9 @@ def moment(text: str | None) -> datetime | None:
 #: As many restarts are no accident any more.
 _STORM = 3
 
-#: A container that has run this long since its last restart has recovered.
-_CALM_S = 120.0
+#: A container that has run this long since its last restart has recovered; sooner where its own
+#: healthcheck sees it work.
+_CALM_S, _CALM_HEALTHY_S = 120.0, 15.0
 
 
 def storms(state: ContainerState, now: datetime, *, restarts_before: int | None = None) -> bool:
@@ -84,6 +85,15 @@ def storms(state: ContainerState, now: datetime, *, restarts_before: int | None 
         return False
     if restarts_before is not None and state.restarts > restarts_before:
         return True
+    up = uptime_s(state, now)
+    calm_s = _CALM_HEALTHY_S if state.health == "healthy" else _CALM_S
+    return state.status == "restarting" or (up is not None and up < calm_s)
+
+
+def relapsed(state: ContainerState, now: datetime) -> bool:
+    """Whether Docker has started a container again a moment ago, because it had ended."""
+    if state.restarts == 0:
+        return False
     up = uptime_s(state, now)
     return state.status == "restarting" or (up is not None and up < _CALM_S)
 

@@ -1,8 +1,8 @@
 """The stack's folder on disk: rendered files, secrets, what was last applied, and the lock.
 
-Owns ``<home>/stacks/<stack>/``, but for the record of the last proof (``proved.py``). Every write
-is atomic; secrets are 0600 from the first byte. ``compose.override.yaml`` belongs to the operator:
-read, never written.
+Owns ``<home>/stacks/<stack>/``, but for the record of the last proof (``proved.py``) and what is in
+``secrets.json`` (``stacksecrets.py``). Every write is atomic, what holds secrets 0600 from the
+first byte. ``compose.override.yaml`` belongs to the operator: read, never written.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import fcntl
 import hashlib
 import json
 import os
-import secrets
 import shutil
-import string
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from deployctl import stacksecrets
 from deployctl.atomic import have, usable, write
 from deployctl.errors import DeployctlError
 from deployctl.files import text_of
 from deployctl.log import Log
 from deployctl.model import Bundle, Secret
+from deployctl.stacksecrets import StackSecrets
 
 #: The first administrator of the frontend. ``.invalid`` is reserved: it is nobody's mailbox.
 ADMIN_EMAIL = "admin@deployctl.invalid"
@@ -34,19 +34,6 @@ ADMIN_EMAIL = "admin@deployctl.invalid"
 Standing = Literal["applied", "unfinished", "down", "unknown"]
 
 _OVERRIDE = "compose.override.yaml"
-_ALPHABET = string.ascii_letters + string.digits
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StackSecrets:
-    """What is generated once per stack and lives exactly as long as its data volume."""
-
-    engine_key: Secret
-    webui_secret: Secret
-    admin_password: Secret
-
-
-_SECRET_NAMES = tuple(field.name for field in dataclasses.fields(StackSecrets))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +92,10 @@ class Workspace:
 
     def _masked(self) -> tuple[Secret, ...]:
         try:
-            known = self._kept_secrets()
+            known = stacksecrets.kept(self.secrets_file)
         except (OSError, ValueError, KeyError, TypeError):
             known = None  # said by whoever needs them
-        return () if known is None else tuple(getattr(known, name) for name in _SECRET_NAMES)
+        return () if known is None else known.each
 
     @property
     def override(self) -> Path | None:
@@ -165,24 +152,19 @@ class Workspace:
         )
 
     def secrets(self) -> StackSecrets:
-        """Read the stack's secrets, or generate them the first time."""
-        path = self.secrets_file
-        try:
-            with usable(path):
-                if kept := self._kept_secrets():
-                    return kept
-        except (ValueError, KeyError, TypeError) as problem:
-            raise DeployctlError(
-                f"The stack's secrets in {path} cannot be read.",
-                code="workspace-unwritable",
-                where=str(path),
-                details=(str(problem),),
-                hint=f"deployctl down --volumes --stack {self.stack}  # removes the chats too",
-            ) from problem
-        made = {name: _random(24 if name == "admin_password" else 40) for name in _SECRET_NAMES}
+        """Read the stack's secrets; ``secrets-lost`` where there are none. Never makes any."""
+        found = stacksecrets.read(self.secrets_file, self.stack)
+        if found is None:
+            raise stacksecrets.lost(self.secrets_file, self.stack)
+        return found
+
+    def make_secrets(self) -> StackSecrets:
+        """Read the stack's secrets, or generate them the first time: for ``up`` alone."""
+        found = stacksecrets.read(self.secrets_file, self.stack)
+        if found is not None:
+            return found
         self.ensure()
-        write(path, json.dumps(made, indent=1) + "\n", 0o600)
-        return StackSecrets(**{name: Secret(value) for name, value in made.items()})
+        return stacksecrets.make(self.secrets_file)
 
     def session(self) -> Secret | None:
         """Read the session of the last proof's sign-in; ``None`` when there is none."""
@@ -212,13 +194,6 @@ class Workspace:
     def secrets_file(self) -> Path:
         """What was generated for this stack (0600)."""
         return self.folder / "secrets.json"
-
-    def _kept_secrets(self) -> StackSecrets | None:
-        try:
-            kept = json.loads(self.secrets_file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        return StackSecrets(**{name: Secret(kept[name]) for name in _SECRET_NAMES})
 
     @contextlib.contextmanager
     def staged(self, bundle: Bundle) -> Iterator[str]:
@@ -278,10 +253,6 @@ class Workspace:
             for path in self.folder.iterdir() if self.folder.is_dir() else ():
                 if path.name not in keep:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _random(length: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
 def _dotenv(value: str) -> str:

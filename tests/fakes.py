@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deployctl.deploy.names import ImageMode
-from deployctl.deploy.world import Reach, ResolvedImage
+from deployctl.deploy.world import ResolvedImage
 from deployctl.errors import DeployctlError
 from deployctl.logfeed import LogFeed
 from deployctl.loopback import Reply
@@ -22,6 +22,7 @@ from deployctl.model import (
     HostFacts,
     Image,
     Progress,
+    Reach,
     Secret,
     Source,
     Usage,
@@ -29,6 +30,7 @@ from deployctl.model import (
     WeightsSpec,
 )
 from deployctl.talk import PhaseTalk
+from deployctl.vitals import moment
 from tests.scripted import result
 
 GIB = 1024**3
@@ -106,9 +108,11 @@ class FakeDocker:
     states: dict[str, ContainerState] = field(default_factory=dict)
     kept_volumes: tuple[str, ...] = ()
     tails: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    said_at: Mapping[str, str] = field(default_factory=dict)  # when: by container id, RFC 3339
     used: Mapping[str, int] = field(default_factory=dict)
     inspected: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     nets: tuple[Mapping[str, Any], ...] = ()
+    other_nets: tuple[Mapping[str, Any], ...] = ()  # not the stack's
     down: bool = False
     image_suffix: str = ""
 
@@ -119,11 +123,20 @@ class FakeDocker:
             )
         return tuple(self.states[name] for name in sorted(self.states))
 
-    def log_tail(self, container_id: str, lines: int) -> tuple[str, ...]:
+    def log_tail(
+        self, container_id: str, lines: int, *, since: str | None = None
+    ) -> tuple[str, ...]:
+        said = moment(self.said_at.get(container_id))
+        first = moment(since)
+        if said is not None and first is not None and said < first:
+            return ()
         return self.tails.get(container_id, ())[-lines:]
 
-    def follow(self, container_id: str, *, since: str | None = None) -> LogFeed:
-        return FakeFeed(self, container_id)
+    def follow(self, container_id: str, *, since: str | None = None, new: bool = False) -> LogFeed:
+        feed = FakeFeed(self, container_id)
+        if new:
+            feed.drain()
+        return feed
 
     def usage(self, container_id: str) -> Usage | None:
         used = self.used.get(container_id)
@@ -137,6 +150,10 @@ class FakeDocker:
 
     def networks(self, stack: str) -> tuple[Mapping[str, Any], ...]:
         return self.nets
+
+    def network(self, network_id: str) -> Mapping[str, Any] | None:
+        known = (*self.nets, *self.other_nets)
+        return next((row for row in known if row["Id"] == network_id), None)
 
     def image_id(self, reference: str) -> str | None:
         return f"sha256:{reference}{self.image_suffix}"
@@ -282,8 +299,12 @@ class FakeImages:
     error: DeployctlError | None = None
     built: bool = True
     silent: frozenset[str] = frozenset()  # registries
+    patience_s: float | None = None  # how long they were last given to answer
 
-    def reach(self, references: tuple[str, ...]) -> tuple[Reach, ...]:
+    def reach(
+        self, references: tuple[str, ...], *, timeout_s: float | None = None
+    ) -> tuple[Reach, ...]:
+        self.patience_s = timeout_s
         names = sorted({reference.partition("/")[0] for reference in references})
         return tuple(
             Reach(kind="registry", name=name, asked=name, answers=name not in self.silent)
@@ -316,6 +337,7 @@ class FakeWeights:
     stopped: bool = False
     identity: str = "1-1"
     fetched: set[str] = field(default_factory=set)
+    patience_s: float | None = None  # how long the source was last given to answer
 
     def locate(self, spec: WeightsSpec) -> Weights | None:
         return self._file(spec) if self.here or spec.source.text in self.fetched else None
@@ -330,6 +352,7 @@ class FakeWeights:
         self.stopped = True
 
     def reachable(self, source: Source, *, timeout_s: float) -> bool:
+        self.patience_s = timeout_s
         return source.kind not in self.silent
 
     def _file(self, spec: WeightsSpec) -> Weights:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deployctl.deploy.world import Reach
 from deployctl.doctor.nouns import (
     Daemon,
     Graphics,
@@ -18,6 +17,7 @@ from deployctl.doctor.nouns import (
     State,
     System,
 )
+from deployctl.model import Reach
 from tests.fakes import GIB, facts
 
 HOME = Path("/home/ada/.local/share/deployctl")

@@ -25,23 +25,28 @@ class FakePanel(FakeHttp):
         self.decodes = 0
         self.stubborn = False  # takes settings and forgets them
         self.refuses = False  # nobody signs in
-        self.engine_silent = False  # it listens and answers nothing
+        self.limits = False  # too many did
+        self.engine_silent = self.frontend_silent = False  # it listens and answers nothing
         self.token = "t0ken"
 
     def call(
         self, url: str, *, token: Secret | None = None, body: Any = None, timeout_s: float
     ) -> Reply:
         path = "/" + url.split("/", 3)[3]
-        if self.engine_silent and ":8000/" in url:
+        silent = self.engine_silent if ":8000/" in url else self.frontend_silent
+        if silent:
             return Reply(status=0, text="timed out")
         if path == "/metrics":
             self.decodes += 10
             return Reply(status=200, text=METRICS.format(self.decodes))
         if path == "/api/v1/auths/signin":
             self.calls.append(url)
+            if self.limits:
+                return Reply(status=429, text='{"detail":"Rate limit"}')
             answer = {"detail": "no"} if self.refuses else {"token": self.token}
             return Reply(status=400 if self.refuses else 200, text=json.dumps(answer))
-        if not path.startswith(("/api/v1/", "/openai/", "/api/models")):
+        chats = path.startswith("/api/v1/chats/")  # which the proof saves and deletes one of
+        if chats or not path.startswith(("/api/v1/", "/openai/", "/api/models")):
             return super().call(url, token=token, body=body, timeout_s=timeout_s)
         self.calls.append(url)
         if token != Secret(self.token):

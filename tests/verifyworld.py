@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deployctl.deploy.subject import running, subject_of
 from deployctl.deploy.up import up
 from deployctl.deploy.verify import VerifyReport, verify
 from deployctl.deploy.world import UpRequest, World
@@ -17,16 +19,25 @@ from deployctl.loopback import Reply
 from deployctl.model import CheckResult, Command, CommandResult, Secret
 from deployctl.planner import build_plan
 from deployctl.profiles.selection import Selection
+from deployctl.verify.nouns import Seen, Subject
+from deployctl.verify.registry import chosen
 from deployctl.workspace import Workspace
 from tests.fakes import FakeHttp, FakeRunner, container, failed, ok
 from tests.world import Box
 
 MODEL = "smollm2-135m"
 CONTEXT = 2048
-_VLLM = (
-    *("prompt_tokens_total", "generation_tokens_total", "num_requests_waiting"),
-    "kv_cache_usage_perc",
-)
+#: What each engine tells beside how many requests are under way.
+_FIGURES = {
+    "llama.cpp": (
+        *("tokens_predicted_total", "tokens_predicted_seconds_total", "requests_deferred"),
+        *("n_decode_total", "n_busy_slots_per_decode"),
+    ),
+    "vllm": ("generation_tokens_total", "num_requests_waiting", "kv_cache_usage_perc"),
+}
+
+#: Real seconds after which a request of the fake engine ends though nobody looked: a test fails.
+_ALONE_S = 2.0
 PAINT = '{"colour": "blue", "count": 3}'
 
 
@@ -53,8 +64,9 @@ class FakeStack:
     stream_done: bool = True
     stream_usage: bool = True
     stream_breaks: bool = False
-    slots: int = 2
-    running: int = 2
+    slots: int = 2  # by its own word
+    places: int = 2  # that it really answers at once
+    kind: str = "llama.cpp"
     keyless: bool = False
     metrics: bool = True
     template_tools: bool = False
@@ -71,7 +83,15 @@ class FakeStack:
     chats: dict[str, str] = field(default_factory=dict)  # id → the answer's name
     deleted: list[str] = field(default_factory=list)
     undeletable: bool = False
+    page_reply: Reply | None = None  # what comes back of the page's request, made all the same
+    sign_in: Reply = field(default_factory=lambda: reply({"token": "t0ken"}))
+    opening: str = '<tool_call>\n{"name": "'  # how the template begins a call
+    holds_to_grammar: bool = True  # an answer that is begun as a call is ended as one
     asked: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._work = threading.Condition()
+        self._under_way = self._seen_full = 0
 
     # ── the port ─────────────────────────────────────────────────────────────────────────────
 
@@ -90,6 +110,8 @@ class FakeStack:
         if path == "/props":
             caps = {"supports_tools": self.template_tools}
             return reply({"total_slots": self.slots, "chat_template_caps": caps})
+        if path == "/apply-template":
+            return self._written(body)
         if path == "/metrics":
             return reply(self._metrics()) if self.metrics else reply({"error": "off"}, 501)
         assert isinstance(body, dict), path
@@ -102,6 +124,7 @@ class FakeStack:
         if self.undeletable:
             return reply({"detail": "no"}, 500)
         self.deleted.append(url.rpartition("/")[2])
+        self.chats.pop(self.deleted[-1], None)
         return reply("true")
 
     def listens(self, address: str, port: int, *, timeout_s: float) -> bool:
@@ -123,12 +146,32 @@ class FakeStack:
     # ── the engine ───────────────────────────────────────────────────────────────────────────
 
     def _metrics(self) -> str:
-        names = ("prompt_tokens_total", "tokens_predicted_total", "requests_deferred")
-        rows = [f"llamacpp:{name} 7" for name in (*names, "predicted_tokens_seconds")]
-        rows += [f'vllm:{name}{{model_name="m"}} 7' for name in _VLLM]
-        rows += [f"llamacpp:requests_processing {self.running}"]
-        rows += [f"vllm:num_requests_running {self.running}"]
+        vllm = self.kind == "vllm"
+        head, labels = ("vllm:", '{model_name="m"}') if vllm else ("llamacpp:", "")
+        rows = [f"{head}{name}{labels} 7" for name in _FIGURES[self.kind]]
+        with self._work:
+            busy = min(self._under_way, self.places)
+            self._seen_full += busy == min(self.places, self.slots)
+            self._work.notify_all()
+        rows += [
+            f"{head}{'num_requests_running' if vllm else 'requests_processing'}{labels} {busy}"
+        ]
         return "\n".join(("# HELP x", *rows))
+
+    def _work_on_it(self) -> None:
+        """Be under way until somebody has seen all places taken; more wait for a place."""
+        with self._work:
+            self._under_way += 1
+            seen = self._seen_full
+            self._work.wait_for(lambda: self._seen_full > seen, timeout=_ALONE_S)
+            self._under_way -= 1
+
+    def _written(self, body: object) -> Reply:
+        assert isinstance(body, dict)
+        text = "<user>x<assistant>"
+        if len(body["messages"]) > 1:
+            text += f'{self.opening}record_paint", "arguments": {{}}}}<tool>done<assistant>'
+        return reply({"prompt": text})
 
     def _chat(self, body: dict[str, Any]) -> Reply:
         self.asked.append(body)
@@ -138,10 +181,13 @@ class FakeStack:
             return reply({"error": {"message": said}}, 400)
         if getattr(self, "after", 200) != 200:
             return reply({"error": {"message": "dead"}}, self.after)
+        if body["messages"][0]["content"].startswith("Question "):
+            self._work_on_it()
         message: dict[str, Any] = {"role": "assistant", "content": self.answer}
+        begun = self.holds_to_grammar and body["messages"][-1]["role"] == "assistant"
         if "response_format" in body:
             message["content"] = self.paint
-        if "tools" in body and self.calls_tools:
+        if "tools" in body and (self.calls_tools or begun):
             function = {"name": body["tools"][0]["function"]["name"], "arguments": self.paint}
             message |= {"content": None, "tool_calls": [{"function": function}]}
         usage = {"completion_tokens": body["max_tokens"] + self.tokens_over, "prompt_tokens": 37}
@@ -154,16 +200,18 @@ class FakeStack:
         if path == "/api/v1/auths/signup":
             return self.sign_up
         if path == "/api/v1/auths/signin":
-            return reply({"token": "t0ken"})
+            return self.sign_in
         if path == "/ready":
             return reply({"status": True}) if self.ready else Reply(status=503, text="")
         if token != Secret("t0ken"):
             return reply({"detail": "Not authenticated"}, 401)
         if path == "/api/chat/completions":
             assert isinstance(body, dict)
-            chat_id = f"chat-{len(self.chats)}"
+            chat_id = f"chat-{len(self.asked)}"
             self.chats[chat_id] = body["id"]
             self.asked.append(body)
+            if self.page_reply is not None:
+                return self.page_reply
             return reply({"status": True, "task_ids": ["t"], "chat_id": chat_id})
         if path.startswith("/api/tasks/chat/"):
             self.ui_busy -= 1
@@ -171,6 +219,8 @@ class FakeStack:
         if path == "/api/v1/chats/new":
             self.chats["saved"] = "saved"
             return reply({"id": "saved"})
+        if path.startswith("/api/v1/chats/?"):
+            return reply([{"id": one, "title": "New Chat"} for one in self.chats])
         if path.startswith("/api/v1/chats/"):
             message: dict[str, Any] = {"content": self.ui_answer, "done": True}
             message |= {"usage": {"input_tokens": self.ui_tokens}}
@@ -214,6 +264,8 @@ class InsideRunner(FakeRunner):
     way_out: Mapping[str, Any] | None = CLOSED
     seen_inside: str = KEPT
     oom_kills: int = 0
+    card: str = "GPU 0: NVIDIA GeForce RTX 3060"
+    card_lost: str = "Failed to initialize NVML: Unknown Error"
 
     def run(
         self, command: Command, *, on_line: Callable[[str], None] | None = None
@@ -225,6 +277,10 @@ class InsideRunner(FakeRunner):
             if self.way_out is None:
                 return failed(command, "no such image", 125)
             return ok(command, json.dumps(self.way_out))
+        if words[:2] == ("docker", "logs"):
+            return ok(command, "\n".join(self.docker.tails.get(words[-1], ())))
+        if words[:2] == ("docker", "exec") and words[-1] == "-L":
+            return ok(command, self.card) if self.card else failed(command, self.card_lost)
         if words[:2] == ("docker", "exec"):
             if "oom_kill" in words[-1] or "memory.events" in words[-1]:
                 return ok(command, f"oom_kill {self.oom_kills}")
@@ -284,6 +340,7 @@ class VerifyBox(Box):
         self.http = FakeHttp(served)
         up(super().world(), UpRequest(stack="deployctl", selection=selection))
         self.stack.models = (served,)
+        self.stack.kind = plan.engine
         self.http = self.stack  # type: ignore[assignment]  # the port, not the other fake
         self.stack.key = Workspace(self.home, "deployctl").secrets().engine_key
         self.docker.states = {name: container(name, f"hash-{name}") for name in ("engine", "webui")}
@@ -310,6 +367,13 @@ class VerifyBox(Box):
 
     def verify(self, *only: str) -> VerifyReport:
         return verify(self.world(), "deployctl", only)
+
+    def look(self, name: str, before: Callable[[Subject], Subject | None]) -> Seen:
+        """What one check sees of a stack to which something happens after the checks began."""
+        world, space = self.world(), Workspace(self.home, "deployctl")
+        subject = subject_of(world, space, *running(world, space))
+        (check,) = chosen((name,))
+        return check.look(before(subject) or subject)
 
     def one(self, name: str) -> CheckResult:
         """The result of one check alone."""

@@ -37,6 +37,8 @@ def guarded(body: Callable[[], object], arguments: list[str]) -> int:
     except typer.TyperException as wrong:
         return _report((_usage(wrong, arguments),), ExitCode.USAGE, arguments)
     except Exception as bug:  # the boundary: nothing may pass it
+        if console.interrupted(bug):
+            return _stopped(arguments)
         if (
             isinstance(bug, BrokenPipeError)
             and _only_prints(arguments)

@@ -54,7 +54,10 @@ def chat(
     output: OutputOption = Output.TEXT,
     debug: DebugOption = False,  # noqa: ARG001  # read by the error boundary
 ) -> int:
-    """Ask the model, straight through the engine's API; the answer comes as it is made."""
+    """Ask the model, straight through the engine's API.
+
+    The answer comes as it is made; nothing is stored.
+    """
     from deployctl.cli.session import Session
     from deployctl.deploy.chat import Asked, Message, connect
 
@@ -169,9 +172,11 @@ class _Screen:
             self._end_thoughts()
             if into.answer and not into.answer.endswith("\n"):
                 console.pour("\n")
-        if self._figures:
-            for said in remarks(report):
+        for said in remarks(report):
+            if self._figures or not report.answer.strip():  # no answer is never left unsaid
                 console.err(said)
+        if self._figures:
+            console.err(figures(report))
 
     def _piece(self, piece: Piece) -> None:
         from deployctl.cli import console
@@ -193,16 +198,27 @@ class _Screen:
             console.aside("\n\n")
 
 
+#: A limit that leaves room for an answer behind the thoughts: those are longer as a rule, tokens.
+_ROOM = 2048
+
+
 def remarks(report: ChatReport) -> tuple[str, ...]:
-    """What is to be said of an answer: why it ends where it does, and how fast it came."""
-    said = []
-    tokens = report.usage.get("completion_tokens")
-    if report.finish_reason == "length":
-        came = "The answer was cut off" if report.answer else "No answer: it was all thoughts"
-        said.append(f"! {came} after {tokens} tokens. Next: --max-tokens N, with a larger N")
-    elif not report.answer.strip():
-        said.append("! The model gave an empty answer. Next: ask in other words")
-    return (*said, figures(report))
+    """What is to be said of an answer that is none, or not whole, and what to do about it."""
+    counted = report.usage.get("completion_tokens")
+    tokens = counted if isinstance(counted, int) else None
+    after = "" if tokens is None else f" after {tokens} tokens"
+    more = f"--max-tokens {max(_ROOM, 4 * (tokens or 0))}"
+    thought = f"The model thought{'' if tokens is None else f' for {tokens} tokens'}"
+    match report.finish_reason, bool(report.answer.strip()), bool(report.reasoning):
+        case "length", True, _:
+            return (f"! The answer was cut off{after}. Next: {more}",)
+        case "length", False, True:
+            return (f"! {thought} and gave no answer. Next: {more}",)
+        case _, False, True:
+            return (f"! {thought} and gave no answer. Next: ask in other words",)
+        case _, False, False:
+            return ("! The model gave an empty answer. Next: ask in other words",)
+    return ()
 
 
 def figures(report: ChatReport) -> str:

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from deployctl.errors import DeployctlError
 from deployctl.talk import PhaseTalk, Talk
 from deployctl.visible import harmless
 
@@ -186,7 +187,19 @@ def far(done: int | None, total: int | None, unit: str) -> str:
 
 def ended(by: BaseException | None) -> str:
     """One word for how a phase ended that did not end well."""
-    return "interrupted" if isinstance(by, KeyboardInterrupt) else "failed"
+    return "interrupted" if interrupted(by) else "failed"
+
+
+def interrupted(by: BaseException | None) -> bool:
+    """Whether this is Ctrl-C, or what a library made of it.
+
+    Python's own locks make a RuntimeError of one that comes at the wrong moment.
+    """
+    while by is not None and not isinstance(by, DeployctlError):
+        if isinstance(by, KeyboardInterrupt):
+            return True
+        by = by.__context__
+    return False
 
 
 class Silence:

@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from deployctl.deploy.detect import DetectReport
-    from deployctl.deploy.world import Reach
-    from deployctl.model import DockerFacts, Gpu, HostFacts
+    from deployctl.model import DockerFacts, Gpu, HostFacts, Reach
 
 _UNKNOWN = "unknown"
 

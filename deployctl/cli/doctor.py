@@ -42,7 +42,7 @@ def doctor(
     output: OutputOption = Output.TEXT,
     debug: DebugOption = False,  # noqa: ARG001  # read by the error boundary
 ) -> int:
-    """Check this machine: what is wrong, why it matters, what to type.
+    """Check this machine: what is wrong, and what to type.
 
     Docker, kernel, memory, disk, ports, proxies, names, clock, cards, network, state folder.
 

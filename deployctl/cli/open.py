@@ -22,16 +22,27 @@ def open_(
     output: OutputOption = Output.TEXT,
     debug: DebugOption = False,  # noqa: ARG001  # read by the error boundary
 ) -> int:
-    """Open the chat window in this desktop's browser, or say where it is."""
-    import getpass
+    """Open the chat window in this desktop's browser.
 
+    Without a desktop it says where the chat window is, and how to reach it over SSH.
+    """
     from deployctl.cli.session import Session
     from deployctl.deploy.open import Seat, open_window
 
     session = Session.open("open", output, quiet=True)
-    seat = Seat(environment=session.environment, platform=sys.platform, user=getpass.getuser())
+    seat = Seat(environment=session.environment, platform=sys.platform, user=_user())
     report = open_window(session.world(stack), stack, seat)
     return session.emit(report, text(report))
+
+
+def _user() -> str:
+    """Who somebody at home signs in as. In a container a user need not have a name."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return "USER"
 
 
 def text(report: OpenReport) -> str:

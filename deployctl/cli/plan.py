@@ -138,8 +138,9 @@ def _head(report: PlanReport) -> Iterator[str]:
         yield "          gated: the hub asks for HF_TOKEN and an accepted licence"
     elif plan.gated:
         yield "          gated by its authors; this copy asks for no token (claimed)"
+    asked = "" if plan.context == plan.asked_context else f" ({plan.asked_context} asked)"
     yield (
-        f"Intent    {plan.concurrency} at once, {plan.context} tokens each, "
+        f"Intent    {plan.concurrency} at once, {plan.context} tokens each{asked}, "
         f"answers of up to {plan.max_tokens}"
     )
     if report.applied:

@@ -41,7 +41,10 @@ def reconcile(
     output: OutputOption = Output.TEXT,
     debug: DebugOption = False,  # noqa: ARG001  # read by the error boundary
 ) -> int:
-    """Set the chat window's settings back to what the profile asks; chats stay as they are."""
+    """Set the chat window's settings back to the profile's.
+
+    Chats stay as they are.
+    """
     from deployctl.cli.session import Session
     from deployctl.deploy.reconcile import reconcile as recipe
 

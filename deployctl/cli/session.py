@@ -219,11 +219,11 @@ def _resolver(catalog: Catalog, weights: WeightsStore, environment: Mapping[str,
 
         return resolve(selection, catalog.readers(inspect))
 
-    def inspect(source: str, *, strict: bool) -> Mapping[str, Any] | None:
+    def inspect(source: str, *, strict: bool, need: bool = False) -> Mapping[str, Any] | None:
         from deployctl.inspect import ModelInspector
 
         inspector = ModelInspector(weights, environment)
-        return inspector.strict(source) if strict else inspector(source)
+        return inspector.strict(source, need=need) if strict else inspector(source)
 
     return late
 

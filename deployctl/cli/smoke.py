@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -73,7 +74,10 @@ def smoke(  # one parameter per option
     quiet: QuietOption = False,
     debug: DebugOption = False,  # noqa: ARG001  # read by the error boundary
 ) -> int:
-    """Up, verify and down in one command, for CI; nothing of it is left."""
+    """Up, verify and down in one command, for CI.
+
+    Nothing of it is left but model files and images.
+    """
     from deployctl.cli.session import Session
     from deployctl.deploy.smoke import smoke as recipe
     from deployctl.deploy.smoketest import SmokeRequest
@@ -86,6 +90,7 @@ def smoke(  # one parameter per option
         force=force,
         keep=keep,
         artifacts=None if artifacts is None else artifacts.absolute(),
+        environment=os.environ,
     )
     seconds = _seconds(timeout)
     _writable(junit)
@@ -110,7 +115,7 @@ def _seconds(written: str) -> int:
 
 def _writable(junit: Path | None) -> None:
     """Find out before minutes of work that its result has nowhere to go."""
-    from deployctl.deploy.evidence import unwritable
+    from deployctl.archive import unwritable
 
     if junit is None:
         return

@@ -58,7 +58,7 @@ def up(  # one parameter per option
     quiet: QuietOption = False,
     debug: DebugOption = False,  # noqa: ARG001  # read by the error boundary
 ) -> int:
-    """Bring the stack up until it has answered through its chat window."""
+    """Bring the stack up, until its chat window has answered."""
     from deployctl.cli.session import Session
     from deployctl.deploy.up import up as recipe
     from deployctl.deploy.world import UpRequest

@@ -50,7 +50,10 @@ def verify(
     quiet: QuietOption = False,
     debug: DebugOption = False,  # noqa: ARG001  # read by the error boundary
 ) -> int:
-    """Check a running stack by what it does; exit 6 when a check fails."""
+    """Check a running stack by what it does.
+
+    Exit 6 when a check fails.
+    """
     from deployctl.cli import console
     from deployctl.cli.session import Session
     from deployctl.deploy.verify import verify as recipe

@@ -30,7 +30,10 @@ def watch(
     output: OutputOption = Output.TEXT,
     debug: DebugOption = False,  # noqa: ARG001  # read by the error boundary
 ) -> int:
-    """Say what changes on the stack, until Ctrl-C; with --heal restart what does not work."""
+    """Say what changes on the stack, until Ctrl-C.
+
+    With --heal what does not work is restarted.
+    """
     from deployctl.cli import console
     from deployctl.cli.envelope import envelope
     from deployctl.cli.session import Session

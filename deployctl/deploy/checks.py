@@ -38,6 +38,18 @@ def probe_check(role: str, service: str, probe: Probe, fault: Fault | None) -> C
     return CheckResult(name=f"{role} answers", status="ok", summary=probe.seen, where=service)
 
 
+def unanswered(role: str, probe: Probe, known: Fault) -> CheckResult:
+    """A service that does not answer for a reason that its container's check has told."""
+    return CheckResult(
+        name=f"{role} answers",
+        status="failed",
+        summary=f"{probe.seen}: see its container",
+        code=known.code,
+        where=known.where,
+        hint=known.hint,
+    )
+
+
 def failed(name: str, fault: Fault) -> CheckResult:
     """A failed check, told as its fault."""
     return CheckResult(

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from deployctl.deploy.world import Reach, World
+from deployctl.deploy.world import World
 from deployctl.errors import DeployctlError
-from deployctl.model import HostFacts, Plan
+from deployctl.model import HostFacts, Plan, Reach
 from deployctl.planner import build_plan
 from deployctl.profiles.selection import Selection
 
@@ -48,12 +48,14 @@ def shipped_plans(world: World) -> Iterator[Plan]:
             continue
 
 
-def hub_reach(world: World, plans: tuple[Plan, ...], hub: str) -> tuple[Reach, ...]:
+def hub_reach(
+    world: World, plans: tuple[Plan, ...], hub: str, *, timeout_s: float = _HUB_TIMEOUT_S
+) -> tuple[Reach, ...]:
     """Ask for a file that a shipped profile needs: more than an open port, and no download."""
     sources = (plan.weights.source for plan in plans)
     source = next((source for source in sources if source.kind == "hf" and source.path), None)
     if source is None:
         return ()
-    answers = world.weights.reachable(source, timeout_s=_HUB_TIMEOUT_S)
+    answers = world.weights.reachable(source, timeout_s=timeout_s)
     reason = "" if answers else f"{source.filename} cannot be had there now"
     return (Reach(kind="hub", name=hub, asked=hub, answers=answers, reason=reason),)

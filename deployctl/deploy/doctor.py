@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING
 
 from deployctl.deploy.detect import hub_reach, shipped_plans
 from deployctl.deploy.select import fit, select
-from deployctl.deploy.world import Reach, UpRequest, World
+from deployctl.deploy.world import UpRequest, World
 from deployctl.doctor.judge import judge
-from deployctl.doctor.look_docker import look_at_daemon, persistence, probe_card
-from deployctl.doctor.look_outside import Clocks, ask_apt, ask_pip, look_at_proxies, resolves
+from deployctl.doctor.look_docker import card_devices, look_at_daemon, persistence, probe_card
+from deployctl.doctor.look_outside import (
+    PATIENCE_S,
+    Clocks,
+    ask_apt,
+    ask_pip,
+    look_at_proxies,
+    registry_host,
+    resolves,
+)
 from deployctl.doctor.look_state import look_at_place, look_at_state
 from deployctl.doctor.look_system import look_at_system
 from deployctl.doctor.nouns import Daemon, Graphics, Group, Index, Machine, Outside
@@ -22,7 +30,7 @@ from deployctl.doctor.results import warning
 from deployctl.errors import DeployctlError
 from deployctl.images.reference import host_of
 from deployctl.images.registry import ask_all
-from deployctl.model import CheckResult, HostFacts, Plan
+from deployctl.model import CheckResult, HostFacts, Plan, Reach
 from deployctl.preflight import preflight
 from deployctl.workspace import Workspace
 
@@ -148,13 +156,14 @@ def _outside(world: World, around: Surroundings, plans: tuple[Plan, ...]) -> Out
     """Registries, hub, package indexes and a name, side by side; then the time, where it is."""
     clocks = Clocks(around.now)
     with ThreadPoolExecutor(max_workers=5) as pool:
-        registries = pool.submit(_registries, world, plans)
-        hub = pool.submit(hub_reach, world, plans, around.hub)
+        references = tuple(sorted({s.image.reference for plan in plans for s in plan.services}))
+        name = registry_host(around.environment, references)
+        registries = pool.submit(_registries, world, references)
+        hub = pool.submit(hub_reach, world, plans, around.hub, timeout_s=PATIENCE_S)
         pip = pool.submit(ask_pip, world.runner)
         apt = pool.submit(ask_apt, world.runner, around.root, clocks, ask=around.ask)
-        reaches, problem = registries.result()
-        name = host_of(reaches[0].asked).partition(":")[0] if reaches else ""
         found = pool.submit(resolves, world.runner, name)
+        reaches, problem = registries.result()
         if clocks.ahead_s is None and around.ask is None:
             _ask_the_time(clocks, reaches)
         indexes: tuple[Index, ...] = (pip.result(), apt.result())
@@ -169,12 +178,11 @@ def _outside(world: World, around: Surroundings, plans: tuple[Plan, ...]) -> Out
 
 
 def _registries(
-    world: World, plans: tuple[Plan, ...]
+    world: World, references: tuple[str, ...]
 ) -> tuple[tuple[Reach, ...], tuple[CheckResult, ...]]:
-    """What answers of the registries of all shipped images; or that the mirror map is wrong."""
-    images = {service.image.reference for plan in plans for service in plan.services}
+    """What answers of the registries of these images; or that the mirror map is wrong."""
     try:
-        return world.images.reach(tuple(sorted(images))), ()
+        return world.images.reach(references, timeout_s=PATIENCE_S), ()
     except DeployctlError as wrong:
         fault = wrong.faults[0]
         why = "It says through which mirror an image is pulled."
@@ -184,7 +192,7 @@ def _registries(
 def _ask_the_time(clocks: Clocks, reaches: tuple[Reach, ...]) -> None:
     """Ask those who just answered; nobody else would tell the time either."""
     urls = [f"https://{host_of(reach.asked)}/v2/" for reach in reaches if reach.answers]
-    ask_all(urls[:1], asker=clocks.ask, timeout_s=1.0)
+    ask_all(urls[:1], asker=clocks.ask, timeout_s=0.5)
 
 
 def _graphics(
@@ -199,7 +207,7 @@ def _graphics(
     cards = [plan for plan in plans if plan.requirements.card is not None]
     nvidia = [plan for plan in cards if plan.service("engine").gpu]
     graphics = Graphics(
-        devices=_devices(root),
+        devices=card_devices(root),
         levels={p.profile: c.driver for p in nvidia if (c := p.requirements.card) and c.driver},
         capabilities={
             p.profile: c.compute_capability
@@ -216,11 +224,6 @@ def _graphics(
     references = {service.image.reference for plan in nvidia for service in plan.services}
     probe = probe_card(world.runner, client, daemon.result().info, references)
     return replace(graphics, probe=probe, unprobed="" if probe else "no image is here to try it in")
-
-
-def _devices(root: Path) -> frozenset[str]:
-    names = ("nvidia0", "nvidia-uvm", "dxg", "kfd")
-    return frozenset(name for name in names if (root / "dev" / name).exists())
 
 
 # ── the profile ───────────────────────────────────────────────────────────────────────────────

@@ -6,36 +6,25 @@ ends with the error that it failed with, whatever comes of this.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from deployctl.deploy.changed import identities, identity
 from deployctl.deploy.down import take_down
-from deployctl.deploy.proving import prove_and_keep
-from deployctl.deploy.start import Wanted, prepare, start
-from deployctl.deploy.world import ResolvedImage
-from deployctl.diagnosis import Way
-from deployctl.errors import AfterFailure, DeployctlError
-from deployctl.proved import Proved, last_proved
+from deployctl.deploy.lastwords import keep_last_words, said, without_containers
+from deployctl.deploy.rollback import roll_back
+from deployctl.errors import (
+    CODES,
+    DOCKER_PROBLEMS,
+    AfterFailure,
+    DeployctlError,
+    ExitCode,
+    Fault,
+)
 
 if TYPE_CHECKING:
+    from deployctl.deploy.attempt import Attempt
     from deployctl.deploy.names import OnFailure
-    from deployctl.deploy.run import Run
-    from deployctl.deploy.world import UpRequest, World
-    from deployctl.model import Answer
-    from deployctl.proved import ProvedImage
-    from deployctl.workspace import Workspace
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One ``up``, and how far it came: what it leaves behind when it fails depends on that."""
-
-    run: Run
-    space: Workspace
-    request: UpRequest
-    held: bool = False  # the stack is ours to change
-    touched: bool = False  # and was changed, or found changed by others
+    from deployctl.deploy.world import UpRequest
 
 
 def policy(request: UpRequest) -> OnFailure:
@@ -43,19 +32,72 @@ def policy(request: UpRequest) -> OnFailure:
     return request.on_failure or ("down" if request.unattended else "keep")
 
 
-def after_failure(attempt: Attempt) -> AfterFailure | None:
-    """Do what was asked for in case of failure; ``None`` when there was nothing to be done."""
+def settle(attempt: Attempt, error: DeployctlError) -> None:
+    """Do what was asked for in case of failure, and write into ``error.after`` what that was.
+
+    Raises only ``interrupted``, on Ctrl-C meanwhile; what ``error`` says is part of that.
+    """
+    attempt.run.touched, touched = False, attempt.run.touched
+    if touched:
+        error.faults = tuple(map(_once_begun, error.faults))
+    try:
+        error.after = _after(attempt, error, touched=touched)
+    except KeyboardInterrupt as stop:
+        raise DeployctlError.of((_interrupted(attempt), *error.faults)) from stop
+    except BaseException as bug:  # the cause of the failure is worth more than ours
+        error.add_note(f"What was to be done about it failed: {type(bug).__name__}: {bug}")
+        error.after = _failed_too(attempt, bug)
+        error.__cause__ = bug  # its traceback is shown with --debug
+    if error.after is not None and (error.after.did == "taken-down" or attempt.run.touched):
+        again = replace(attempt.request, on_failure="keep").again
+        name = attempt.space.stack
+        error.faults = tuple(without_containers(f, name, again) for f in error.faults)
+
+
+def _after(attempt: Attempt, error: DeployctlError, *, touched: bool) -> AfterFailure | None:
+    """Do what was asked for; ``None`` when there was nothing to be done."""
     if not attempt.held:
         return None
-    if not attempt.touched:
+    if not touched and not attempt.stands:
         return _untouched(attempt)
-    match policy(attempt.request):
-        case "keep":
-            return _kept(attempt)
-        case "down":
-            return _taken_down(attempt)
-        case "rollback":
-            return _rolled_back(attempt)
+    asked = policy(attempt.request)
+    if asked == "rollback":
+        return roll_back(attempt, error)
+    if asked == "down" and touched:
+        return _taken_down(attempt, error)
+    return _kept(attempt, spared=asked == "down")
+
+
+def _once_begun(fault: Fault) -> Fault:
+    """Something was started: a Docker that is lost then is no longer what nothing came of."""
+    if CODES[fault.code][0] == ExitCode.PREFLIGHT and fault.code in DOCKER_PROBLEMS:
+        return replace(fault, code="start-docker-lost")
+    return fault
+
+
+def _interrupted(attempt: Attempt) -> Fault:
+    return Fault(
+        code="interrupted",
+        message="Interrupted while something was done about the failure that follows. What was "
+        "done so far is kept.",
+        hint=f"deployctl status --stack {attempt.space.stack}",
+    )
+
+
+def _failed_too(attempt: Attempt, bug: BaseException) -> AfterFailure:
+    did = {"down": "take-down-failed", "rollback": "rollback-failed", "keep": "kept"}
+    name = attempt.space.stack
+    fault = Fault(
+        code="bug",
+        message=f"deployctl itself is wrong here: {type(bug).__name__}: {bug}",
+        hint="the same command with --debug, and report what it prints",
+    )
+    return AfterFailure(
+        did=did[policy(attempt.request)],
+        text="What was to be done about it failed too; the stack is left as it is now.",
+        hint=f"deployctl status --stack {name}",
+        faults=(fault,),
+    )
 
 
 def _untouched(attempt: Attempt) -> AfterFailure | None:
@@ -69,16 +111,19 @@ def _untouched(attempt: Attempt) -> AfterFailure | None:
         return None
     return AfterFailure(
         did="untouched",
-        text="Nothing was changed: the stack that ran before runs on.",
+        text="No container was touched: the stack that ran before runs on.",
         hint=f"deployctl status --stack {name}",
     )
 
 
-def _kept(attempt: Attempt) -> AfterFailure:
+def _kept(attempt: Attempt, *, spared: bool) -> AfterFailure:
     name = attempt.space.stack
+    text = "The stack was left as it is, to be looked at."
+    if spared:  # whoever wants a failed start taken down does not mean what ran before
+        text = "It ran before and nothing was started, so it was left as it is and not taken down."
     return AfterFailure(
         did="kept",
-        text="The stack was left as it is, to be looked at.",
+        text=text,
         hint=f"deployctl status --stack {name}  # to take it down: deployctl down --stack {name}",
     )
 
@@ -86,8 +131,10 @@ def _kept(attempt: Attempt) -> AfterFailure:
 # ── down ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _taken_down(attempt: Attempt) -> AfterFailure:
+def _taken_down(attempt: Attempt, error: DeployctlError) -> AfterFailure:
     run, space = attempt.run, attempt.space
+    attempt.say(error)
+    words = said(keep_last_words(run.world, space))
     try:
         with run.phase("down") as phase:
             take_down(run.world, space, phase.progress, volumes=False)
@@ -95,129 +142,13 @@ def _taken_down(attempt: Attempt) -> AfterFailure:
     except DeployctlError as second:
         return AfterFailure(
             did="take-down-failed",
-            text="The stack could not be taken down.",
+            text=f"The stack could not be taken down.{words}",
             hint=f"deployctl down --stack {space.stack}",
             faults=second.faults,
         )
     stays = f" {', '.join(kept)} stays (the chats)." if kept else ""
     return AfterFailure(
         did="taken-down",
-        text=f"Its containers and networks were taken down.{stays}",
+        text=f"Its containers and networks were taken down.{stays}{words}",
         hint=f"{replace(attempt.request, on_failure='keep').again}  # leaves it to be looked at",
-    )
-
-
-# ── rollback ──────────────────────────────────────────────────────────────────────────────────
-
-
-def _rolled_back(attempt: Attempt) -> AfterFailure:
-    space, failed = attempt.space, attempt.space.manifest()
-    look = f"deployctl status --stack {space.stack}"
-    notes: tuple[str, ...] = ()
-    try:
-        proved = last_proved(space)
-        if proved is None:
-            return _no_rollback("No stack of this name has answered yet", look)
-        if failed is not None and failed.fingerprint == proved.fingerprint:
-            return _no_rollback("What failed is the very stack that answered last", look)
-        notes = _notes(attempt, proved)
-        plan = proved.plan
-        attempt.run.world.talk.say(f"going back to profile {plan.profile}, the last that answered")
-        answer = _restore(attempt, proved)
-    except DeployctlError as second:
-        text = "Going back to the last stack that answered failed too; it was left as it is."
-        return AfterFailure(
-            did="rollback-failed",
-            text=" ".join((text, *notes)),
-            hint=second.faults[0].hint,
-            faults=second.faults,
-        )
-    text = (
-        f"Profile {plan.profile} ({plan.model}) runs again and has answered, "
-        f"in {answer.seconds:.1f} s (measured)."
-    )
-    return AfterFailure(
-        did="rolled-back", text=" ".join((text, *notes)), hint=look, profile=plan.profile
-    )
-
-
-def _no_rollback(why: str, look: str) -> AfterFailure:
-    return AfterFailure(
-        did="no-rollback",
-        text=f"{why}, so there is nothing to go back to: it was left as it is.",
-        hint=look,
-    )
-
-
-def _notes(attempt: Attempt, proved: Proved) -> tuple[str, ...]:
-    """What is not as it was, because it is not ours to put back."""
-    docker = attempt.run.world.docker
-    notes = [
-        f"The {image.service} runs by the id of its image: {image.reference} means another by now."
-        for image in proved.images
-        if docker.image_id(image.reference) not in (image.id, None)
-    ]
-    if identities(attempt.space.override_text()) != proved.override:
-        notes.append(
-            "Your compose.override.yaml has changed since it last answered, and was left alone."
-        )
-    return tuple(notes)
-
-
-def _restore(attempt: Attempt, proved: Proved) -> Answer:
-    """Bring up what was proved, and prove it again."""
-    run, space, request = attempt.run, attempt.space, attempt.request
-    way = Way(
-        stack=space.stack,
-        selection=proved.selection,
-        again=request.again_with,
-        plan=proved.plan,
-    )
-    wanted = _wanted(run.world, proved, replace(request, selection=proved.selection).again)
-    with run.phase("start") as phase:
-        prepared = prepare(run.world, space, wanted)
-        started = start(run.world, phase.progress, space, prepared, way)
-        phase.text = started.summary
-    return prove_and_keep(run, space, prepared, started, way)
-
-
-def _wanted(world: World, proved: Proved, again: str) -> Wanted:
-    """What was proved, from what is still here; ``image-missing`` or ``weights-not-found``."""
-    weights = world.weights.locate(proved.plan.weights)
-    if weights is None or identity(weights) != proved.weights:
-        raise DeployctlError(
-            f"The model file that profile {proved.plan.profile} answered with is gone, or is "
-            "another one now.",
-            code="weights-not-found",
-            where=(proved.weights or "").rpartition(" ")[0] or None,
-            hint=f"{again}  # gets and checks it",
-        )
-    return Wanted(
-        plan=proved.plan,
-        bundle=proved.bundle,
-        images=tuple(_image(world, image, again) for image in proved.images),
-        weights=weights,
-        automatic=proved.automatic,
-        machine=proved.variables,
-        selection=proved.selection,
-    )
-
-
-def _image(world: World, image: ProvedImage, again: str) -> ResolvedImage:
-    """The very image that ran: by its name, or by its id where the name means another by now."""
-    here = world.docker.image_id(image.reference)
-    if here != image.id and world.docker.image_id(image.id) is None:
-        gone = "is another one now" if here else "is not here any more"
-        raise DeployctlError(
-            f"The image that the {image.service} answered with ({image.reference}) {gone}.",
-            code="image-missing",
-            where=image.service,
-            details=(f"its id then: {image.id}",),
-            hint=f"{again}  # gets an image of that name",
-        )
-    return ResolvedImage(
-        service=image.service,
-        reference=image.reference if here == image.id else image.id,
-        source="local",
-        built=image.built,
     )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from deployctl.deploy.world import World
     from deployctl.model import ContainerState, Usage
+    from deployctl.oncard import CardTrouble
     from deployctl.workspace import Manifest
 
 
@@ -37,6 +38,8 @@ class Sample:
     usage: Mapping[str, Usage] = field(default_factory=dict)  # by container id
     metrics: EngineMetrics | None = None
     restarts: Mapping[str, int] = field(default_factory=dict)  # by container id
+    # What starts that are over said against the engine's card, by card.start_key.
+    starts: Mapping[str, CardTrouble | None] = field(default_factory=dict)
 
 
 def service_vitals(

@@ -1,38 +1,28 @@
 """Whether a service of a running stack works, and if not, why: evidence first, then a fault.
 
-Looks at Docker and runs, for a card only, one nvidia-smi inside the engine's container.
+Looks at Docker; whether the engine's card is used is told in ``card.py``.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from deployctl.deploy import stack
-from deployctl.deploy.kept import way_of
+from deployctl.deploy.kept import stored_weights, way_of
 from deployctl.errors import Fault
-from deployctl.model import Command
-from deployctl.oncard import card_trouble
-from deployctl.readiness import trouble
-from deployctl.vitals import has_card, moment, storms, uptime_s
+from deployctl.trouble import trouble
+from deployctl.vitals import relapsed, storms, uptime_s
+from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
-    from typing import Any
 
     from deployctl.deploy.world import UpRequest, World
     from deployctl.model import ContainerState
     from deployctl.readiness import Probe
 
 _ROLE = {"engine": "engine", "webui": "frontend"}
-
-#: Lines of the engine's log that tell how it goes lately, and how its start went.
-LATELY, _AT_START = 300, 4000
-
-#: A start that has not said by then whether it found a card is no start any more.
-_START = timedelta(minutes=15)
 
 
 def container_fault(
@@ -43,15 +33,20 @@ def container_fault(
     *,
     engine: str,
     restarts_before: int | None = None,
+    answers: bool = True,
 ) -> Fault | None:
     """Why a container does not work, by Docker's own word; ``None`` when it does.
 
-    A restart of long ago is history: only what is wrong now counts.
+    A restart of long ago is history: only what is wrong now counts. Nor does one count after which
+    it ``answers`` again, unless there were many.
     """
-    if storms(state, now, restarts_before=restarts_before):
+    loops = storms(state, now, restarts_before=restarts_before)
+    if loops or (not answers and relapsed(state, now)):
         fault = _caused(world, request, state, engine)
-        times = f"It keeps restarting, {state.restarts} times so far. "
-        return replace(fault, message=times + fault.message)
+        times = f"It keeps restarting, {state.restarts} times so far."
+        if state.restarts == 1:
+            times = "It ended a moment ago, and Docker has started it again."
+        return replace(fault, message=f"{times} {fault.message}")
     if stack.works(state):
         return None
     if state.status == "paused":
@@ -70,15 +65,23 @@ def _caused(world: World, request: UpRequest, state: ContainerState, engine: str
     if state.service in _ROLE:
         from deployctl.deploy.why import why  # with all its texts: a stack that works needs none
 
-        return why(world, way_of(request), state.service, engine=engine, state=state)
+        manifest = Workspace(world.home, request.stack).manifest()
+        way = way_of(request, weights=stored_weights(world.home, manifest))
+        return why(world, way, state.service, engine=engine, state=state)
     what = trouble(state) or f"is {state.health or state.status}"
     return Fault(
         code="stack-not-running",
         message=f"The container of {state.service} {what}.",
         where=state.service,
         hint=f"deployctl logs {state.service} --stack {request.stack}",
-        details=world.docker.log_tail(state.id, 10),
+        details=_last_words(world, request.stack, state),
     )
+
+
+def _last_words(world: World, name: str, state: ContainerState) -> tuple[str, ...]:
+    from deployctl.deploy.why import mask_of
+
+    return tuple(map(mask_of(world, name), world.docker.log_tail(state.id, 10)))
 
 
 #: What a probe sees of an engine that is still reading its model.
@@ -121,54 +124,6 @@ def _hung(state: ContainerState, sign: str, request: UpRequest) -> Fault:
         code=f"{role}-hung",
         message=f"The {role} runs and answers nothing: {sign}.",
         where=state.service,
-        # Whatever holds it, this ends it; and `up` starts what is not running.
-        hint=f"docker kill {state.name}; {request.again}",
+        # `up` itself restarts what its healthcheck has seen working, or has given up.
+        hint=request.again if state.health else f"docker kill {state.name}; {request.again}",
     )
-
-
-def card_fault(
-    world: World,
-    request: UpRequest,
-    state: ContainerState,
-    details: Mapping[str, Any],
-    lately: tuple[str, ...],
-) -> Fault | None:
-    """What is wrong with the engine's card; ``None`` without one, and when it is used."""
-    if state.status != "running" or not has_card(details):
-        return None
-    found = card_trouble(_start_of(world, state), lately, _asked_inside(world, state, details))
-    if found is None:
-        return None
-    return Fault(
-        code=found.code,
-        message=found.says,
-        where=state.service,
-        hint=f"docker kill {state.name}; {request.again}",
-        details=found.evidence,
-    )
-
-
-def _start_of(world: World, state: ContainerState) -> tuple[str, ...]:
-    """The first lines of the log since the container last started."""
-    since = moment(state.started_at)
-    if since is None:
-        return ()
-    span = ("--since", since.isoformat(), "--until", (since + _START).isoformat())
-    result = world.runner.run(
-        Command(argv=("docker", "logs", *span, state.id), label="engine's start", timeout_s=10)
-    )
-    return tuple(result.output.splitlines()[:_AT_START]) if result.ok else ()
-
-
-def _asked_inside(world: World, state: ContainerState, details: Mapping[str, Any]) -> str | None:
-    """What nvidia-smi says inside, if it fails there; an image without it says nothing."""
-    if not (details.get("HostConfig") or {}).get("DeviceRequests"):
-        return None
-    result = world.runner.run(
-        Command(
-            argv=("docker", "exec", state.id, "nvidia-smi", "-L"),
-            label="the card inside",
-            timeout_s=10,
-        )
-    )
-    return None if result.ok else result.output

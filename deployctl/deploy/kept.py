@@ -6,6 +6,7 @@ Hints of commands that look at a stack later are made of it: without what was ch
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployctl.deploy.world import UpRequest
@@ -40,11 +41,25 @@ def kept_request(stack: str, manifest: Manifest | None) -> UpRequest:
     return UpRequest(stack=stack, selection=selection.of(AUTO) if manifest.automatic else selection)
 
 
-def way_of(request: UpRequest) -> Way:
-    """How to go on from a stack that stands; no plan is at hand then."""
+def way_of(request: UpRequest, *, weights: str | None = None) -> Way:
+    """How to go on from a stack that stands; no plan is at hand then.
+
+    ``weights``: its model file in the store, as :func:`stored_weights` knows it.
+    """
     from deployctl.diagnosis import Way  # its texts take longer to load than `status` may
 
-    return Way(stack=request.stack, selection=request.selection, again=request.again_with)
+    return Way(
+        stack=request.stack,
+        selection=request.selection,
+        again=request.again_with,
+        weights=weights,
+    )
+
+
+def stored_weights(home: Path, manifest: Manifest | None) -> str | None:
+    """The model file or folder that the stack runs; ``None`` for one of the operator's own."""
+    path = Path((manifest.weights or "").rpartition(" ")[0]) if manifest is not None else Path()
+    return str(path) if path.is_relative_to(home / "models") else None
 
 
 def engine_kind(environment: Mapping[str, str]) -> str:

@@ -15,15 +15,17 @@ from typing import Any
 from deployctl.deploy import drift as drifting
 from deployctl.deploy import stack
 from deployctl.deploy.admin import Admin
-from deployctl.deploy.checks import check_of, failed, probe_check, skipped
+from deployctl.deploy.card import CardAsked, ask_card, card_fault, lately, start_key
+from deployctl.deploy.checks import check_of, failed, probe_check, skipped, unanswered
 from deployctl.deploy.figures import Sample, engine_vitals, service_vitals
-from deployctl.deploy.health import LATELY, card_fault, container_fault, silence_fault
+from deployctl.deploy.health import container_fault, silence_fault
 from deployctl.deploy.kept import engine_kind, kept_request
 from deployctl.deploy.world import UpRequest, World
 from deployctl.drift import Drift
 from deployctl.errors import DeployctlError, Fault
 from deployctl.metrics import EngineMetrics, read_metrics
 from deployctl.model import CheckResult, ContainerState, Usage
+from deployctl.oncard import CardTrouble
 from deployctl.readiness import Endpoints, Probe, probe_engine, probe_frontend
 from deployctl.vitals import (
     EngineVitals,
@@ -35,6 +37,9 @@ from deployctl.workspace import Manifest, Workspace
 #: How long a service may be without an answer after its start before it counts as hung, seconds:
 #: the probe of a healthy one answers within milliseconds.
 _PATIENCE_S = {"engine": 20.0, "webui": 60.0}
+
+#: More than the questions of one look, some of which wait for the answer of another.
+_AT_ONCE = 24
 
 _ROLE = {"engine": "engine", "webui": "frontend"}
 
@@ -61,12 +66,17 @@ class _Asked:
     metrics: Future[EngineMetrics | None]
     usage: Mapping[str, Future[Usage | None]]  # by container id
     lately: Future[tuple[str, ...]] | None
+    card: CardAsked | None
     at: float
 
     def answers(self, service: str) -> bool:
         """Whether a service answered its probe."""
         probe = self.probes.get(service)
         return probe is not None and probe.result().ok
+
+    def fails(self, service: str) -> bool:
+        """Whether a service was asked, and did not answer."""
+        return service in self.probes and not self.answers(service)
 
 
 def look(
@@ -82,23 +92,24 @@ def look(
     at = stack.endpoints(space, manifest.served_name, manifest.webui_port, manifest.engine_port)
     states = tuple(state for state in states if not stack.finished(manifest, state))
     request = kept_request(space.stack, manifest)
-    with ThreadPoolExecutor(max_workers=12) as pool:
-        asked = _ask(pool, world, states, at, request.again)
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        known = {} if before is None else before.starts
+        asked = _ask(pool, world, states, at, request.again, known)
+        webui = pool.submit(_webui, world, space, manifest, at, asked, now)
         details = {name: asked.details[name].result() for name in asked.details}
         kind = engine_kind(environment_of(details.get("engine")))
-        webui = pool.submit(_webui, world, space, manifest, at, details.get("webui"), states)
         judged = _Judged(world=world, request=request, now=now, kind=kind, before=before)
-        checks, faults = judged.services(pool, asked, states, details)
+        checks, faults = judged.services(pool, asked, states)
         settings, settings_check = webui.result()
         moved = tuple(d for each in asked.moved.values() if (d := each.result()) is not None)
         # The later of the two moments between which rates are told, when all else is known.
-        sample = _sample(pool, world, states, at, ask=asked.answers("engine"))
+        sample = _sample(pool, world, states, at, asked)
         first = before or Sample(
             at=asked.at,
             usage={i: u for i, each in asked.usage.items() if (u := each.result()) is not None},
             metrics=asked.metrics.result(),
         )
-        lately = asked.lately.result() if asked.lately is not None else ()
+        said = asked.lately.result() if asked.lately is not None else ()
     gone = {d.name for d in moved}
     return Look(
         checks=(*checks, *settings_check),
@@ -107,7 +118,7 @@ def look(
             service_vitals(s, details.get(s.service), now, s.service in gone, first, sample)
             for s in states
         ),
-        engine=engine_vitals(world, manifest, kind, details.get("engine"), first, sample, lately),
+        engine=engine_vitals(world, manifest, kind, details.get("engine"), first, sample, said),
         drift=(*moved, *settings),
         sample=sample,
     )
@@ -119,21 +130,24 @@ def _ask(
     states: tuple[ContainerState, ...],
     at: Endpoints,
     again: str,
+    starts: Mapping[str, CardTrouble | None],
 ) -> _Asked:
     running = {s.service: s for s in states if s.status == "running"}
     probes = {"engine": probe_engine, "webui": probe_frontend}
     engine = running.get("engine")
+    details = {s.service: pool.submit(world.docker.inspect, s.id) for s in states}
     return _Asked(
         at=world.clock.now(),
         usage={s.id: pool.submit(world.docker.usage, s.id) for s in running.values()},
         metrics=pool.submit(_metrics, world, at, ask=engine is not None),
-        details={s.service: pool.submit(world.docker.inspect, s.id) for s in states},
+        details=details,
         probes={
             name: pool.submit(probe, world.http, at)
             for name, probe in probes.items()
             if name in running
         },
-        lately=None if engine is None else pool.submit(world.docker.log_tail, engine.id, LATELY),
+        lately=None if engine is None else pool.submit(lately, world, engine),
+        card=None if engine is None else ask_card(pool, world, engine, details["engine"], starts),
         moved={s.service: pool.submit(drifting.of_image, world, s, again) for s in states},
     )
 
@@ -150,10 +164,10 @@ def _sample(
     world: World,
     states: tuple[ContainerState, ...],
     at: Endpoints,
-    *,
-    ask: bool,
+    asked: _Asked,
 ) -> Sample:
     running = [s for s in states if s.status == "running"]
+    ask = asked.answers("engine")
     usage = {s.id: pool.submit(world.docker.usage, s.id) for s in running}
     metrics = pool.submit(_metrics, world, at, ask=ask)
     moment = world.clock.now()
@@ -162,6 +176,12 @@ def _sample(
         usage={i: u for i, each in usage.items() if (u := each.result()) is not None},
         metrics=metrics.result(),
         restarts={s.id: s.restarts for s in states},
+        # A start that is over; one that still goes on may say more.
+        starts={
+            start_key(s): asked.card.start.result()
+            for s in running
+            if ask and asked.card is not None and s.service == "engine"
+        },
     )
 
 
@@ -181,41 +201,46 @@ class _Judged:
         pool: ThreadPoolExecutor,
         asked: _Asked,
         states: tuple[ContainerState, ...],
-        details: Mapping[str, Mapping[str, Any] | None],
     ) -> tuple[tuple[CheckResult, ...], tuple[Fault, ...]]:
         """Every container's check, then what was seen from outside; and the faults among them."""
-        faulty = {s.service: pool.submit(self._container, s) for s in states}
-        checks: list[CheckResult] = []
-        faults: list[Fault] = []
-        for state in states:
-            fault = faulty[state.service].result()
-            checks.append(check_of(state, fault))
-            faults += () if fault is None else (fault,)
+        asking = {s.service: pool.submit(self._container, s, asked) for s in states}
+        faulty = {service: each.result() for service, each in asking.items()}
+        checks = [check_of(s, faulty[s.service]) for s in states]
+        faults = [fault for fault in faulty.values() if fault is not None]
         for state in states:
             if state.service not in asked.probes:
                 continue
-            probe = asked.probes[state.service].result()
-            fault = silence_fault(
-                state, probe, self.request, self.now, patience_s=_PATIENCE_S[state.service]
-            )
-            checks.append(probe_check(_ROLE[state.service], state.service, probe, fault))
+            check, fault = self._outside(state, asked.probes[state.service].result(), faulty)
+            checks.append(check)
             faults += () if fault is None else (fault,)
-            if state.service == "engine" and asked.lately is not None:
-                card = card_fault(
-                    self.world,
-                    self.request,
-                    state,
-                    details.get("engine") or {},
-                    asked.lately.result(),
-                )
+            if state.service == "engine" and asked.card is not None and asked.lately is not None:
+                card = card_fault(self.request, state, asked.card, asked.lately.result())
                 checks += () if card is None else (failed("card", card),)
                 faults += () if card is None else (card,)
         return tuple(checks), tuple(faults)
 
-    def _container(self, state: ContainerState) -> Fault | None:
+    def _outside(
+        self, state: ContainerState, probe: Probe, faulty: Mapping[str, Fault | None]
+    ) -> tuple[CheckResult, Fault | None]:
+        """What was seen from outside, and the fault where the container's own is none."""
+        role, known = _ROLE[state.service], faulty[state.service]
+        if known is not None and not probe.ok:
+            return unanswered(role, probe, known), None
+        patience_s = _PATIENCE_S[state.service]
+        fault = silence_fault(state, probe, self.request, self.now, patience_s=patience_s)
+        return probe_check(role, state.service, probe, fault), fault
+
+    def _container(self, state: ContainerState, asked: _Asked) -> Fault | None:
         known = None if self.before is None else self.before.restarts.get(state.id)
         return container_fault(
-            self.world, self.request, state, self.now, engine=self.kind, restarts_before=known
+            self.world,
+            self.request,
+            state,
+            self.now,
+            engine=self.kind,
+            restarts_before=known,
+            # Only of what has ended before: it may run between two ends at this very moment.
+            answers=state.restarts == 0 or not asked.fails(state.service),
         )
 
 
@@ -224,19 +249,20 @@ def _webui(
     space: Workspace,
     manifest: Manifest,
     at: Endpoints,
-    details: Mapping[str, Any] | None,
-    states: tuple[ContainerState, ...],
+    asked: _Asked,
+    now: datetime,
 ) -> tuple[tuple[Drift, ...], tuple[CheckResult, ...]]:
-    """What differs in the chat window's settings; or why that could not be looked at."""
-    if not any(s.service == "webui" and stack.works(s) for s in states):
+    """What differs in the chat window's settings; or why that could not be looked at.
+
+    One that is still starting, or hangs, is not asked; its own check says so.
+    """
+    if not asked.answers("webui"):
         return (), ()
+    details = asked.details["webui"].result()
     try:
-        admin = Admin(world.http, space, at)
+        admin = Admin(world.http, space, at, looking=now)
         found = drifting.of_webui(admin, environment_of(details), manifest.served_name, space.stack)
     except DeployctlError as problem:
         first = problem.faults[0]
-        # A frontend that is still starting, or hangs, is said so by its own check.
-        if first.code == "frontend-not-ready":
-            return (), ()
         return (), (skipped("settings", f"not compared: {first.message}", first.hint),)
     return found, ()

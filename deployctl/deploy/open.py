@@ -109,9 +109,7 @@ def _manifest(world: World, space: Workspace) -> Manifest:
 def programs(seat: Seat) -> tuple[tuple[str, ...], ...]:
     """The programs that may open a browser, the likeliest first; none where nobody would see it."""
     env = seat.environment
-    named = tuple(
-        tuple(shlex.split(entry)) for entry in env.get("BROWSER", "").split(":") if entry.strip()
-    )
+    named = tuple(filter(None, map(_words, env.get("BROWSER", "").split(":"))))
     if env.get("SSH_CONNECTION"):
         return named  # an editor's remote session brings one that opens at home
     if seat.platform == "darwin":
@@ -119,6 +117,14 @@ def programs(seat: Seat) -> tuple[tuple[str, ...], ...]:
     wsl = bool(env.get("WSL_DISTRO_NAME"))
     shown = bool(env.get("DISPLAY") or env.get("WAYLAND_DISPLAY"))
     return (*named, *((("wslview",),) if wsl else ()), *((("xdg-open",),) if shown else ()))
+
+
+def _words(entry: str) -> tuple[str, ...]:
+    """The words of a command line; where a quote is never closed, those that blanks part."""
+    try:
+        return tuple(shlex.split(entry))
+    except ValueError:
+        return tuple(entry.split())
 
 
 def _opening(program: tuple[str, ...], url: str) -> Command:

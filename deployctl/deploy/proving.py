@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from deployctl.deploy.changed import identities, identity
+from deployctl.deploy.changed import identity
 from deployctl.deploy.reviving import wake
 from deployctl.deploy.waiting import prove_stack
 from deployctl.errors import DeployctlError
@@ -27,21 +27,15 @@ def prove_and_keep(
     Raises what :func:`prove_stack` raises.
     """
     plan = prepared.wanted.plan
-    woken = () if started.changed else wake(run, space, plan, prepared.states)
-    answer = prove_stack(
-        run,
-        space,
-        plan,
-        started.restarts_before,
-        changed=started.changed or bool(woken),
-        way=way,
-    )
+    if not started.changed:
+        wake(run, space, plan, prepared.states)
+    answer = prove_stack(run, space, plan, prepared.states, way)
     with contextlib.suppress(DeployctlError):  # a full disk must not fail what has answered
-        keep_proved(space, _proved(space, prepared))
+        keep_proved(space, _proved(prepared))
     return answer
 
 
-def _proved(space: Workspace, prepared: Prepared) -> Proved:
+def _proved(prepared: Prepared) -> Proved:
     wanted = prepared.wanted
     return Proved(
         fingerprint=prepared.fingerprint,
@@ -58,7 +52,7 @@ def _proved(space: Workspace, prepared: Prepared) -> Proved:
         ),
         weights=identity(wanted.weights),
         variables=wanted.machine,
-        override=identities(space.override_text()),
+        override=prepared.override,
         automatic=wanted.automatic,
         selection=wanted.selection,
     )

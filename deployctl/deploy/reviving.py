@@ -5,7 +5,7 @@ Each of these still "runs" for Docker Compose, which would leave it as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -35,23 +35,24 @@ def cut_off(world: World, name: str, states: tuple[ContainerState, ...]) -> tupl
     Somebody removed the network, or the container from it. Docker starts such a container without
     any network, or not at all ("network … not found"), and `docker compose up` leaves it so.
     """
-    there = {row["Name"]: row["Id"] for row in world.docker.networks(name)} if states else {}
-    return tuple(s.service for s in states if _cut_off(world.docker.inspect(s.id), name, there))
+    there = {str(row["Id"]) for row in world.docker.networks(name)} if states else set()
+
+    def is_there(network_id: str) -> bool:
+        # One of the operator's, by an override, does not bear the stack's label.
+        return network_id in there or world.docker.network(network_id) is not None
+
+    return tuple(s.service for s in states if _cut_off(world.docker.inspect(s.id), is_there))
 
 
-def _cut_off(found: Mapping[str, Any] | None, name: str, networks: Mapping[str, str]) -> bool:
+def _cut_off(found: Mapping[str, Any] | None, is_there: Callable[[str], bool]) -> bool:
     if found is None or "NetworkSettings" not in found:
         return False
     mode = str(found.get("HostConfig", {}).get("NetworkMode", ""))
     if mode.startswith(_WITHOUT):
         return False
     joined = found["NetworkSettings"].get("Networks") or {}
-    lost = (
-        network.get("NetworkID") and networks.get(known) != network["NetworkID"]
-        for known, network in joined.items()
-        if known.startswith(f"{name}_")  # others are the operator's, and not the stack's to know
-    )
-    return not joined or any(lost)
+    ids = (str(network.get("NetworkID") or "") for network in joined.values())
+    return not joined or any(known and not is_there(known) for known in ids)
 
 
 def revive(
@@ -93,6 +94,7 @@ def wake(
     for name in silent:
         role = "engine" if name == "engine" else "frontend"
         world.talk.say(f"The {role} runs and has answered nothing for {_SILENT_S:.0f} s: restarted")
+    run.touched = True
     stack.compose(
         world,
         stack.project(space).restart(*silent),

@@ -31,6 +31,8 @@ class Run:
     started: float
     phases: list[PhaseResult] = field(default_factory=list)
     warm_up: WarmUp | None = None
+    loaded: bool = False  # the engine read its model in the time of this command
+    touched: bool = False  # something in Docker was changed, or is just about to be
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[Summary]:

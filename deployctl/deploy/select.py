@@ -39,6 +39,10 @@ def select(world: World, selection: Selection, *, stack: str, again: Again) -> S
     if kept := _kept(world, selection, stack):
         return kept
     offered, refused = _offered(world, selection)
+    for problem in refused:
+        # A file of the operator's own that cannot be used is not for any other profile either.
+        if problem.faults[0].code in ("weights-not-found", "model-unreadable"):
+            raise problem
     if not offered and refused:
         raise min(refused, key=lambda problem: len(problem.faults))
     choice = _choose(world, selection, offered, again)

@@ -6,13 +6,17 @@ touches a stack that no smoke test made.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from deployctl.deploy import evidence, stack
+from deployctl import archive
+from deployctl.deploy import stack
 from deployctl.deploy.down import down
+from deployctl.deploy.evidence import Depth, redactor_of, stack_jobs
+from deployctl.deploy.pieces import Job, Piece, cleaned, gathered, redactor_for
 from deployctl.deploy.select import select
 from deployctl.deploy.smoketest import (
     PHASES,
@@ -46,6 +50,9 @@ if TYPE_CHECKING:
 
 #: How often what an earlier run left is taken away: a `docker compose up` of a killed tool goes on.
 _SWEEPS, _SWEEP_EVERY_S = 5, 2.0
+
+#: How much of each log is kept of a test, lines.
+_LINES = 5000
 
 
 #: Verifies a stack: the world, its name, names of checks (none: all).
@@ -198,20 +205,11 @@ def _on_free_ports(world: World, plan: Plan, selection: Selection) -> Selection:
 
 def _end(test: Test, mark: Mark, *, failed: bool) -> tuple[Fault, ...]:
     """Keep the evidence, take the stack down, and make sure that nothing of it is left."""
-    world, request, space = test.world, test.request, test.space
-    test.redactor = evidence.redactor_of(space)  # while it is known what is secret
-    if failed or request.artifacts is not None:
-        try:
-            evidence.keep(
-                world,
-                space,
-                evidence_folder(test),
-                plan=test.plan,
-                since_s=world.clock.now() - test.started,
-                redactor=test.redactor,
-            )
-        except Exception as problem:  # the stack is taken down whatever becomes of it
-            world.talk.warn(f"The evidence is not whole: {problem}")
+    world, request = test.world, test.request
+    try:
+        _look(test, keep=failed or request.artifacts is not None)
+    except Exception as problem:  # the stack is taken down whatever becomes of it
+        world.talk.warn(f"The evidence is not whole: {problem}")
     if request.keep:
         return ()
     try:
@@ -220,6 +218,33 @@ def _end(test: Test, mark: Mark, *, failed: bool) -> tuple[Fault, ...]:
         return problem.faults
     mark.remove()
     return ()
+
+
+def _look(test: Test, *, keep: bool) -> None:
+    """See what there is of the stack, and so what is secret of it; write it down to keep it."""
+    world, request, space = test.world, test.request, test.space
+    test.redactor = redactor_of(space)  # whatever comes
+    depth = Depth(lines=_LINES, since_s=world.clock.now() - test.started)
+    jobs = (*((_planned(test.plan),) if test.plan else ()), *stack_jobs(world, space, depth))
+    found = gathered(jobs)
+    test.redactor = redactor_for(
+        found.pieces,
+        home=world.home,
+        environment=request.environment,
+        root=request.root,
+        runner=world.runner,
+    )
+    if keep:
+        files = ((piece.name, cleaned(piece, test.redactor)) for piece in found.pieces)
+        archive.lay_out(evidence_folder(test), files)
+        for line in found.missing:
+            world.talk.warn(f"The evidence is not whole: {test.redactor.text(line)}")
+
+
+def _planned(plan: Plan) -> Job:
+    return "plan", lambda: Piece(
+        name="plan.json", about="what was decided", content=dataclasses.asdict(plan)
+    )
 
 
 def _take_down(test: Test) -> None:

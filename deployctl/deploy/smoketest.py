@@ -6,6 +6,7 @@ Decides nothing and touches nothing: ``deploy/smoke.py`` does.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -38,7 +39,10 @@ class TimeUpError(KeyboardInterrupt):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmokeRequest:
-    """What the operator asked of ``smoke``. ``artifacts``: a folder for the evidence."""
+    """What the operator asked of ``smoke``. ``artifacts``: a folder for the evidence.
+
+    Secrets of ``environment`` and of files below ``root`` are left out of it.
+    """
 
     stack: str = DEFAULT_SMOKE_STACK
     selection: Selection = field(default_factory=Selection)
@@ -47,6 +51,8 @@ class SmokeRequest:
     force: bool = False
     keep: bool = False
     artifacts: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)  # whose secrets are left out
+    root: Path = Path("/")
 
     @property
     def again(self) -> str:
@@ -208,7 +214,7 @@ _Told = TypeVar("_Told", CheckResult, Fault)
 def _clean(test: Test, told: _Told) -> _Told:
     """Without secrets, which a program may have quoted, and with a hint that holds afterwards."""
     details = tuple(test.redactor.text(line, log=True) for line in told.details)
-    hint = _hint(test, told.hint)
+    hint = test.redactor.known(_hint(test, told.hint))
     if isinstance(told, CheckResult):
         return replace(told, summary=test.redactor.text(told.summary), details=details, hint=hint)
     return replace(told, message=test.redactor.text(told.message), details=details, hint=hint)

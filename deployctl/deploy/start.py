@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from deployctl import stacksecrets
 from deployctl.commands import Project
 from deployctl.deploy import reviving, stack
 from deployctl.deploy.changed import identities, identity
@@ -18,12 +19,14 @@ from deployctl.deploy.exposed import warn_of_exposed
 from deployctl.deploy.stack import host_ports
 from deployctl.deploy.world import ResolvedImage, World
 from deployctl.diagnosis import Way
-from deployctl.errors import DeployctlError
 from deployctl.model import Bundle, ContainerState, Plan, Progress, Weights
 from deployctl.profiles.selection import Selection
 from deployctl.render import CONTAINER_USER, image_variable
 from deployctl.services import webui
 from deployctl.workspace import ADMIN_EMAIL, Manifest, Workspace
+
+if TYPE_CHECKING:
+    from deployctl.deploy.run import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,7 @@ class Prepared:
     image_ids: Mapping[str, str]  # service → id
     fingerprint: str
     hashes: Mapping[str, str]
+    override: Mapping[str, str]  # parts of the operator's own file, as they were checked
     states: tuple[ContainerState, ...]
     without_network: tuple[str, ...]  # services
     kept: Manifest | None
@@ -56,11 +60,10 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """What starting did. ``restarts_before``: container id → restarts that are history."""
+    """What starting did."""
 
     changed: bool
     summary: str
-    restarts_before: Mapping[str, int]
 
 
 def prepare(world: World, space: Workspace, wanted: Wanted) -> Prepared:
@@ -69,6 +72,7 @@ def prepare(world: World, space: Workspace, wanted: Wanted) -> Prepared:
     variables = _variables(space, wanted)
     ids = {i.service: world.docker.image_id(i.reference) or "" for i in wanted.images}
     named = tuple((i.reference, ids[i.service]) for i in wanted.images)
+    override = identities(space.override_text())  # it may be edited while the stack starts
     fingerprint = space.fingerprint(wanted.bundle, (*variables, *named))
     states = world.docker.containers(space.stack)
     kept = space.manifest()
@@ -77,15 +81,16 @@ def prepare(world: World, space: Workspace, wanted: Wanted) -> Prepared:
     if same is None or space.override is not None:  # an override may name files of its own
         hashes = _check(world, space, wanted, stack.project(space, variables))
     lost = reviving.cut_off(world, space.stack, states)
-    as_wanted = (
-        same is not None and hashes == same.hashes and not lost and stack.as_applied(same, states)
-    )
+    # One that was broken off is gone over again: an image of the same name leaves no other hash.
+    whole = same is not None and same.standing != "unfinished" and hashes == same.hashes
+    as_wanted = whole and not lost and same is not None and stack.as_applied(same, states)
     return Prepared(
         wanted=wanted,
         variables=variables,
         image_ids=ids,
         fingerprint=fingerprint,
         hashes=hashes,
+        override=override,
         states=states,
         without_network=lost,
         kept=kept,
@@ -93,42 +98,44 @@ def prepare(world: World, space: Workspace, wanted: Wanted) -> Prepared:
     )
 
 
-def start(world: World, progress: Progress, space: Workspace, what: Prepared, way: Way) -> Started:
-    """Start what is not as wanted; ``start-…`` where the cause is known, or ``compose-failed``."""
-    wanted = what.wanted
-    before = {state.id: state.restarts for state in what.states}
+def start(run: Run, progress: Progress, space: Workspace, what: Prepared, way: Way) -> Started:
+    """Start what is not as wanted; ``start-…`` where the cause is known, or ``compose-failed``.
+
+    ``run.touched`` says afterwards, failed or not, whether anything in Docker was changed.
+    """
+    world, wanted = run.world, what.wanted
     now = _manifest(space, wanted, what.fingerprint, what.kept)
-    space.write(wanted.bundle, what.variables)
-    space.write_credentials(_credentials(space, wanted.plan))
     if what.as_wanted:
-        _keep(space, what.kept, _applied(now, space, wanted, what.hashes))
-        return Started(changed=False, summary="nothing to do", restarts_before=before)
+        _write(space, what)
+        _keep(space, what.kept, _applied(now, what))
+        return Started(changed=False, summary="nothing to do")
     project = stack.project(space, what.variables)
     now = replace(now, hashes=what.hashes)
+    # Before the files: beside new ones a manifest that says applied would be believed.
     space.save_manifest(now)
+    _write(space, what)
+    run.touched = True
     if not now.data_owned:
         _own_the_data(world, progress, space, wanted, project)
         now = replace(now, data_owned=True)
         space.save_manifest(now)
     reviving.revive(world, space, project, what.states, what.without_network)
     compose_up(world, progress, space, project, way)
-    space.save_manifest(_applied(now, space, wanted, what.hashes))
+    space.save_manifest(_applied(now, what))
     summary = f"{len(wanted.plan.services)} containers"
-    return Started(changed=True, summary=summary, restarts_before=before)
+    return Started(changed=True, summary=summary)
+
+
+def _write(space: Workspace, what: Prepared) -> None:
+    space.write(what.wanted.bundle, what.variables)
+    space.write_credentials(_credentials(space, what.wanted.plan))
 
 
 def _refuse_lost_secrets(world: World, space: Workspace) -> None:
     """Never generate new secrets for old data: nobody could sign in any more."""
     volumes = world.docker.volumes(space.stack)
     if volumes and not space.has_secrets:
-        raise DeployctlError(
-            f"The data of stack {space.stack} is there ({', '.join(volumes)}), but the credentials "
-            f"it was made with are not in {space.folder}.",
-            code="secrets-lost",
-            where=str(space.folder),
-            hint=f"put secrets.json back there, or use another name: deployctl up --stack "
-            f"{space.stack}2; to give the chats up: deployctl down --volumes --stack {space.stack}",
-        )
+        raise stacksecrets.lost(space.secrets_file, space.stack, volumes)
 
 
 def _check(world: World, space: Workspace, wanted: Wanted, project: Project) -> Mapping[str, str]:
@@ -192,18 +199,17 @@ def _manifest(
     )
 
 
-def _applied(
-    begun: Manifest, space: Workspace, wanted: Wanted, hashes: Mapping[str, str]
-) -> Manifest:
+def _applied(begun: Manifest, what: Prepared) -> Manifest:
     """The same, carried out whole: what the next `plan` compares with, without Docker."""
+    wanted = what.wanted
     return replace(
         begun,
-        hashes=hashes,
+        hashes=what.hashes,
         standing="applied",
         compose=wanted.bundle.text("compose.yaml"),
         weights=identity(wanted.weights),
         variables=dict(wanted.machine),
-        override=identities(space.override_text()),
+        override=what.override,
     )
 
 
@@ -223,7 +229,7 @@ def _on_record(selection: Selection) -> dict[str, Any]:
 
 def _variables(space: Workspace, wanted: Wanted) -> tuple[tuple[str, str], ...]:
     """Everything the rendered files leave open: images, the model file, the secrets."""
-    secrets = space.secrets()
+    secrets = space.make_secrets()
     by_service = {image.service: image.reference for image in wanted.images}
     return (
         *((image_variable(s).name, by_service[s.name]) for s in wanted.plan.services),

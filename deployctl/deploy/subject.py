@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployctl.deploy import drift, stack
 from deployctl.deploy.admin import Admin
+from deployctl.deploy.card import look_at_card
 from deployctl.deploy.kept import kept_request, kept_selection, way_of
 from deployctl.errors import DeployctlError
 from deployctl.files import text_of
@@ -16,6 +18,7 @@ from deployctl.fitting import fitting
 from deployctl.learned import Learned
 from deployctl.model import ContainerState, Plan, Secret
 from deployctl.planner import build_plan
+from deployctl.ports import holder
 from deployctl.verify import wayout
 from deployctl.verify.nouns import Container, KeptFile, Ports, Session, Subject
 from deployctl.verify.wanted import Wanted, wanted_of
@@ -25,6 +28,7 @@ from deployctl.workspace import Manifest, Workspace
 if TYPE_CHECKING:
     from deployctl.deploy.world import World
     from deployctl.drift import Drift
+    from deployctl.errors import Fault
 
 #: Files of the stack's folder that are looked at: their modes, and what is written in them.
 _FILES = (
@@ -74,6 +78,13 @@ def subject_of(
         admin = Admin(world.http, space, at)
         return drift.of_webui(admin, environment_of(frontend), manifest.served_name, space.stack)
 
+    def card() -> Fault | None:
+        engine = next((c for c in containers if c.service == "engine"), None)
+        if engine is None:
+            return None
+        request = kept_request(space.stack, manifest)
+        return look_at_card(world, request, engine.state, engine.seen)
+
     known = None if plan is None else Learned(world.home).of(plan)
     return Subject(
         at=at,
@@ -84,6 +95,7 @@ def subject_of(
         ports=_ports(world),
         way=way_of(kept_request(space.stack, manifest)),
         settings=settings,
+        card=card,
         plan=plan,
         unplanned=unplanned,
         fitting=fitting(plan, facts, learned=known, running=True) if plan is not None else None,
@@ -101,6 +113,7 @@ def _ports(world: World) -> Ports:
         runner=world.runner,
         clock=world.clock,
         local=world.local,
+        holder=partial(holder, world.runner, root=Path("/")),
     )
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from deployctl.deploy import stack
+from deployctl.deploy.attempt import Attempt
 from deployctl.deploy.changed import changed, of_this_machine
-from deployctl.deploy.failing import Attempt, after_failure
+from deployctl.deploy.failing import settle
 from deployctl.deploy.learn import learn
 from deployctl.deploy.names import ImageMode
 from deployctl.deploy.plan import refuse
@@ -53,7 +54,7 @@ def up(world: World, request: UpRequest) -> UpReport:
         try:
             return _bring_up(attempt, held)
         except DeployctlError as error:
-            error.after = after_failure(attempt)
+            settle(attempt, error)
             raise
 
 
@@ -82,6 +83,8 @@ def _bring_up(attempt: Attempt, held: contextlib.ExitStack) -> UpReport:
         plan=plan,
     )
     images, weights = _obtain(run, plan, request.images)
+    if plan.weights.source.kind != "file":  # what is the operator's own is not ours to delete
+        way = replace(way, weights=str(weights.path))
     wanted = Wanted(
         plan=plan,
         bundle=bundle,
@@ -93,11 +96,11 @@ def _bring_up(attempt: Attempt, held: contextlib.ExitStack) -> UpReport:
     )
     with run.phase("start") as phase:
         prepared = prepare(world, space, wanted)
-        attempt.touched = True
-        started = start(world, phase.progress, space, prepared, way)
+        started = start(run, phase.progress, space, prepared, way)
         phase.text = started.summary
+    attempt.stands = True
     answer = prove_and_keep(run, space, prepared, started, way)
-    if started.changed:
+    if run.loaded:
         learn(world, request.stack, plan)
     return _report(attempt, chosen.choice, wanted, changes, started, answer)
 

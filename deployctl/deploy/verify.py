@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import difflib
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import CancelledError, Future, wait
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from deployctl.deploy.aside import Aside
 from deployctl.deploy.subject import running, subject_of
 from deployctl.errors import DeployctlError
 from deployctl.model import CheckResult, Status
+from deployctl.sidebyside import apart
 from deployctl.verify.nouns import Check, Seen, Subject
 from deployctl.verify.registry import NAMES, chosen
 from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import World
+    from deployctl.readiness import Clock
     from deployctl.talk import PhaseTalk
 
-#: Checks that need nothing of the engine's time run side by side, so many at once.
-_BESIDE = 6
+#: Real seconds that checks under way get to clear away what they made, when `verify` is ended in
+#: the middle. What waits for the engine longer than that ends with the process.
+_GRACE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,23 +104,55 @@ class _Under:
     phase: PhaseTalk
     stopped: bool = False
     results: dict[str, Future[CheckResult]] = field(default_factory=dict)
+    lanes: list[Future[None]] = field(default_factory=list)
+
+    def stop(self) -> None:
+        """Let nothing begin any more, and nobody wait for what has not ended."""
+        self.stopped = True
+        for result in self.results.values():
+            result.cancel()  # leaves what has ended as it is
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """The clock of the checks: a pause ends a check that nobody waits for any more."""
+
+    clock: Clock
+    under: _Under
+
+    def now(self) -> float:
+        return self.clock.now()
+
+    def sleep(self, seconds: float) -> None:
+        if self.under.stopped:
+            raise CancelledError
+        self.clock.sleep(seconds)
 
 
 def _run(subject: Subject, checks: tuple[Check, ...], phase: PhaseTalk) -> tuple[CheckResult, ...]:
-    """Run the engine's checks one after another, and beside them the others."""
+    """Run the engine's checks one after another, and beside them the others.
+
+    None of the threads holds the process, and this one waits on a bare lock (see ``Aside``), so
+    that Ctrl-C ends it whatever the checks are at.
+    """
     under = _Under(subject=subject, phase=phase)
+    clock = _Ending(subject.ports.clock, under)
+    under.subject = replace(subject, ports=replace(subject.ports, clock=clock))
     under.results = {check.name: Future() for check in checks}
-    lane = [check for check in checks if check.lane == "engine"]
-    pool = ThreadPoolExecutor(max_workers=_BESIDE + 1)
+    work = Aside(lambda: _all(under, checks))
     try:
-        pool.submit(_settle_all, under, lane)
-        for check in checks:
-            if check.lane != "engine":
-                pool.submit(_settle, under, check)
-        return tuple(under.results[check.name].result() for check in checks)
-    finally:
-        under.stopped = True  # Ctrl-C, or a bug: what has not begun does not begin any more
-        pool.shutdown(wait=False, cancel_futures=True)
+        return work.result()
+    finally:  # all is done; or Ctrl-C, or a bug
+        under.stop()
+        Aside(lambda: wait(under.lanes)).done(_GRACE_S)
+
+
+def _all(under: _Under, checks: tuple[Check, ...]) -> tuple[CheckResult, ...]:
+    lanes = [[check for check in checks if check.lane == "engine"]]
+    lanes += [[check] for check in checks if check.lane != "engine"]
+    for lane in lanes:
+        under.lanes.append(apart(partial(_settle_all, under, lane), name="verify"))
+    return tuple(under.results[check.name].result() for check in checks)
 
 
 def _settle_all(under: _Under, checks: list[Check]) -> None:
@@ -128,11 +165,16 @@ def _settle(under: _Under, check: Check) -> None:
     if under.stopped:
         return
     result = under.results[check.name]
+    found: CheckResult | BaseException
     try:
         broken = _broken(under, check)
         found = _blocked(check, broken) if broken else _look(under.subject, check)
     except BaseException as bug:  # who waits for it raises it
-        result.set_exception(bug)
+        found = bug
+    if not result.set_running_or_notify_cancel():
+        return  # nobody waits any more
+    if isinstance(found, BaseException):
+        result.set_exception(found)
         return
     result.set_result(found)
     done = sum(each.done() for each in under.results.values())

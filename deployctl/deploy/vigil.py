@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from deployctl.deploy import stack
-from deployctl.deploy.why import why
+from deployctl.deploy.aside import Asked
+from deployctl.deploy.why import mask_of, why
 from deployctl.engines import phases
 from deployctl.engines.phases import Step
 from deployctl.errors import DeployctlError, Fault
-from deployctl.readiness import trouble
 from deployctl.services.webui_phases import webui_step
 from deployctl.silence import usual_s
+from deployctl.trouble import trouble
 
 if TYPE_CHECKING:
     from deployctl.deploy.aside import Aside
@@ -32,11 +33,13 @@ ROLE = {"engine": "engine", "webui": "frontend"}
 _LOOK_EVERY_S, _MEMORY_EVERY_S, _GLANCE_S = 0.3, 0.5, 0.05
 
 #: A daemon that restarts is away for seconds and its containers come back with it: it may be gone
-#: for so long, and for so long afterwards nothing is held against a container.
-_AWAY_S, _CALM_S = 15.0, 5.0
+#: for so long, and for so long afterwards nothing is held against a container. One that hangs is
+#: told from one that is busy after so long.
+_AWAY_S, _CALM_S, _HANGS_S = 15.0, 5.0, 3.0
 
-#: How often in a row a container is missing before that is believed.
-_MISSING = 2
+#: How often in a row a container is missing before that is believed, and how long one may have
+#: been made and not started: Compose makes all of them first.
+_MISSING, _MADE_S = 2, 5.0
 
 #: Lines of the start that are kept for what they say of memory, and shown of a container removed.
 _KEPT, _TAIL = 4000, 20
@@ -47,14 +50,16 @@ class _Heard:
     """What is known of one service from its log."""
 
     state: ContainerState
-    feed: LogFeed | None
+    feed: LogFeed
     read: phases.Reader
     step: Step
+    starts: bool  # it was started just now, or an earlier command has not seen the end of its start
     lines: list[str] = field(default_factory=list)
     last_line: str = ""
     alive_at: float = 0.0  # when there was the last sign of life
     warned_s: float = 0.0  # silence that was said last
     missing: int = 0
+    made_at: float | None = None  # since when it is made, and not started
     memory_at: float = 0.0
     ill_before: bool = False  # what Docker said of it when the wait began, and may say for a while
 
@@ -62,35 +67,48 @@ class _Heard:
 class Vigil:
     """Looks at a stack's containers and listens to their logs, from one thread.
 
-    ``before``: container id → restarts that are history. ``listen`` is for a stack that was just
-    started; the log of one that runs for days says nothing about now.
+    ``before``: the containers as they were before this command changed anything. The log of one
+    that starts is read from the beginning of that start; of one that has run for days, from now.
     """
 
     def __init__(
-        self, world: World, way: Way, plan: Plan, before: Mapping[str, int], *, listen: bool
+        self, world: World, way: Way, plan: Plan, before: tuple[ContainerState, ...]
     ) -> None:
-        self._world, self.way, self._plan, self._before = world, way, plan, before
-        self._looked = self._calm_until = now = world.clock.now()
+        self._world, self.way, self._plan = world, way, plan
+        self._before = {state.id: state for state in before}
+        self._looked = self._calm_until = world.clock.now()
         self._away_since: float | None = None
-        self._heard: dict[str, _Heard] = {}
-        for state in world.docker.containers(way.stack):
-            if state.service in ROLE:  # a service of the operator's override may come and go
-                feed = world.docker.follow(state.id, since=state.started_at) if listen else None
-                read = phases.reader(plan.engine) if state.service == "engine" else webui_step
-                self._heard[state.service] = _Heard(
-                    state=state,
-                    feed=feed,
-                    read=read,
-                    step=phases.FIRST,
-                    alive_at=now,
-                    ill_before=stack.hangs(state),
-                )
+        self._away_said = False
+        # A daemon that hangs must not hold up the one who waits.
+        self._containers = Asked(lambda: world.docker.containers(way.stack))
+        self._usage = Asked(lambda: world.docker.usage(self._heard["engine"].state.id))
+        self._mask = mask_of(world, way.stack)
+        # A service of the operator's override may come and go.
+        states = (state for state in world.docker.containers(way.stack) if state.service in ROLE)
+        self._heard = {state.service: self._hear(state) for state in states}
+
+    def _hear(self, state: ContainerState) -> _Heard:
+        was = self._before.get(state.id)
+        starts = was is None or was.started_at != state.started_at or state.health == "starting"
+        follow = self._world.docker.follow
+        return _Heard(
+            state=state,
+            feed=follow(state.id, since=state.started_at) if starts else follow(state.id, new=True),
+            read=phases.reader(self._plan.engine) if state.service == "engine" else webui_step,
+            step=phases.FIRST if starts else Step(name=phases.LISTENING),
+            starts=starts,
+            alive_at=self._world.clock.now(),
+            ill_before=stack.hangs(state),
+        )
 
     def close(self) -> None:
         """Stop listening."""
         for heard in self._heard.values():
-            if heard.feed is not None:
-                heard.feed.close()
+            heard.feed.close()
+
+    def starts(self, service: str) -> bool:
+        """Whether a service was still starting, or was started, when the wait began."""
+        return service in self._heard and self._heard[service].starts
 
     # ── while something else goes on ──────────────────────────────────────────────────────────
 
@@ -117,7 +135,7 @@ class Vigil:
     def listen(self) -> None:
         """Take in what the services have said since the last time."""
         for heard in self._heard.values():
-            lines = heard.feed.drain() if heard.feed is not None else ()
+            lines = tuple(map(self._mask, heard.feed.drain()))
             if lines:
                 heard.step = phases.after(lines, heard.read, heard.step)
                 heard.lines = [*heard.lines, *lines][-_KEPT:]
@@ -144,6 +162,8 @@ class Vigil:
 
     def _say_silence(self, service: str, heard: _Heard, step: str) -> None:
         """Warn when nothing was heard for longer than usual; again when twice that has passed."""
+        if self._away_since is not None:  # nothing can be heard: no service is to blame
+            self._alive(heard)
         usual = usual_s(self._plan, service, step)
         silent = self._world.clock.now() - heard.alive_at
         if silent < max(usual, 2 * heard.warned_s):
@@ -169,7 +189,7 @@ class Vigil:
             return
         heard.memory_at = now
         try:
-            usage = self._world.docker.usage(heard.state.id)
+            usage = self._usage.answer()
         except DeployctlError:  # the look will say it
             return
         if usage is not None and usage.memory_bytes > (step.done or 0):
@@ -205,29 +225,46 @@ class Vigil:
     def _states(self, time: float) -> tuple[ContainerState, ...] | None:
         """The containers; ``None`` while the daemon is away, which may be for a moment."""
         try:
-            states = self._world.docker.containers(self.way.stack)
+            states = self._containers.answer()
         except DeployctlError as error:
             if error.faults[0].code != "docker-unreachable":
                 raise
-            if self._away_since is None:
-                self._away_since = time
-                self._world.talk.warn(
-                    f"Docker does not answer any more; waiting up to {_AWAY_S:.0f} s for it."
-                )
-            if time - self._away_since >= _AWAY_S:
-                raise
+            self._away(time, error)
             return None
-        if self._away_since is not None:
-            self._away_since, self._calm_until = None, time + _CALM_S
+        if states is None:
+            self._away(time, _unanswered(), said_after_s=_HANGS_S)
+            return None
+        if self._away_said:
+            self._calm_until = time + _CALM_S
             self._world.talk.say("Docker answers again.")
+        self._away_since, self._away_said = None, False
         return states
+
+    def _away(self, time: float, error: DeployctlError, *, said_after_s: float = 0.0) -> None:
+        """Say once that the daemon is away; raises ``error`` when that has lasted for too long."""
+        since = self._away_since = time if self._away_since is None else self._away_since
+        if time - since >= said_after_s and not self._away_said:
+            self._away_said = True
+            self._world.talk.warn(
+                f"Docker does not answer any more; waiting up to {_AWAY_S:.0f} s for it."
+            )
+        if time - since >= _AWAY_S:
+            raise error
 
     def _hopeless(self, state: ContainerState, heard: _Heard) -> bool:
         """Whether waiting for this container is pointless.
 
         One that was paused is called unhealthy until Docker's next check, though it goes on.
         """
-        fresh = replace(state, restarts=state.restarts - self._before.get(state.id, 0))
+        if state.status == "created":
+            now = self._world.clock.now()
+            heard.made_at = now if heard.made_at is None else heard.made_at
+            return now - heard.made_at >= _MADE_S
+        heard.made_at = None
+        was = self._before.get(state.id)
+        # Docker counts anew when somebody starts it by hand.
+        history = was.restarts if was is not None and was.restarts <= state.restarts else 0
+        fresh = replace(state, restarts=state.restarts - history)
         return trouble(fresh) is not None or (stack.hangs(state) and not heard.ill_before)
 
     def why(self, service: str) -> Fault:
@@ -249,3 +286,9 @@ class Vigil:
             hint=self.way.again(self.way.selection),
             details=tuple(self._heard[service].lines[-_TAIL:]),
         )
+
+
+def _unanswered() -> DeployctlError:
+    return DeployctlError(
+        "The Docker daemon does not answer.", code="docker-unreachable", hint="deployctl setup"
+    )

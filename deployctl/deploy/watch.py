@@ -1,58 +1,28 @@
 """The recipe of ``watch``: looks at a stack every few seconds, says what changes, heals it if told.
 
-Healing is a restart of the one service that does not work, at most so many times an hour; the times
-are kept in the stack's folder, so that they count across watchers. What the operator took down, and
-what another command is working on, is left alone.
+What the operator took down, and what another command is working on, is left alone. How a service is
+healed: ``healing.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from datetime import datetime
+from typing import TYPE_CHECKING
 
-from deployctl.deploy import stack
-from deployctl.deploy.kept import kept_request
+from deployctl.deploy.healing import Healer, find_patients
 from deployctl.deploy.status import see
+from deployctl.deploy.watchevent import EventKind, WatchEvent, event
 from deployctl.errors import DeployctlError, Fault
-from deployctl.model import Command, Status
-from deployctl.vitals import moment
+from deployctl.model import Status
 from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
     from deployctl.deploy.figures import Sample
     from deployctl.deploy.status import Seen
     from deployctl.deploy.world import World
-    from deployctl.model import ContainerState
     from deployctl.workspace import Manifest
-
-_HOUR = timedelta(hours=1)
-
-#: What is restarted; the first that needs it.
-_HEALED = ("engine", "webui")
-
-EventKind = Literal[
-    "status", "fault", "recovered", "drift", "resting", "healing", "healed", "not-healed"
-]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WatchEvent:
-    """One thing that changed, or was done. ``code`` and ``hint`` are a fault's."""
-
-    at: str  # RFC 3339, in UTC
-    kind: EventKind
-    status: Status
-    text: str
-    service: str | None = None
-    code: str | None = None
-    hint: str = ""
-
-    def __str__(self) -> str:
-        code = f" [{self.code}]" if self.code else ""
-        hint = f" · next: {self.hint}" if self.hint else ""
-        return f"{self.at} {self.kind}: {self.text}{code}{hint}"
 
 
 @dataclass(slots=True)
@@ -66,10 +36,11 @@ class Watcher:
     per_hour: int = 3
     _status: Status | None = None
     _faults: dict[tuple[str, str], Fault] = field(default_factory=dict)  # by service and code
+    _since: dict[tuple[str, str], float] = field(default_factory=dict)  # by the world's clock
     _drift: frozenset[str] = frozenset()
     _resting: str = ""  # why it does not look
     _sample: Sample | None = None
-    _refused: bool = False  # it was said that no more restarts are allowed
+    _healer: Healer | None = None
 
     def look(self) -> tuple[WatchEvent, ...]:
         """Look once, heal if told and needed; what is worth saying."""
@@ -85,11 +56,20 @@ class Watcher:
             first = problem.faults[0]
             return self._rest(first.message, first)
         self._resting, self._sample = "", seen.sample
-        before = set(self._faults)
         events = tuple(self._changes(seen))
-        if self.heal and manifest is not None and (sick := self._sick(seen, before)):
-            events = (*events, *self._healed(space, manifest, seen, *sick))
+        if self.heal and manifest is not None:
+            events = (*events, *self._healed(space, manifest, seen))
         return events
+
+    def _healed(self, space: Workspace, manifest: Manifest, seen: Seen) -> tuple[WatchEvent, ...]:
+        clock = self.world.clock.now()
+        lasting = {fault: clock - self._since[key] for key, fault in self._faults.items()}
+        patients = find_patients(lasting, seen.report, self.now())
+        if self._healer is None:
+            self._healer = Healer(
+                world=self.world, space=space, now=self.now, per_hour=self.per_hour
+            )
+        return self._healer.heal(manifest, patients, seen.report.status)
 
     # ── what changed ──────────────────────────────────────────────────────────────────────────
 
@@ -97,13 +77,13 @@ class Watcher:
         if self._resting == why:
             return ()
         self._resting, self._status, self._sample = why, None, None
-        self._faults, self._drift = {}, frozenset()
+        self._faults, self._since, self._drift = {}, {}, frozenset()
         return (
             self._event(
                 "resting",
                 "failed",
                 f"{why} It is left alone, and looked at again.",
-                code=fault.code if fault else None,
+                fault=fault,
             ),
         )
 
@@ -117,7 +97,7 @@ class Watcher:
                     report.status,
                     fault.message,
                     service=fault.where,
-                    code=fault.code,
+                    fault=fault,
                     hint=fault.hint,
                 )
         for key, fault in self._faults.items():
@@ -132,6 +112,8 @@ class Watcher:
             if what not in self._drift:
                 yield self._event("drift", report.status, what, hint=one.hint)
         self._status, self._faults, self._drift = report.status, faults, frozenset(drift)
+        clock = self.world.clock.now()
+        self._since = {key: self._since.get(key, clock) for key in faults}
 
     def _event(
         self,
@@ -140,134 +122,10 @@ class Watcher:
         text: str,
         *,
         service: str | None = None,
-        code: str | None = None,
+        fault: Fault | None = None,
         hint: str = "",
     ) -> WatchEvent:
-        return WatchEvent(
-            at=f"{self.now():%Y-%m-%dT%H:%M:%SZ}",
-            kind=kind,
-            status=status,
-            text=text,
-            service=service,
-            code=code,
-            hint=hint,
-        )
-
-    # ── healing ───────────────────────────────────────────────────────────────────────────────
-
-    def _sick(
-        self, seen: Seen, before: set[tuple[str, str]]
-    ) -> tuple[str, Fault, ContainerState | None] | None:
-        """The service to restart, why, and its container; ``None`` when nothing needs it.
-
-        One that is silent may only be slow: it must have been so at the look before as well.
-        """
-        states = {state.service: state for state in seen.report.containers}
-        for service in _HEALED:
-            for fault in self._faults.values():
-                if fault.where != service:
-                    continue
-                state = states.get(service)
-                twice = (service, fault.code) in before
-                if _restartable(state, fault, twice=twice):
-                    return service, fault, state
-        return None
-
-    def _healed(
-        self,
-        space: Workspace,
-        manifest: Manifest,
-        seen: Seen,
-        service: str,
-        fault: Fault,
-        state: ContainerState | None,
-    ) -> tuple[WatchEvent, ...]:
-        status = seen.report.status
-        spent = self._spent(space)
-        if len(spent) >= self.per_hour:
-            return self._refuse(status, spent, service, fault)
-        self._refused = False
-        log = space.open_log()
-        cause = f"{fault.message} [{fault.code}]"
-        start = self._event("healing", status, f"Restarting {service}: {cause}", service=service)
-        try:
-            with space.lock(self.world.doing):
-                stack.refuse_foreign(space, seen.report.containers)
-                space.keep_healed_at((*spent, self.now().isoformat()))
-                log(str(start))
-                self._restart(space, manifest, service, state)
-        except DeployctlError as problem:
-            first = problem.faults[0]
-            end = self._event("not-healed", status, first.message, service=service, code=first.code)
-        else:
-            left = self.per_hour - len(spent) - 1
-            end = self._event(
-                "healed",
-                status,
-                f"{service} was started again; restarts still allowed this hour: {left}.",
-                service=service,
-            )
-        log(str(end))
-        return (start, end)
-
-    def _spent(self, space: Workspace) -> tuple[str, ...]:
-        """When something was restarted during the last hour."""
-        now = self.now()
-        return tuple(
-            text
-            for text in space.healed_at()
-            if (then := moment(text)) is not None and timedelta(0) <= now - then < _HOUR
-        )
-
-    def _refuse(
-        self, status: Status, spent: tuple[str, ...], service: str, fault: Fault
-    ) -> tuple[WatchEvent, ...]:
-        if self._refused:
-            return ()
-        self._refused = True
-        then = moment(spent[0])
-        again = "" if then is None else f", again from {then + _HOUR:%H:%M} UTC"
-        return (
-            self._event(
-                "not-healed",
-                status,
-                f"{service} is not restarted: {len(spent)} times this hour is all that is "
-                f"allowed{again}.",
-                service=service,
-                code=fault.code,
-                hint=fault.hint,
-            ),
-        )
-
-    def _restart(
-        self, space: Workspace, manifest: Manifest, service: str, state: ContainerState | None
-    ) -> None:
-        if state is None:
-            # Files that were edited by hand since are the operator's to apply.
-            if space.compose_text() != manifest.compose:
-                raise DeployctlError(
-                    f"{service} has no container, and compose.yaml is not the one applied.",
-                    code="stack-not-running",
-                    where=service,
-                    hint=kept_request(space.stack, manifest).again,
-                )
-            command = stack.project(space).up()
-        else:
-            # The same container, whatever the files say by now. What hangs is not asked for long.
-            command = Command(
-                argv=("docker", "restart", "--time", "5", state.id),
-                label=f"restart {service}",
-                timeout_s=120,
-            )
-        result = self.world.runner.run(command)
-        if not result.ok:
-            raise DeployctlError(
-                f"Docker could not start {service} again: {' '.join(result.tail(2))}",
-                code="compose-failed",
-                where=service,
-                hint=kept_request(space.stack, manifest).again,
-                details=result.tail(),
-            )
+        return event(self.now(), kind, status, text, service=service, fault=fault, hint=hint)
 
 
 def _faults_of(seen: Seen) -> tuple[Fault, ...]:
@@ -286,12 +144,3 @@ def _faults_of(seen: Seen) -> tuple[Fault, ...]:
         if check.status == "failed" and check.where not in named and check.hint
     )
     return (*seen.faults, *absent)
-
-
-def _restartable(state: ContainerState | None, fault: Fault, *, twice: bool) -> bool:
-    """Whether a restart may help: not where Docker restarts it already, nor where it was paused."""
-    if state is None or state.status in ("exited", "dead", "created"):
-        return True
-    if fault.code in ("engine-gpu-lost", "engine-gpu-unused"):
-        return True
-    return state.status == "running" and fault.code.endswith("-hung") and twice

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
-from deployctl.diagnosis import Evidence, Way, diagnose
+from deployctl.diagnosis import Evidence, Way, diagnose, recognised
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from deployctl.deploy.world import World
     from deployctl.errors import Fault
     from deployctl.model import ContainerState
+    from deployctl.redact import Redactor
 
 #: Lines of a log in which the cause of a failure is looked for.
 _LINES = 400
@@ -26,7 +30,8 @@ def why(
 
     ``engine`` is the stack's engine kind. Raises only what looking at Docker raises.
     """
-    log = () if state is None else world.docker.log_tail(state.id, _LINES)
+    mask = mask_of(world, way.stack)
+    log = () if state is None else tuple(map(mask, world.docker.log_tail(state.id, _LINES)))
     seen = Evidence(
         service=service,
         engine=engine,
@@ -35,12 +40,25 @@ def why(
         oom_kills=_killed_since(world),
         killed_for="unknown" if state is None else world.killed_for(state),
     )
-    fault = diagnose(seen, way)
     looping = state is not None and state.status == "running" and state.restarts > 0
-    if state is None or not looping or not fault.message.endswith("unknown."):
-        return fault
-    ended = _between_starts(world, way.stack, state)
-    return diagnose(replace(seen, state=ended, log=world.docker.log_tail(state.id, _LINES)), way)
+    if state is not None and looping and not recognised(seen, way):
+        ended = _between_starts(world, way.stack, state)
+        log = tuple(map(mask, world.docker.log_tail(state.id, _LINES)))
+        seen = replace(seen, state=ended, log=log)
+    return diagnose(seen, way)
+
+
+def mask_of(world: World, name: str) -> Callable[[str], str]:
+    """What takes a stack's own secrets out of a line of its containers' logs."""
+
+    @cache
+    def redactor() -> Redactor:
+        from deployctl.deploy.evidence import redactor_of  # slow to import: not before a line came
+        from deployctl.workspace import Workspace
+
+        return redactor_of(Workspace(world.home, name))
+
+    return lambda line: redactor().known(line)
 
 
 def _between_starts(world: World, stack: str, state: ContainerState) -> ContainerState:

@@ -17,6 +17,7 @@ from deployctl.model import (
     Image,
     PhaseResult,
     Progress,
+    Reach,
     Source,
     Status,
     WarmUp,
@@ -50,22 +51,16 @@ class ResolvedImage:
     built: bool  # here, from packages, now or earlier; else it is the registry's
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
-    """Whether something outside answers now. ``asked`` is who stands in for ``name``, a mirror."""
-
-    kind: Literal["registry", "hub"]
-    name: str  # docker.io, huggingface.co
-    asked: str  # the host that was asked
-    answers: bool
-    reason: str = ""  # why not, where it is known
-
-
 class Images(Protocol):
     """Gets images onto this machine; see ``images.py``."""
 
-    def reach(self, references: tuple[str, ...]) -> tuple[Reach, ...]:
-        """Whether the registries of these images answer now, each asked once, within seconds."""
+    def reach(
+        self, references: tuple[str, ...], *, timeout_s: float | None = None
+    ) -> tuple[Reach, ...]:
+        """Whether the registries of these images answer now, each asked once.
+
+        ``timeout_s``: how long they may take; ``None`` is as long as before a pull.
+        """
 
     def obtain(
         self, images: tuple[Image, ...], *, mode: ImageMode, progress: Progress

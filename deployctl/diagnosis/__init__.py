@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.diagnosis.diagnose import diagnose, refused
+from deployctl.diagnosis.diagnose import diagnose, recognised, refused
 from deployctl.diagnosis.nouns import Evidence, Way
 
-__all__ = ["Evidence", "Way", "diagnose", "refused"]
+__all__ = ["Evidence", "Way", "diagnose", "recognised", "refused"]

@@ -2,7 +2,8 @@
 
 The text nearest to the cause wins over those that wrap it, and the one that is said first over
 those that follow from it. Killed for memory wins over everything but such a text, a text over an
-exit code. Of a container that was started several times only the last start counts.
+exit code. Of a container that was started several times only the last start counts; of one that
+has served, only what can end a service that serves, and only near the end.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from deployctl.amounts import counted
 from deployctl.diagnosis import containers, docker, gpu, llama_cpp, vllm, webui
+from deployctl.diagnosis.lifetimes import begin, last_start, served_until_the_end
 from deployctl.diagnosis.nouns import Evidence
 from deployctl.diagnosis.signs import BROAD, ROOT, Found, Match, Sign, best, shown_line
 from deployctl.engines.llama_cpp import KIND as LLAMA_CPP
@@ -34,34 +37,33 @@ _OF_ENGINE = {
     VLLM: (*vllm.SIGNS, *gpu.SIGNS),
 }
 
-#: Words by which a log's starts are told apart, the earliest of a start first. llama.cpp's image
-#: sets a variable that our command line overrides, and the server says so before anything else.
-_STARTS = {
-    LLAMA_CPP: ("LLAMA_ARG_HOST environment variable is set, but", "llama_server: initializing"),
-    VLLM: ("non-default args:", "Initializing a V1 LLM engine"),
-    "webui": ("Context impl ",),
-}
-
 #: What is shown of a failure that nobody knows.
 _TAIL = 30
 
 
 def diagnose(evidence: Evidence, way: Way) -> Fault:
     """Say why; what is not recognised shows its last lines and says that the cause is unknown."""
+    return _known(evidence, way) or _unknown(evidence, way)
+
+
+def recognised(evidence: Evidence, way: Way) -> bool:
+    """Whether the evidence says why; if not, more of it may."""
+    return _known(evidence, way) is not None
+
+
+def _known(evidence: Evidence, way: Way) -> Fault | None:
     if (refusal := refused(_said_by_docker(evidence), way)) is not None:
         return replace(refusal, where=evidence.service)
     text = _text(evidence)
     end = containers.end_of(evidence)
-    if text is not None and text.sign.fatal and (end is None or _better(text, end)):
+    if text is not None and text.sign.fatal and (end is None or _better(text, end, evidence)):
         return _of_text(text, evidence, way)
     if end is not None:
         return _of_end(end, evidence, way)
     # Of a container in a loop of restarts the last start may not have come to its end yet.
     if text is None and evidence.state is not None and evidence.state.restarts:
         text = _text(evidence, before_last=True)
-    if text is not None:
-        return _of_text(text, evidence, way)
-    return _unknown(evidence, way)
+    return None if text is None else _of_text(text, evidence, way)
 
 
 def refused(output: tuple[str, ...], way: Way) -> Fault | None:
@@ -74,20 +76,6 @@ def refused(output: tuple[str, ...], way: Way) -> Fault | None:
     return replace(_of_text(match, seen, way), where=service)
 
 
-def last_start(log: tuple[str, ...], who: str) -> tuple[str, ...]:
-    """The lines of the last start; all of them where none is told apart."""
-    return log[_begin(log, who) :]
-
-
-def _begin(log: tuple[str, ...], who: str) -> int:
-    """Where in the log the last start begins; 0 where none is told apart."""
-    for words in _STARTS.get(who, ()):
-        found = [index for index, line in enumerate(log) if words in line]
-        if found:
-            return found[-1]
-    return 0
-
-
 def _said_by_docker(evidence: Evidence) -> tuple[str, ...]:
     """What Docker itself said; of a container that ran, its last error is history."""
     state = evidence.state
@@ -96,17 +84,33 @@ def _said_by_docker(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _text(evidence: Evidence, *, before_last: bool = False) -> Match | None:
-    who = evidence.engine if evidence.service == "engine" else evidence.service
-    signs = _OF_ENGINE.get(who, webui.SIGNS if who == "webui" else ())
-    log = evidence.log[: _begin(evidence.log, who)] if before_last else evidence.log
-    return best((*signs, *docker.IN_LOGS), last_start(log, who))
+    who = _who(evidence)
+    signs = (*_OF_ENGINE.get(who, webui.SIGNS if who == "webui" else ()), *docker.IN_LOGS)
+    log = evidence.log[: begin(evidence.log, who)] if before_last else evidence.log
+    life = last_start(log, who)
+    late = served_until_the_end(life, who)
+    if late is None:
+        return best(signs, life)
+    lasting = tuple(sign for sign in signs if sign.serving)
+    match = best(tuple(sign for sign in lasting if sign.fatal), late)
+    if match is None and evidence.state is not None and evidence.state.status == "running":
+        return best(tuple(sign for sign in lasting if not sign.fatal), life)
+    return match
 
 
-def _better(text: Match, end: containers.End) -> bool:
+def _better(text: Match, end: containers.End, evidence: Evidence) -> bool:
     """Whether a text says more than the way the container ended."""
     if end is containers.OOM_KILLED or end is containers.HOST_MEMORY:
-        return text.sign.rank == ROOT
+        # What a service that served for days said last is no reason to doubt the kernel.
+        who = _who(evidence)
+        served = served_until_the_end(last_start(evidence.log, who), who) is not None
+        return text.sign.rank == ROOT and not served
     return text.sign.rank <= BROAD
+
+
+def _who(evidence: Evidence) -> str:
+    """Whose words these are: an engine's kind, or the service."""
+    return evidence.engine if evidence.service == "engine" else evidence.service
 
 
 def _service(output: tuple[str, ...], way: Way) -> str | None:
@@ -148,10 +152,12 @@ def _unknown(evidence: Evidence, way: Way) -> Fault:
     what = "stopped"
     loops = state is not None and (state.status == "restarting" or state.restarts > 0)
     if state is not None and loops:
-        what = f"stops again and again ({state.restarts} restarts)"
+        what = f"stops again and again ({counted(state.restarts, 'restart')})"
     elif state is not None and state.status == "running":
         code = "engine-not-ready" if evidence.service == "engine" else "frontend-not-ready"
         what = "runs and is not ready"
+    elif state is not None and state.status == "created":
+        what = "was made and could not be started"
     elif state is not None:
         what = f"stopped with exit code {state.exit_code}"
     return Fault(
@@ -159,7 +165,7 @@ def _unknown(evidence: Evidence, way: Way) -> Fault:
         message=f"The {role} {what}; the cause is unknown.",
         where=evidence.service,
         hint=way.logs(evidence.service),
-        details=_shown(evidence.log[-_TAIL:] or evidence.output[-_TAIL:]),
+        details=_shown(evidence.log[-_TAIL:] or _said_by_docker(evidence)[-_TAIL:]),
     )
 
 

@@ -1,50 +1,22 @@
 """What Docker says when it refuses to start a container. Pure.
 
 Seen with Docker 26.1 and Compose 2.26: ports, addresses, mounts, devices, networks, limits, images,
-platforms, no toolkit, no daemon. Known from reports of others: drivers that are too old, a full
-disk, mounts denied by Docker Desktop, exhausted address pools, control groups.
+platforms, no daemon. Known from reports of others: the words of Docker 28 and 29 about ports and
+about a daemon that is not reached, a full disk, mounts denied by Docker Desktop, exhausted address
+pools, control groups.
 """
 
 from __future__ import annotations
 
+from deployctl.diagnosis import docker_cards, docker_ports
 from deployctl.diagnosis.remedies import (
     look,
     more_memory,
-    older_needs,
     recommend,
     same,
-    setup,
 )
 from deployctl.diagnosis.signs import BROAD, Found, Sign, pattern
 from deployctl.errors import DOCKER_PROBLEMS
-
-
-def _next_port(found: Found) -> str:
-    """The same with another port, for the service that wants this one."""
-    number = int(_port(found) or 0)
-    key = _key_of(found, number)
-    plan = found.way.plan
-    taken = {p.host_port for s in plan.services for p in s.ports} if plan is not None else set()
-    free = number + 1
-    while free in taken or free > 65535:
-        free = 1025 if free > 65535 else free + 1
-    return found.way.with_set((key, str(free)))
-
-
-def _key_of(found: Found, number: int) -> str:
-    for service in found.way.plan.services if found.way.plan is not None else ():
-        if any(port.host_port == number for port in service.ports):
-            return f"ports.{service.name}"
-    return "ports.engine" if found.evidence.service == "engine" else "ports.webui"
-
-
-def _port(found: Found) -> str:
-    at = found.word("at") or found.word("also") or found.word("desktop")
-    return at.rpartition(":")[2][:5]
-
-
-def _port_said(found: Found) -> str:
-    return f"Port {_port(found)} is held by something else by now."
 
 
 def _network(found: Found) -> str:
@@ -58,10 +30,13 @@ def _fewer_cpus(found: Found) -> str:
 
 SIGNS = (
     Sign(
-        code="docker-unreachable",
+        code="start-docker-lost",
         about="docker",
-        pattern=pattern(r"Cannot connect to the Docker daemon|error during connect:"),
-        seen="Cannot connect to the Docker daemon …",
+        pattern=pattern(
+            r"Cannot connect to the Docker daemon|error during connect:"
+            r"|failed to connect to the docker API at (?!.*permission denied)"
+        ),
+        seen="Cannot connect to the Docker daemon · failed to connect to the docker API",
         cause=DOCKER_PROBLEMS["docker-unreachable"],
         way_out="`deployctl setup` starts it",
         remedy=lambda _found: "deployctl setup",
@@ -71,90 +46,19 @@ SIGNS = (
     Sign(
         code="docker-denied",
         about="docker",
-        pattern=pattern(r"permission denied while trying to connect to the Docker daemon"),
-        seen="permission denied while trying to connect to the Docker daemon socket",
+        pattern=pattern(
+            r"permission denied while trying to connect to the (?:Docker daemon|docker API)"
+            r"|failed to connect to the docker API at .*permission denied"
+        ),
+        seen="permission denied while trying to connect to the Docker daemon · the docker API",
         cause=DOCKER_PROBLEMS["docker-denied"],
         way_out="`sudo usermod -aG docker $USER`, and sign in again",
         remedy=lambda _found: "sudo usermod -aG docker $USER  # then sign in again",
         sample="permission denied while trying to connect to the Docker daemon socket at "
         "unix:///var/run/docker.sock",
     ),
-    Sign(
-        code="start-port-taken",
-        about="docker",
-        pattern=pattern(
-            r"Bind for (?P<at>\S+:\d+) failed: port is already allocated"
-            r"|listen tcp[46]? (?P<also>\S+:\d+): bind: address already in use"
-            r"|[Pp]orts are not available: .*?(?P<desktop>\S+:\d+)"
-        ),
-        seen="port is already allocated · bind: address already in use",
-        cause="Something else took the port since it was looked at.",
-        way_out="`--set ports.webui=` or `--set ports.engine=` another port",
-        remedy=_next_port,
-        sample="Error response from daemon: driver failed programming external connectivity on "
-        "endpoint s-webui-1 (4b7a): Bind for 127.0.0.1:7860 failed: port is already allocated",
-        message=_port_said,
-    ),
-    Sign(
-        code="address-missing",
-        about="docker",
-        pattern=pattern(r"listen tcp[46]? (?P<at>\S+:\d+): bind: cannot assign requested address"),
-        seen="bind: cannot assign requested address",
-        cause="`ports.address` is not an address of this machine any more.",
-        way_out="`--set ports.address=` one that `hostname -I` names",
-        remedy=lambda found: f"hostname -I  # write one of them into: {found.way.same()}",
-        sample="Error response from daemon: driver failed programming external connectivity on "
-        "endpoint s-webui-1 (4279): Error starting userland proxy: listen tcp4 203.0.113.9:7860: "
-        "bind: cannot assign requested address",
-    ),
-    Sign(
-        code="start-gpu-driver-old",
-        about="docker",
-        pattern=pattern(
-            r"nvidia-container-cli: requirement error: (?:unsatisfied condition: (?P<needs>[^,]+))?"
-        ),
-        seen="nvidia-container-cli: requirement error: unsatisfied condition: cuda>=13.0",
-        cause="The card's driver is older than the CUDA that the image was made with.",
-        way_out="a newer driver, or a profile with an older CUDA: `deployctl recommend`",
-        remedy=older_needs,
-        sample="nvidia-container-cli: requirement error: unsatisfied condition: cuda>=13.0, please "
-        "update your driver to a newer version, or use an earlier cuda container: unknown",
-        message=lambda found: (
-            "The card's driver is older than the image needs"
-            + (f" ({found.word('needs')})." if found.word("needs") else ".")
-        ),
-    ),
-    Sign(
-        code="start-gpu-toolkit-missing",
-        about="docker",
-        pattern=pattern(
-            r"could not select device driver|unknown or invalid runtime name: nvidia"
-            r"|nvidia-container-runtime-hook.*not found|unresolvable CDI devices"
-            r"|CDI device injection failed"
-        ),
-        seen='could not select device driver "nvidia" with capabilities: [[gpu]]',
-        cause="Docker cannot hand a card to a container: the NVIDIA Container Toolkit is missing, "
-        "or Docker does not know of it.",
-        way_out="`deployctl setup` says how to get it",
-        remedy=setup,
-        sample='Error response from daemon: could not select device driver "nvidia" with '
-        "capabilities: [[gpu]]",
-    ),
-    Sign(
-        code="start-device-missing",
-        about="docker",
-        pattern=pattern(
-            r'error gathering device information while adding custom device "(?P<device>[^"]*)"'
-            r"|nvidia-container-cli: .*?(?:unknown device|no devices? found|driver not loaded)"
-            r"|nvml error: driver not loaded|nvidia-smi has failed"
-        ),
-        seen="error gathering device information while adding custom device …",
-        cause="A device that the stack asks for is not on this machine.",
-        way_out="a profile that this machine can run: `deployctl recommend`",
-        remedy=recommend,
-        sample="Error response from daemon: error gathering device information while adding custom "
-        'device "/dev/dri": no such file or directory',
-    ),
+    *docker_ports.SIGNS,
+    *docker_cards.SIGNS,
     Sign(
         code="start-mount-denied",
         about="docker",
@@ -223,7 +127,7 @@ SIGNS = (
         sample="Error response from daemon: No such image: localhost/deployctl/llama-cpp:1",
     ),
     Sign(
-        code="cpus-too-many",
+        code="start-cpus-too-many",
         about="docker",
         pattern=pattern(r"Range of CPUs is from 0\.01 to (?P<most>[\d.]+)"),
         seen="Range of CPUs is from 0.01 to …",

@@ -10,6 +10,7 @@ from deployctl.diagnosis.remedies import (
     ask_the_card,
     older_needs,
     on_llama_cpp,
+    reload_driver,
     restart_engine,
     same,
     who_uses_the_card,
@@ -22,7 +23,7 @@ SIGNS = (
         about="engine",
         pattern=pattern(
             r"NVIDIA driver on your system is too old(?: \(found version (?P<version>\d+)\))?"
-            r"|CUDA driver version is insufficient|system has unsupported display driver"
+            r"|CUDA driver version is insufficient"
         ),
         seen="The NVIDIA driver on your system is too old · CUDA driver version is insufficient",
         cause="The card's driver is older than the CUDA that the image was made with.",
@@ -46,11 +47,25 @@ SIGNS = (
         "current PyTorch installation.",
     ),
     Sign(
+        code="engine-gpu-driver-changed",
+        about="engine",
+        pattern=pattern(
+            r"[Dd]river/library version mismatch|NVML_ERROR_LIB_RM_VERSION_MISMATCH"
+            r"|system has unsupported display driver / cuda driver combination"
+        ),
+        seen="Failed to initialize NVML: Driver/library version mismatch",
+        cause="The card's driver was updated while the old one was loaded.",
+        way_out="`sudo reboot`, or load the new one while nothing uses the card",
+        remedy=reload_driver,
+        sample="Failed to initialize NVML: Driver/library version mismatch",
+        serving=True,
+    ),
+    Sign(
         code="engine-gpu-lost",
         about="engine",
         pattern=pattern(
-            r"Failed to initialize NVML|Unable to determine the device handle|GPU is lost"
-            r"|has fallen off the bus|CUDA error: (?:device|GPU) (?:lost|has)"
+            r"Failed to initialize NVML(?!: Driver/library)|Unable to determine the device handle"
+            r"|GPU is lost|has fallen off the bus|CUDA error: (?:device|GPU) (?:lost|has)"
             r"|CUDA error: (?:uncorrectable ECC error|unspecified launch failure|the launch timed)"
         ),
         seen="Failed to initialize NVML: Unknown Error · GPU is lost",
@@ -58,6 +73,7 @@ SIGNS = (
         way_out="`docker restart` of the engine, and the same `up`",
         remedy=restart_engine,
         sample="Failed to initialize NVML: Unknown Error",
+        serving=True,
     ),
     Sign(
         code="engine-gpu-missing",
@@ -85,6 +101,7 @@ SIGNS = (
         sample="0.00.050.000 E ggml_cuda_init: failed to initialize CUDA: unknown error",
         rank=BROAD,
         fatal=False,
+        serving=True,
     ),
     Sign(
         code="engine-gpu-memory-short",
@@ -100,6 +117,7 @@ SIGNS = (
         sample="torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 446.00 MiB. GPU 0 "
         "has a total capacity of 5.80 GiB",
         rank=BROAD,
+        serving=True,
     ),
     Sign(
         code="engine-crashed",
@@ -114,5 +132,6 @@ SIGNS = (
         remedy=same,
         sample="/app/ggml/src/ggml.c:3210: GGML_ASSERT(a->ne[2] == b->ne[0]) failed",
         rank=BROAD,
+        serving=True,
     ),
 )

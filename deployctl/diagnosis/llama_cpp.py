@@ -213,6 +213,7 @@ _MEMORY = (
             f"{' MiB' if found.word('mib') else ''} of memory free that the engine asked for."
         ),
         rank=BROAD,
+        serving=True,
     ),
     Sign(
         code="engine-memory-short",
@@ -242,6 +243,7 @@ _MEMORY = (
         sample="0.12.619.243 E ggml_aligned_malloc: insufficient memory (attempted to allocate "
         "1977547.50 MB)",
         rank=BROAD,
+        serving=True,
     ),
 )
 

@@ -37,6 +37,7 @@ class Way:
     selection: Selection
     again: Callable[[Selection], str]  # selection → command line
     plan: Plan | None = None  # what was asked of it; None: not known any more
+    weights: str | None = None  # the model file or folder in the store, ours to fetch anew
 
     def with_set(self, *pairs: tuple[str, str]) -> str:
         """The same command with these profile values; an earlier ``--set`` of them gives way."""

@@ -111,23 +111,16 @@ def _own_file(way: Way) -> str | None:
     return source.path if source is not None and source.kind == "file" else None
 
 
-def _file_name(found: Found) -> str:
-    plan = found.way.plan
-    if plan is not None:
-        return plan.weights.source.filename
-    return found.word("file").rpartition("/")[2]
-
-
 def fetch_again(found: Found) -> str:
-    """Throw the file away and fetch it anew; a file of the operator's own is only looked at."""
+    """Throw the file away and fetch it anew; a file of the operator's own is only looked at.
+
+    By its exact path: files of the same name belong to other models. Without it none is deleted.
+    """
     own, again = _own_file(found.way), found.way.same()
     if own is not None:
         return f"ls -lL {shlex.quote(own)}  # copy it here once more, whole; then: {again}"
-    name = _file_name(found)
-    if not name:
-        return again
-    gone = f"find {HOME}/models -name {shlex.quote(name)} -prune -exec rm -r {{}} +"
-    return f"{gone} && {again}"
+    path = found.way.weights
+    return f"rm -r -- {shlex.quote(path)} && {again}" if path else again
 
 
 def may_read(found: Found) -> str:
@@ -173,6 +166,19 @@ def ask_the_card(found: Found) -> str:
 def restart_engine(found: Found) -> str:
     """A container that was started anew gets the card anew; `up` leaves one that runs alone."""
     return f"docker restart {found.way.stack}-engine-1 && {found.way.same()}"
+
+
+def reload_driver(found: Found) -> str:
+    """The driver that is installed, loaded instead of the one that was; a reboot does it surely."""
+    return (
+        "sudo modprobe -r nvidia_uvm nvidia_drm nvidia_modeset nvidia && sudo modprobe nvidia_uvm"
+        f" && {found.way.same()}  # where a module is in use: sudo reboot"
+    )
+
+
+def reboot(found: Found) -> str:
+    """The whole driver, loaded anew."""
+    return f"sudo reboot  # then: nvidia-smi, which must show the card; then: {found.way.same()}"
 
 
 def who_uses_the_card(found: Found) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from deployctl.visible import harmless
+from deployctl.visible import harmless, visible
 
 if TYPE_CHECKING:
     from deployctl.diagnosis.nouns import Evidence, Way
@@ -29,7 +29,7 @@ class Found:
 
     def word(self, name: str) -> str:
         """One of the words, safe to show; empty where the text has none."""
-        text = harmless(self.words.get(name) or "").replace("\n", " ").strip()
+        text = _one_line(self.words.get(name) or "").strip()
         return text if len(text) <= _LONG else f"{text[:_LONG]}…"
 
 
@@ -42,7 +42,8 @@ class Sign:
 
     ``about`` is who says it: an engine's kind, ``engine`` (any), ``webui`` or ``docker``.
     ``seen``, ``cause`` and ``way_out`` are the row of the documentation; ``message`` says the cause
-    with the words of the text, ``{name}`` for each. ``fatal`` is false for what is only warned of.
+    with the words of the text, ``{name}`` for each. ``fatal`` is false for what is only warned of,
+    ``serving`` true for what can also end a service that has served; the rest explains starts only.
     """
 
     code: str
@@ -56,6 +57,7 @@ class Sign:
     message: str | Callable[[Found], str] | None = None
     rank: int = ROOT
     fatal: bool = True
+    serving: bool = False
 
     def says(self, found: Found) -> str:
         """The cause in a sentence, for this text."""
@@ -110,4 +112,9 @@ def evidence(lines: tuple[str, ...], shown: set[int], at: int) -> tuple[str, ...
 
 def shown_line(line: str) -> str:
     """One line of a log, made safe to show; what is beyond its width is left out."""
-    return harmless(line[:_SHOWN]).replace("\n", " ")
+    return _one_line(line[:_SHOWN])
+
+
+def _one_line(text: str) -> str:
+    """Harmless, and nothing in it that moves what follows: no end of a line, no tab."""
+    return visible(harmless(text).replace("\n", " ").replace("\t", " "))

@@ -75,7 +75,9 @@ _WORDS = (
     Sign(
         code="engine-value-invalid",
         about=KIND,
-        pattern=pattern(r"Value error, (?P<said>.+)|\d validation errors? for (?P<what>\w+)"),
+        pattern=pattern(
+            r"Value error, (?P<said>.+)|\d validation errors? for (?P<what>\w*Config)\b"
+        ),
         seen="1 validation error for ModelConfig: Value error, …",
         cause="What the flags ask for contradicts itself or the model.",
         way_out="the same `up` with an empty `engine.extra_args`",
@@ -191,6 +193,7 @@ _FILES = (
         sample="RuntimeError: [enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't "
         "allocate memory: you tried to allocate 8589934592 bytes.",
         rank=BROAD,
+        serving=True,
     ),
 )
 

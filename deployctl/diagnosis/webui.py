@@ -70,6 +70,7 @@ SIGNS = (
         remedy=_keep_a_copy,
         sample="ERROR [open_webui.env] Error running migrations: (sqlite3.DatabaseError) file is "
         "not a database",
+        serving=True,
     ),
     Sign(
         code="frontend-disk-full",
@@ -84,6 +85,7 @@ SIGNS = (
         ),
         sample="ERROR [open_webui.env] Error running migrations: (sqlite3.OperationalError) "
         "database or disk is full",
+        serving=True,
     ),
     Sign(
         code="frontend-data-denied",
@@ -98,6 +100,7 @@ SIGNS = (
         way_out="hand the data volume to its user; the command is given",
         remedy=_own_again,
         sample="sqlite3.OperationalError: attempt to write a readonly database",
+        serving=True,
     ),
     Sign(
         code="frontend-data-newer",
@@ -176,5 +179,6 @@ SIGNS = (
         remedy=same,
         sample="sqlite3.OperationalError: database is locked",
         rank=BROAD,
+        fatal=False,
     ),
 )

@@ -1,17 +1,18 @@
-"""Judges Docker: client, daemon, plugins, control groups, storage, confinement. Pure."""
+"""Judges Docker: client, daemon, plugins, control groups, storage. Pure."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from deployctl.doctor.confinement import judge_confinement
 from deployctl.doctor.nouns import Daemon, System
-from deployctl.doctor.results import failed, ok, skipped, warning
+from deployctl.doctor.results import SILENT, failed, ok, skipped, warning
 from deployctl.errors import DOCKER_HINTS, DOCKER_PROBLEMS
 from deployctl.model import CheckResult, DockerFacts
 from deployctl.versions import MIN_COMPOSE, MIN_ENGINE, too_old, written
-
-_SILENT = "the daemon does not say: it does not answer"
 
 #: Storage drivers that share layers between images. `overlayfs` is containerd's own.
 _GOOD_DRIVERS = frozenset({"overlay2", "overlayfs", "fuse-overlayfs", "btrfs", "zfs", "stargz"})
@@ -19,16 +20,14 @@ _GOOD_DRIVERS = frozenset({"overlay2", "overlayfs", "fuse-overlayfs", "btrfs", "
 #: Docker's usual address pools hold about so many networks: 16 of 172.16/12, 16 of 192.168/16.
 _BRIDGES, _NEARLY = 30, 26
 
-#: Where Raspberry Pi OS and others keep the kernel's command line.
-_MEMORY_CGROUP = (
-    "sudo sed -i 's/$/ cgroup_enable=memory cgroup_memory=1 swapaccount=1/' "
-    "/boot/firmware/cmdline.txt && sudo reboot  # with GRUB: GRUB_CMDLINE_LINUX in "
-    "/etc/default/grub, then sudo update-grub"
-)
+#: What the kernel has to be started with so that memory and swap are counted.
+_MEMORY_CGROUP = "cgroup_enable=memory swapaccount=1"
 
 
-def judge_daemon(docker: DockerFacts, daemon: Daemon, system: System) -> tuple[CheckResult, ...]:
-    """Everything about Docker itself."""
+def judge_daemon(
+    docker: DockerFacts, daemon: Daemon, system: System, models: Path
+) -> tuple[CheckResult, ...]:
+    """Everything about Docker itself. ``models``: the folder that engines read."""
     info = daemon.info if docker.server_version else {}
     return (
         _client(docker, daemon),
@@ -36,15 +35,15 @@ def judge_daemon(docker: DockerFacts, daemon: Daemon, system: System) -> tuple[C
         _compose(docker),
         _buildx(docker),
         _access(docker, system),
-        *((*_limits(info), _cgroup(info), _storage(info)) if info else _unseen()),
-        *_confinement(info, system),
+        *((*_limits(info, system), _cgroup(info), _storage(info)) if info else _unseen()),
+        *judge_confinement(info, system, models),
         *((_logging(info), *_warnings(info), _networks(daemon)) if info else ()),
     )
 
 
 def _unseen() -> Iterator[CheckResult]:
     for name in ("memory limits", "cgroup", "storage driver"):
-        yield skipped(name, _SILENT)
+        yield skipped(name, SILENT)
 
 
 # ── the programs ──────────────────────────────────────────────────────────────────────────────
@@ -146,21 +145,37 @@ def _cgroup(info: Mapping[str, Any]) -> CheckResult:
     return ok("cgroup", f"version {version}, driver {driver}")
 
 
-def _limits(info: Mapping[str, Any]) -> Iterator[CheckResult]:
+def _boot_with_memory(system: System) -> str:
+    """How this machine is told to start its kernel so; a second time changes nothing more."""
+    if system.boot_line is not None:
+        file = shlex.quote(str(system.boot_line))
+        return (
+            f"grep -q cgroup_enable=memory {file} || "
+            f"sudo sed -i '1s/$/ {_MEMORY_CGROUP} cgroup_memory=1/' {file}  # then: sudo reboot"
+        )
+    if system.grub:
+        return (
+            f"sudoedit /etc/default/grub  # add {_MEMORY_CGROUP} to GRUB_CMDLINE_LINUX, then: "
+            "sudo update-grub && sudo reboot"
+        )
+    return f"cat /proc/cmdline  # the boot loader has to add: {_MEMORY_CGROUP}"
+
+
+def _limits(info: Mapping[str, Any], system: System) -> Iterator[CheckResult]:
     """Whether the limits that every service has are enforced."""
     if not info.get("MemoryLimit", True):
         yield warning(
             "memory limits",
             "not enforced",
             "A service that needs too much memory takes the whole machine down, not itself.",
-            _MEMORY_CGROUP,
+            _boot_with_memory(system),
         )
     elif not info.get("SwapLimit", True):
         yield warning(
             "memory limits",
             "enforced, but not for swap",
             "A service may swap beyond its limit and slow everything down.",
-            _MEMORY_CGROUP,
+            _boot_with_memory(system),
         )
     else:
         yield ok("memory limits", "enforced, swap included")
@@ -231,64 +246,4 @@ def _networks(daemon: Daemon) -> CheckResult:
         f"{daemon.bridges} of about {_BRIDGES} address ranges are taken",
         "When all are taken, Docker cannot make the network of another stack.",
         "docker network prune  # removes networks that no container uses",
-    )
-
-
-# ── confinement ───────────────────────────────────────────────────────────────────────────────
-
-
-def _confinement(info: Mapping[str, Any], system: System) -> Iterator[CheckResult]:
-    options = [str(option) for option in info.get("SecurityOptions") or ()]
-    names = {option.removeprefix("name=").partition(",")[0] for option in options}
-    yield _mode(names) if info else skipped("daemon's user", _SILENT)
-    yield _seccomp(options) if info else skipped("seccomp", _SILENT)
-    yield _apparmor(names, system)
-    yield _selinux(names, system)
-
-
-def _mode(names: set[str]) -> CheckResult:
-    if "rootless" in names:
-        return ok("daemon's user", "rootless: limits need cgroup 2 and delegation by systemd")
-    if "userns" in names:
-        return ok("daemon's user", "root, with users remapped: models must be readable by anybody")
-    return ok("daemon's user", "root; containers of a stack run as user 10001")
-
-
-def _seccomp(options: list[str]) -> CheckResult:
-    profile = next((o.partition("profile=")[2] for o in options if "name=seccomp" in o), None)
-    if profile is None or profile == "unconfined":
-        return warning(
-            "seccomp",
-            "off",
-            "Containers may make every system call of this kernel, also the dangerous ones.",
-            "docker info --format '{{.SecurityOptions}}'",
-        )
-    return ok("seccomp", f"profile {profile or 'default'}")
-
-
-def _apparmor(names: set[str], system: System) -> CheckResult:
-    if system.apparmor_unloadable:
-        return failed(
-            "apparmor",
-            "enforced, and its loader is not installed",
-            "Docker cannot load the profile its containers need: none of them starts.",
-            "sudo apt-get install apparmor",
-            code="setup-failed",
-        )
-    if not system.apparmor:
-        return skipped("apparmor", "not used by this kernel")
-    return ok("apparmor", "on, used by Docker" if "apparmor" in names else "on, not for containers")
-
-
-def _selinux(names: set[str], system: System) -> CheckResult:
-    if system.selinux is None:
-        return skipped("selinux", "not used by this kernel")
-    if "selinux" not in names or system.selinux == "permissive":
-        seen = "not used for containers" if "selinux" not in names else "denies nothing"
-        return ok("selinux", f"{system.selinux}; {seen}")
-    return warning(
-        "selinux",
-        "enforcing, for containers too",
-        "The engine cannot read a model file that has no label for containers.",
-        "sudo chcon -R -t container_file_t ~/.local/share/deployctl/models",
     )

@@ -65,7 +65,7 @@ def _no_driver(machine: Machine, card: Gpu) -> CheckResult:
             "card",
             f"{card.name}, driven by nouveau",
             "Engines compute with NVIDIA's own driver only.",
-            "echo 'blacklist nouveau' | sudo tee /etc/modprobe.d/nouveau.conf  # then install "
+            "echo 'blacklist nouveau' | sudo tee -a /etc/modprobe.d/nouveau.conf  # then install "
             "NVIDIA's driver and restart",
         )
     return warning(
@@ -114,7 +114,7 @@ def _nouveau(machine: Machine) -> Iterator[CheckResult]:
             "nouveau",
             "loaded beside NVIDIA's driver",
             "It may take the card first after the next restart.",
-            "echo 'blacklist nouveau' | sudo tee /etc/modprobe.d/nouveau.conf",
+            "echo 'blacklist nouveau' | sudo tee -a /etc/modprobe.d/nouveau.conf",
         )
 
 

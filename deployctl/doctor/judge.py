@@ -18,7 +18,12 @@ def judge(machine: Machine) -> tuple[Group, ...]:
         Group(name="System", checks=judge_system(machine)),
         Group(
             name="Docker",
-            checks=judge_daemon(machine.facts.docker, machine.daemon, machine.system),
+            checks=judge_daemon(
+                machine.facts.docker,
+                machine.daemon,
+                machine.system,
+                machine.state.place.path / "models",
+            ),
         ),
         Group(name="Room", checks=judge_room(machine)),
         Group(name="Graphics", checks=judge_graphics(machine)),

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from deployctl.doctor.nouns import CardProbe, Daemon, Holding
@@ -134,6 +135,12 @@ def _image(runner: Runner, client: str, references: frozenset[str]) -> str | Non
     names = [row[0] for row in listed if not row[0].endswith(":<none>")]
     built = sorted(name for name in names if name.startswith("localhost/deployctl/"))
     return next(iter((*built, *(name for name in names if name in references))), None)
+
+
+def card_devices(root: Path) -> frozenset[str]:
+    """Which device files of cards there are below ``root``."""
+    names = ("nvidia0", "nvidia-uvm", "dxg", "kfd")
+    return frozenset(name for name in names if (root / "dev" / name).exists())
 
 
 def persistence(runner: Runner, environment: Mapping[str, str]) -> bool | None:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 from deployctl.doctor.nouns import Index, Proxies
+from deployctl.errors import DeployctlError
 from deployctl.files import text_of
 from deployctl.images.inputs import apt_conf, apt_proxies
+from deployctl.images.mirrors import mirrors_file, read_mirrors
+from deployctl.images.pull import pull_for
 from deployctl.images.registry import Silence, ask_all
 from deployctl.model import Command
 from deployctl.provision.model import AptSource
@@ -25,8 +28,12 @@ from deployctl.provision.system import apt_sources
 from deployctl.runner import NOT_FOUND, Runner
 from deployctl.secretshapes import without_users
 
-#: How long anybody may take to answer, seconds; the whole of `doctor` should take three.
-_PATIENCE_S = 2.0
+#: How long anybody may take to answer, seconds; the whole of `doctor` takes three at most. One who
+#: was not done half a second later (a name server that is silent) is not waited for.
+PATIENCE_S = 1.5
+
+#: How long pip may take, which has to start first, seconds.
+_PIP_S = 2.5
 
 _PIPS = ((sys.executable, "-m", "pip"), ("python3", "-m", "pip"))
 
@@ -81,7 +88,7 @@ def ask_apt(
         return Index(kind="apt", asked=0, answering=0)
     proxies = dict(apt_proxies(apt_conf(runner)))
     asker = ask or clocks.ask
-    silent = ask_all(urls, asker=lambda url, s: asker(url, s, proxies), timeout_s=_PATIENCE_S)
+    silent = ask_all(urls, asker=lambda url, s: asker(url, s, proxies), timeout_s=PATIENCE_S)
     return Index(kind="apt", asked=len(urls), answering=sum(s is None for s in silent.values()))
 
 
@@ -95,14 +102,14 @@ def _heads(source: AptSource) -> tuple[str, ...]:
 
 def ask_pip(runner: Runner) -> Index:
     """Ask the package index of pip, as pip is configured, for pip itself; nothing is downloaded."""
-    words = ("--retries", "0", "--timeout", str(int(_PATIENCE_S)), "index", "versions", "pip")
+    words = ("--retries", "0", "--timeout", str(int(PATIENCE_S)), "index", "versions", "pip")
     for program in _PIPS:
         result = runner.run(
             Command(
                 argv=(*program, *words),
                 label="pip index",
                 private=True,  # its lines may name the index with a password
-                timeout_s=_PATIENCE_S + 1,
+                timeout_s=_PIP_S,
                 env=(("PIP_DISABLE_PIP_VERSION_CHECK", "1"),),
             )
         )
@@ -115,11 +122,21 @@ def ask_pip(runner: Runner) -> Index:
     return Index(kind="pip", asked=0, answering=0)
 
 
+def registry_host(environment: Mapping[str, str], references: Sequence[str]) -> str:
+    """The host that the first of these images is asked for, its mirror where there is one."""
+    try:
+        mirrors = read_mirrors(mirrors_file(environment))
+    except DeployctlError:
+        return ""
+    hosts = (pull_for("", reference, mirrors).api_host for reference in references)
+    return next(hosts, "").partition(":")[0]
+
+
 def resolves(runner: Runner, name: str) -> bool | None:
     """Whether the system finds an address for a name; ``None`` without a program to ask."""
     if not name or shutil.which("getent") is None:
         return None
-    command = Command(argv=("getent", "ahosts", name), label="getent", timeout_s=_PATIENCE_S)
+    command = Command(argv=("getent", "ahosts", name), label="getent", timeout_s=PATIENCE_S)
     return runner.run(command).ok
 
 

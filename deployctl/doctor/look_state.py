@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deployctl.doctor.nouns import Place, StackFolder, State
+from deployctl.errors import DeployctlError
 from deployctl.files import text_of
-from deployctl.workspace import Workspace
+from deployctl.workspace import Manifest, Workspace
 
 #: More entries than this are not looked at: a model store has dozens.
 _MANY = 5000
@@ -136,22 +137,22 @@ def _stacks(home: Path) -> Iterator[StackFolder]:
     except OSError:
         return
     for folder in folders:
+        manifest = _manifest(home, folder.name)
         yield StackFolder(
             name=folder.name,
             folder=folder,
-            standing=_standing(home, folder.name),
+            standing=manifest.standing if manifest is not None else "unknown",
+            lan=manifest is not None and manifest.lan_url is not None,
             open_files=tuple(name for name in _PRIVATE if _open_to_others(folder / name)),
         )
 
 
-def _standing(home: Path, name: str) -> str:
-    from deployctl.errors import DeployctlError
-
+def _manifest(home: Path, name: str) -> Manifest | None:
+    """What was last applied; ``None`` where nothing was, or its record is broken."""
     try:
-        manifest = Workspace(home, name).manifest()
+        return Workspace(home, name).manifest()
     except DeployctlError:
-        return "unknown"
-    return manifest.standing if manifest is not None else "unknown"
+        return None
 
 
 def _open_to_others(path: Path) -> bool:

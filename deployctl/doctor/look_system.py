@@ -64,8 +64,16 @@ def look_at_system(
         firewalld=_runs(root, "firewalld"),
         iptables=tables,
         docker_chain=chain,
+        boot_line=_boot_line(root),
+        grub=(root / "etc/default/grub").is_file(),
         ntp=_synchronised(runner, path) if systemd else None,
     )
+
+
+def _boot_line(root: Path) -> Path | None:
+    """Where Raspberry Pi OS, in its newer and older releases, keeps the kernel's command line."""
+    files = (Path("/boot/firmware/cmdline.txt"), Path("/boot/cmdline.txt"))
+    return next((file for file in files if (root / file.relative_to("/")).is_file()), None)
 
 
 def _swaps(text: str) -> tuple[str, ...]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import shlex
 from collections.abc import Iterator
 
 from deployctl.doctor.nouns import Machine, Proxies, System
 from deployctl.doctor.results import failed, ok, skipped, warning
 from deployctl.model import CheckResult
+from deployctl.secretshapes import MASK
 
 _STUB = "127.0.0.53"  # systemd-resolved; Docker knows it and looks behind it
 
@@ -80,15 +82,21 @@ def _firewall(machine: Machine) -> CheckResult:
             "sudo systemctl restart docker",
         )
     unseen = "; its rules only root can see" if system.docker_chain is None and system.uid else ""
+    open_to_lan = _open_to_lan(machine)
     if system.firewalld:
-        return ok("firewall", f"firewalld, {tables}; a stack listens on 127.0.0.1 only{unseen}")
+        return ok("firewall", f"firewalld, {tables}; {open_to_lan}{unseen}")
     if system.ufw:
-        return ok(
-            "firewall",
-            f"ufw, {tables}; ports that Docker publishes bypass it, a stack's are on 127.0.0.1 "
-            f"only{unseen}",
-        )
-    return ok("firewall", f"{tables}{unseen}")
+        bypass = "ports that Docker publishes bypass it"
+        return ok("firewall", f"ufw, {tables}; {bypass}; {open_to_lan}{unseen}")
+    return ok("firewall", f"{tables}; {open_to_lan}{unseen}")
+
+
+def _open_to_lan(machine: Machine) -> str:
+    """Whom a firewall matters for: a stack with `exposure: lan` listens on more than loopback."""
+    names = [found.name for found in machine.state.stacks if found.lan]
+    if not names:
+        return "a stack listens on 127.0.0.1, unless its profile says `exposure: lan`"
+    return f"listening in the LAN: {', '.join(names)}; every other stack on 127.0.0.1 only"
 
 
 # ── proxies ───────────────────────────────────────────────────────────────────────────────────
@@ -109,7 +117,7 @@ def _proxies(proxies: Proxies, *, docker: bool) -> CheckResult:
             "proxies",
             f"{_said(proxies.daemon)} for the daemon, none here",
             "Models are downloaded by deployctl itself, which goes past the proxy.",
-            f"export https_proxy={next(iter(proxies.daemon.values()))}",
+            _export(proxies),
         )
     if here and not _spares_loopback(proxies.environment.get("no_proxy", "")):
         return warning(
@@ -126,6 +134,17 @@ def _proxies(proxies: Proxies, *, docker: bool) -> CheckResult:
             "own are switched off",
         )
     return ok("proxies", _said(proxies.environment) if here else "none")
+
+
+def _export(proxies: Proxies) -> str:
+    """Take over the daemon's proxy; its password was left out, and only its unit tells it."""
+    address = next(a for name, a in proxies.daemon.items() if name != "no_proxy")
+    if MASK not in address:
+        return f"export https_proxy={shlex.quote(address)}"
+    return (
+        f"export https_proxy={shlex.quote(address.replace(MASK, 'USER:PASSWORD'))}"
+        "  # both are in: systemctl show docker --property=Environment"
+    )
 
 
 def _said(proxies: object) -> str:
@@ -171,7 +190,8 @@ def _resolvers(system: System) -> CheckResult:
         f"{seen}, on this machine's own loopback",
         "A container does not reach it, and Docker takes public ones instead. Only profiles with "
         "a way out need any.",
-        """echo '{"dns": ["ADDRESS-OF-YOUR-SERVER"]}' | sudo tee /etc/docker/daemon.json""",
+        'sudoedit /etc/docker/daemon.json  # add "dns": ["ADDRESS-OF-YOUR-SERVER"], then: '
+        "sudo systemctl restart docker",
     )
 
 

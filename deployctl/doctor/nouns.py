@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from deployctl.deploy.world import Reach
-from deployctl.model import CheckResult, HostFacts
+from deployctl.model import CheckResult, HostFacts, Reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +51,8 @@ class System:
     firewalld: bool = False
     iptables: str | None = None  # as `iptables --version` says it
     docker_chain: bool | None = None  # Docker's own rules are there; needs root
+    boot_line: Path | None = None  # the file that holds the kernel's command line (Raspberry Pi)
+    grub: bool = False  # the boot loader is GRUB
     ntp: bool | None = None  # synchronised, as timedatectl says
 
 
@@ -135,6 +136,7 @@ class StackFolder:
     folder: Path
     standing: str  # how far the last command came
     open_files: tuple[str, ...] = ()  # secrets that others may read
+    lan: bool = False  # other machines reach it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deployctl.deploy.world import Reach
 from deployctl.doctor.nouns import Index, Outside, System
 from deployctl.doctor.results import ok, skipped, warning
-from deployctl.model import CheckResult
+from deployctl.model import CheckResult, Reach
 
 #: Certificates and sign-ins are judged by the minute; beyond this they start to be refused.
 _WRONG_S = 60.0

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from deployctl.model import CheckResult
 
+#: Why nothing is known of what only the daemon could tell.
+SILENT = "the daemon does not say: it does not answer"
+
 
 def ok(name: str, found: str) -> CheckResult:
     """Nothing to do about it."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deployctl.deadlines import deadlines
-from deployctl.fitting import allowance, batch_of
+from deployctl.deadlines import engine_start_s
+from deployctl.fitting import allowance, batch_of, context_of
 from deployctl.model import Healthcheck, Image, Port, Service, Text, Tmpfs, Variable
 from deployctl.services import NO_PROXIES, generated, reach, recipe_for, weights_mount
 
@@ -129,7 +129,7 @@ def service(spec: ProfileSpec, weights_name: str) -> Service:
             interval_s=30,
             timeout_s=5,
             retries=3,
-            start_period_s=deadlines(spec).engine_s,
+            start_period_s=engine_start_s(spec),
             start_interval_s=1,
         ),
         stop_grace_s=10,
@@ -144,7 +144,7 @@ def _command(spec: ProfileSpec, weights_name: str) -> tuple[str, ...]:
         *("--host", "0.0.0.0"),  # noqa: S104  # inside the container; published on loopback only
         *("--port", str(PORT)),
         # The context is a pool: an explicit --parallel divides it evenly, so ask for it per person.
-        *("--ctx-size", str(model.context * spec.concurrency)),
+        *("--ctx-size", str(context_of(spec) * spec.concurrency)),
         *("--parallel", str(spec.concurrency)),
         # A step reads this much of a question and works on all of it at once.
         *("--batch-size", str(batch_of(spec))),

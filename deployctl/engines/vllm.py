@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from deployctl.deadlines import deadlines
+from deployctl.deadlines import engine_start_s
 from deployctl.fitting import allowance, batch_of, load_of
 from deployctl.model import (
     Healthcheck,
@@ -94,7 +94,7 @@ def service(spec: ProfileSpec, weights_name: str) -> Service:
             interval_s=30,
             timeout_s=5,
             retries=3,
-            start_period_s=deadlines(spec).engine_s,
+            start_period_s=engine_start_s(spec),
             start_interval_s=2,  # each one is a Python that starts, beside one that loads a model
         ),
         stop_grace_s=2 * _DRAIN_S,

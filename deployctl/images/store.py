@@ -18,10 +18,11 @@ from deployctl.runner import StoppableRunner
 
 if TYPE_CHECKING:
     from deployctl.deploy.names import ImageMode
-    from deployctl.deploy.world import Reach, ResolvedImage
+    from deployctl.deploy.world import ResolvedImage
     from deployctl.dockerd import Docker
     from deployctl.images.registry import Silence
     from deployctl.images.workshop import Workshop
+    from deployctl.model import Reach
 
 #: The name an image has here, and where it came from.
 _Got = tuple[str, Literal["local", "pull", "build"]]
@@ -95,23 +96,27 @@ class ImageStore:
             for image in images
         )
 
-    def reach(self, references: tuple[str, ...]) -> tuple[Reach, ...]:
+    def reach(
+        self, references: tuple[str, ...], *, timeout_s: float | None = None
+    ) -> tuple[Reach, ...]:
         """Ask the registries of these images, or the mirrors in their stead, all at once.
 
-        Raises ``mirrors-invalid``.
+        ``timeout_s`` is for the slowest (``None``: as before a pull). Raises ``mirrors-invalid``.
         """
-        from deployctl.deploy.world import Reach  # it knows our port
         from deployctl.images.mirrors import mirrors_file, read_mirrors
         from deployctl.images.pull import pull_for
         from deployctl.images.reference import parse_reference
-        from deployctl.images.registry import ask, ask_all
+        from deployctl.images.registry import PATIENCE_S, ask, ask_all
+        from deployctl.model import Reach
 
         mirrors = read_mirrors(mirrors_file(self._environment))
         hosts = {
             parse_reference(reference).registry: pull_for("", reference, mirrors).api_host
             for reference in references
         }
-        silent = ask_all(hosts.values(), asker=self._asker or ask)
+        silent = ask_all(
+            hosts.values(), asker=self._asker or ask, timeout_s=timeout_s or PATIENCE_S
+        )
         return tuple(
             Reach(
                 kind="registry",

@@ -118,10 +118,13 @@ ModelReader = Callable[[str], ProfileText | NotFound]
 class Inspector(Protocol):
     """Looks into a model's own file."""
 
-    def __call__(self, source: str, *, strict: bool) -> Mapping[str, Any] | None:
+    def __call__(
+        self, source: str, *, strict: bool, need: bool = False
+    ) -> Mapping[str, Any] | None:
         """What the file says, as keys of ``model``. Where it cannot be read: ``None``, or raises.
 
         ``strict``: nothing else is known of the model, so that not reading it is a failure.
+        ``need``: one that does not tell its dimensions is a failure too.
         """
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
-from deployctl.errors import DeployctlError
+from deployctl.errors import DeployctlError, Fault
 from deployctl.model import Source
 from deployctl.profiles import excerpt
 from deployctl.profiles.document import Inspector, Node, plain
@@ -71,6 +71,28 @@ def as_its_source_says(layers: Layers, entry: Entry | None, inspect: Inspector |
     return _other(layers, split, said, source)
 
 
+def unread(layers: Layers, inspect: Inspector | None) -> tuple[Fault, ...]:
+    """Why a model's own file does not tell how much memory it needs, where nobody else does.
+
+    It is not there, or does not say its dimensions; at the place where the source is written. A hub
+    is asked again only for what was typed after ``--model``. Such a profile can be looked at; no
+    plan can be made of it.
+    """
+    if inspect is None or child(child(layers.root, "engine"), "memory") is not None:
+        return ()
+    model = child(layers.root, "model")
+    node = child(model, "source")
+    source = _parsed(node)
+    if node is None or source is None or child(model, "shape") is not None:
+        return ()
+    if source.kind == "file" or node.origin.file == MODEL:
+        try:
+            _placed(node, layers, lambda: inspect(source.text, strict=True, need=True))
+        except DeployctlError as error:
+            return error.faults
+    return ()
+
+
 # ── what is asked ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -89,8 +111,15 @@ def _asked(
     """What the file says where it lies here; a plan asks nobody far away for it."""
     if source.kind != "file" or inspect is None:
         return None
+    return _placed(node, layers, lambda: inspect(source.text, strict=False))
+
+
+def _placed(
+    node: Node, layers: Layers, ask: Callable[[], Mapping[str, Any] | None]
+) -> Mapping[str, Any] | None:
+    """What the file says; what is wrong with it, at the place where the source is written."""
     try:
-        return inspect(source.text, strict=False)
+        return ask()
     except DeployctlError as error:
         at, lines = node.origin, layers.sources.get(node.origin.file, ())
         shown = excerpt.excerpt(at, lines)

@@ -22,7 +22,7 @@ from deployctl.profiles.document import Node, NotFound, Readers, dotted, plain, 
 from deployctl.profiles.excerpt import MODEL, SETTINGS, Sources
 from deployctl.profiles.joining import child, merge, put
 from deployctl.profiles.models import Entry, typed_layer, unknown_model, wrong_format
-from deployctl.profiles.othersource import as_its_source_says
+from deployctl.profiles.othersource import as_its_source_says, unread
 from deployctl.profiles.problems import Layers, translate
 from deployctl.profiles.schema import ProfileSpec
 from deployctl.profiles.selection import Selection
@@ -36,7 +36,8 @@ class Profile:
     ``origins`` says where each value was written, by its dotted path (``engine.extra_args.0``).
     ``files`` are the profile's own file and then its parents; ``shadows`` is the shipped file that
     an operator's profile of the same name stands in front of. ``root`` is the joined profile as
-    written, ``layers`` what it was joined from, the lowest first.
+    written, ``layers`` what it was joined from, the lowest first. ``unread`` says why the model's
+    own file does not tell what it needs, where nobody else does.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Profile:
     sources: Sources = field(default_factory=dict, repr=False)
     root: Node = field(repr=False)
     layers: tuple[Node, ...] = field(repr=False)
+    unread: tuple[Fault, ...] = ()
 
     @property
     def file(self) -> str:
@@ -95,6 +97,7 @@ def resolve(selection: Selection, readers: Readers) -> Profile:
         sources=layers.sources,
         root=layers.root,
         layers=layers.stack,
+        unread=unread(layers, readers.inspect),
     )
 
 

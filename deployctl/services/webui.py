@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from deployctl.deadlines import deadlines
+from deployctl.deadlines import frontend_start_s
 from deployctl.engines import engine
 from deployctl.model import Healthcheck, Image, Mount, Port, Service, Text, Tmpfs
 from deployctl.reach import LOOPBACK, url
@@ -68,7 +68,7 @@ def service(spec: ProfileSpec) -> Service:
             interval_s=30,
             timeout_s=5,
             retries=3,
-            start_period_s=deadlines(spec).frontend_s,
+            start_period_s=frontend_start_s(spec),
             start_interval_s=1,
         ),
         stop_grace_s=10,

@@ -4,6 +4,7 @@ Owns the arithmetic of memory: a model's shape gives its weights, its memory per
 speed ceiling; an engine's way of working gives the rest. Every number carries its basis.
 """
 
+from deployctl.sizing.llama_cpp import whole_blocks
 from deployctl.sizing.nearest import proposals
 from deployctl.sizing.needs import need
 from deployctl.sizing.nouns import Basis, Fit, Load, Part, Place, Proposal, Room, Verdict
@@ -39,4 +40,5 @@ __all__ = [
     "proposals",
     "read_per_token",
     "weights_bytes",
+    "whole_blocks",
 ]

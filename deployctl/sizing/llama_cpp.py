@@ -66,8 +66,13 @@ def _weights(load: Load) -> Part:
     )
 
 
+def whole_blocks(tokens: int) -> int:
+    """The context that the server gives a conversation that is to have at least so many tokens."""
+    return -(-tokens // _CELLS) * _CELLS
+
+
 def _cells(load: Load) -> int:
-    return -(-load.context // _CELLS) * _CELLS
+    return whole_blocks(load.context)
 
 
 def _conversations(load: Load) -> Part:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from deployctl.reply import Reader, ReplyError
 from deployctl.verify.ask import (
     SHORT,
     chat,
     content,
     dig,
-    events,
     good,
     question,
     quoted,
     reasoning,
+    stream,
     told,
 )
 from deployctl.verify.nouns import Seen, failed, ok
@@ -57,16 +58,14 @@ def streaming(subject: Subject) -> Seen:
 
     Open WebUI and most clients stream, and fail in ways of their own where one of these is missing.
     """
-    pieces, reason, usage, done = 0, None, None, False
+    pieces, done, reader = 0, False, Reader(raw=True)
     try:
-        for event in events(subject, question(subject, max_tokens=SHORT)):
-            done = event is None
-            delta = dig(event, "choices", 0, "delta")
-            pieces += bool(content(delta) or reasoning(delta))
-            reason = dig(event, "choices", 0, "finish_reason") or reason
-            usage = dig(event, "usage", "completion_tokens") or usage
-    except OSError as problem:
+        for payload in stream(subject, question(subject, max_tokens=SHORT)):
+            done = payload == "[DONE]"
+            pieces += bool(list(reader.event(payload)))
+    except (OSError, ReplyError) as problem:
         return failed(f"the stream broke: {problem}", subject.logs)
+    reason, usage = reader.finish_reason, reader.usage.get("completion_tokens")
     missing = [
         what
         for what, there in (
@@ -137,16 +136,15 @@ _TAGS = ("<think>", "</think>")
 def reasoning_split(subject: Subject) -> Seen:
     """``reasoning-split``: thoughts come in a field of their own, and never in the answer."""
     thinks = subject.plan.reasoning if subject.plan is not None else None
-    answer = thought = ""
+    reader = Reader(raw=True)
     try:
-        for event in events(subject, question(subject, max_tokens=budget(subject))):
-            delta: Any = dig(event, "choices", 0, "delta")
-            answer += content(delta)
-            thought += reasoning(delta)
-            if thought and len(answer.strip()) >= _BEGUN:
+        for payload in stream(subject, question(subject, max_tokens=budget(subject))):
+            list(reader.event(payload))
+            if reader.reasoning and len(reader.answer.strip()) >= _BEGUN:
                 break
-    except OSError as problem:
+    except (OSError, ReplyError) as problem:
         return failed(f"the stream broke: {problem}", subject.logs)
+    answer, thought = reader.answer, reader.reasoning
     if tag := next((tag for tag in _TAGS if tag in answer), None):
         return failed(
             f"the answer contains {tag}: thoughts are not told apart",

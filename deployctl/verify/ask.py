@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -48,28 +47,21 @@ def chat(subject: Subject, body: dict[str, Any]) -> Reply:
     )
 
 
-def get(subject: Subject, path: str) -> Reply:
+def get(subject: Subject, path: str, body: object = None) -> Reply:
     """Ask the engine for a page of its own, with its key."""
     return subject.ports.http.call(
-        f"{subject.at.engine}{path}", token=subject.at.engine_key, timeout_s=10
+        f"{subject.at.engine}{path}", token=subject.at.engine_key, body=body, timeout_s=10
     )
 
 
-def events(subject: Subject, body: dict[str, Any]) -> Iterator[Any]:
-    """The events of a streamed answer, parsed; the last one is ``None``, for ``[DONE]``."""
-    for payload in subject.ports.http.stream(
+def stream(subject: Subject, body: dict[str, Any]) -> Iterator[str]:
+    """The payloads of a streamed answer's events, as they come; ``OSError`` when it breaks."""
+    return subject.ports.http.stream(
         f"{subject.at.engine}/v1/chat/completions",
         token=subject.at.engine_key,
         body={**body, "stream": True, "stream_options": {"include_usage": True}},
         timeout_s=PATIENCE_S,
-    ):
-        if payload == "[DONE]":
-            yield None
-            return
-        try:
-            yield json.loads(payload)
-        except ValueError:
-            yield payload
+    )
 
 
 def content(message: object) -> str:
@@ -101,22 +93,6 @@ def told(reply: Reply) -> str:
     message = message or dig(reply.data, "detail") or dig(reply.data, "message")
     said = message if isinstance(message, str) else reply.text[:120]
     return f"HTTP {reply.status}: {said}" if said else f"HTTP {reply.status}"
-
-
-def metrics(text: str) -> dict[str, float]:
-    """Name → value of a Prometheus page, summed over labels."""
-    found: dict[str, float] = {}
-    for line in text.splitlines():
-        name, _, rest = line.partition(" ")
-        if line.startswith("#") or not rest:
-            continue
-        try:
-            value = float(line.rsplit(" ", 1)[1])
-        except ValueError:
-            continue
-        name = name.partition("{")[0]
-        found[name] = found.get(name, 0.0) + value
-    return found
 
 
 def quoted(text: str, length: int = 60) -> str:

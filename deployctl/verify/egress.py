@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deployctl.commands import beside
 from deployctl.render import DNS
+from deployctl.sidebyside import side_by_side
 from deployctl.verify.nouns import Container, Seen, failed, ok, skipped
 from deployctl.verify.wanted import WantedService, leads_out
 
@@ -47,16 +47,18 @@ class Found:
 
 def no_egress(subject: Subject) -> Seen:
     """``no-egress``: what the profile does not let out does not get out."""
-    closed = [
-        (service, container)
-        for service in subject.wanted.services
-        if not service.egress and (container := subject.container(service.name)) is not None
-    ]
+    shut = [service for service in subject.wanted.services if not service.egress]
     free = [service.name for service in subject.wanted.services if service.egress]
-    if not closed:
+    if not shut:
         return skipped(f"the profile lets {' and '.join(free)} out (egress: all)")
-    with ThreadPoolExecutor(max_workers=len(closed)) as pool:
-        looked = list(pool.map(lambda pair: _look(subject, *pair), closed))
+    closed = [(s, c) for s in shut if (c := subject.container(s.name)) is not None]
+    if absent := [s.name for s in shut if subject.container(s.name) is None]:
+        return failed(
+            f"{' and '.join(absent)} must not get out, and has no running container to look from",
+            subject.up,
+            where=absent[0],
+        )
+    looked = side_by_side(lambda pair: _look(subject, *pair), closed, name="verify no-egress")
     if unknown := [problem for problem in looked if isinstance(problem, str)]:
         return failed(
             "could not look from inside the containers",

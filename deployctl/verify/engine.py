@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
-from deployctl.verify.ask import chat, dig, get, good, metrics, question, told
+from deployctl.metrics import missing, read_metrics
+from deployctl.sidebyside import apart
+from deployctl.verify.ask import chat, dig, get, good, question, told
 from deployctl.verify.nouns import Seen, failed, ok
 
 if TYPE_CHECKING:
     from deployctl.loopback import Reply
     from deployctl.verify.nouns import Subject
-
-#: What dashboards and `status` read; names of llama-server b11434 and vLLM 0.32.
-METRICS = {
-    "llama.cpp": (
-        "llamacpp:prompt_tokens_total",
-        "llamacpp:tokens_predicted_total",
-        "llamacpp:requests_processing",
-        "llamacpp:requests_deferred",
-        "llamacpp:predicted_tokens_seconds",
-    ),
-    "vllm": (
-        "vllm:prompt_tokens_total",
-        "vllm:generation_tokens_total",
-        "vllm:num_requests_running",
-        "vllm:num_requests_waiting",
-        "vllm:kv_cache_usage_perc",
-    ),
-}
-
-_RUNNING = {"llama.cpp": "llamacpp:requests_processing", "vllm": "vllm:num_requests_running"}
 
 #: Tokens of each answer while several are given at once: soon done, and, where they were not seen
 #: together because the engine is faster than looking, once more and longer.
@@ -60,16 +42,15 @@ def served_model(subject: Subject) -> Seen:
 
 
 def metrics_present(subject: Subject) -> Seen:
-    """``metrics``: every name that is read elsewhere is there, with a number."""
+    """``metrics``: every figure that is read elsewhere is there, with a number."""
     reply = get(subject, "/metrics")
     if not good(reply):
         return failed(f"/metrics says {told(reply)}", subject.up)
-    found = metrics(reply.text)
-    names = METRICS[subject.wanted.engine]
-    if missing := [name for name in names if name not in found]:
-        return failed(f"/metrics lacks {', '.join(missing)}", subject.up)
-    read = found[names[0]]
-    return ok(f"{len(found)} figures, {len(names)} of {len(names)} needed; {read:.0f} tokens read")
+    if lacks := missing(subject.wanted.engine, reply.text):
+        return failed(f"/metrics lacks {', '.join(lacks)}", subject.up)
+    found = read_metrics(reply.text)
+    written = found.generated_tokens if found is not None else None
+    return ok(f"all that `status` and `verify` read is there; {written or 0:.0f} tokens written")
 
 
 def concurrency(subject: Subject) -> Seen:
@@ -98,21 +79,23 @@ def concurrency(subject: Subject) -> Seen:
         )
     if most < planned:
         return failed(
-            f"answered {planned} requests, but at most {most:.0f} at the same time (measured)",
+            f"answered {planned} requests, but at most {most} at the same time (measured)",
             subject.up,
         )
     return ok(f"{planned} at the same time (measured), all answered in {seconds:.1f} s")
 
 
-def _at_once(subject: Subject, number: int, tokens: int) -> tuple[list[Reply], float]:
+def _at_once(subject: Subject, number: int, tokens: int) -> tuple[list[Reply], int]:
     """Ask so many questions together; (the answers, how many were under way at most)."""
-    most = 0.0
-    with ThreadPoolExecutor(max_workers=number) as pool:
-        asked = [pool.submit(_one, subject, each, tokens) for each in range(number)]
-        while not all(one.done() for one in asked):
-            most = max(most, _running(subject))
-            subject.ports.clock.sleep(_LOOK_EVERY_S)
-        return [one.result() for one in asked], most
+    most = 0
+    asked = [
+        apart(partial(_one, subject, each, tokens), name="verify concurrency")
+        for each in range(number)
+    ]
+    while not all(one.done() for one in asked):
+        most = max(most, _running(subject))
+        subject.ports.clock.sleep(_LOOK_EVERY_S)
+    return [one.result() for one in asked], most
 
 
 def _one(subject: Subject, number: int, tokens: int) -> Reply:
@@ -120,6 +103,7 @@ def _one(subject: Subject, number: int, tokens: int) -> Reply:
     return chat(subject, question(subject, text, max_tokens=tokens, ignore_eos=True))
 
 
-def _running(subject: Subject) -> float:
+def _running(subject: Subject) -> int:
     reply = get(subject, "/metrics")
-    return metrics(reply.text).get(_RUNNING[subject.wanted.engine], 0.0) if good(reply) else 0.0
+    found = read_metrics(reply.text) if good(reply) else None
+    return (found.running or 0) if found is not None else 0

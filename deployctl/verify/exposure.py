@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from deployctl.reach import authority
-from deployctl.verify.nouns import Container, Seen, failed, ok
+from deployctl.sidebyside import side_by_side
+from deployctl.verify.nouns import Container, Seen, doubtful, failed, ok
 
 if TYPE_CHECKING:
     from deployctl.verify.nouns import Subject
@@ -35,12 +35,28 @@ def published(subject: Subject) -> Seen:
     others = [a for a in subject.facts.addresses if not ip_address(a).is_loopback]
     tried = [(a, port) for a in others for port in sorted({port for _, port in bound})]
     answering = _answering(subject, [place for place in tried if place not in asked])
-    wrong += [f"something answers at {authority(*place)} (tried)" for place in answering]
+    strangers = {place: name for place in answering if (name := subject.ports.holder(*place))}
+    wrong += [
+        f"something answers at {authority(*place)} (tried)"
+        for place in answering
+        if place not in strangers
+    ]
     if wrong:
         return failed(
             f"reachable where the profile does not ask for it: {len(wrong)} places",
             f"remove the ports from compose.override.yaml, then: {subject.up}",
             details=tuple(wrong),
+        )
+    if strangers:
+        # A program of the operator's, a proxy as it may be: nothing that the stack has opened.
+        return doubtful(
+            f"{len(strangers)} of the stack's ports are taken by other programs at this machine's "
+            "other addresses: what they pass on is theirs to guard",
+            "ss -ltnp  # who listens there",
+            details=tuple(
+                f"{name} listens at {authority(*place)} (tried)"
+                for place, name in sorted(strangers.items())
+            ),
         )
     lan = f", and as the profile asks at {', '.join(authority(*p) for p in sorted(asked))}"
     return ok(
@@ -57,6 +73,7 @@ def _bound(container: Container) -> Iterator[tuple[str, int]]:
 
 def _answering(subject: Subject, places: list[tuple[str, int]]) -> list[tuple[str, int]]:
     listens = subject.ports.http.listens
-    with ThreadPoolExecutor(max_workers=16) as pool:
-        found = pool.map(lambda place: listens(*place, timeout_s=_WAIT_S), places)
-        return [place for place, answered in zip(places, found, strict=True) if answered]
+    found = side_by_side(
+        lambda place: listens(*place, timeout_s=_WAIT_S), places, name="verify published-loopback"
+    )
+    return [place for place, answered in zip(places, found, strict=True) if answered]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployctl.errors import DeployctlError
 from deployctl.readiness import QUESTION, probe_frontend, prove, sign_in
+from deployctl.verify import chats
 from deployctl.verify.ask import chat, content, dig, good, question, quoted, told
 from deployctl.verify.nouns import Seen, doubtful, failed, ok
 
@@ -62,15 +63,21 @@ def browser_path(subject: Subject) -> Seen:
     http, base = subject.ports.http, subject.at.webui
     token, named = _token(subject), str(uuid.uuid4())
     body = _as_browser(subject, named)
-    sent = http.call(f"{base}/api/chat/completions", token=token, body=body, timeout_s=60)
-    chat_id = dig(sent.data, "chat_id")
-    if not good(sent) or not isinstance(chat_id, str):
-        return failed(f"the chat window's request gave {told(sent)}", _logs(subject))
+    before = chats.ids(http, base, token)
+    chat_id, gone = None, None
     try:
+        sent = http.call(f"{base}/api/chat/completions", token=token, body=body, timeout_s=60)
+        found = dig(sent.data, "chat_id")
+        if not good(sent) or not isinstance(found, str):
+            return failed(f"the chat window's request gave {told(sent)}", _logs(subject))
+        chat_id = found
         answer = _answer(subject, token, chat_id, named)
     finally:
-        gone = http.request("DELETE", f"{base}/api/v1/chats/{chat_id}", token=token, timeout_s=30)
-    if not good(gone):
+        # Without a good reply the chat may be there all the same, under an id that nobody told.
+        chat_id = chat_id or chats.holding(subject.ports, base, token, body["id"], before)
+        if chat_id is not None:
+            gone = chats.delete(http, base, token, chat_id)
+    if gone is not None and not good(gone):
         return failed(
             f"the chat of this check could not be deleted again: {told(gone)}",
             f"delete the chat “New Chat” at {base}",
@@ -79,25 +86,26 @@ def browser_path(subject: Subject) -> Seen:
 
 
 def ui_settings(subject: Subject) -> Seen:
-    """``ui-settings``: what the frontend goes by now is what the profile asks.
+    """``ui-settings``: what the frontend goes by now is what its container was started with.
 
+    That is the profile, and what the operator's override changes of it: not the profile alone.
     What people have set for the model itself may be meant so: it is a warning.
     """
     found = subject.settings()
     details = tuple(f"{each.what} {each.lasts}" for each in found)
     if changed := [each for each in found if each.place == "setting"]:
         return failed(
-            f"{len(changed)} settings of the chat window are not as the profile asks",
+            f"{len(changed)} settings of the chat window are not as its container was told",
             changed[0].hint,
             details=details,
         )
     if found:
         return doubtful(
-            f"{len(found)} things set in the chat window win over the profile",
+            f"{len(found)} things set in the chat window win over what its container was told",
             found[0].hint,
             details=details,
         )
-    return ok("the chat window's settings are those of the profile")
+    return ok("the chat window's settings are those its container was started with")
 
 
 def _token(subject: Subject) -> Secret:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deployctl.amounts import rough
-from deployctl.commands import inside
 from deployctl.fitting import own_card
+from deployctl.oncard import shown
 from deployctl.verify.ask import chat, dig, good, question, told
 from deployctl.verify.nouns import Seen, failed, ok, skipped
+from deployctl.vitals import has_card
 
 if TYPE_CHECKING:
     from deployctl.verify.nouns import Container, Subject
@@ -27,8 +28,6 @@ _FILLED = 0.8
 #: Lines of the engine's log in which it says where it put the model.
 _LINES = 4000
 
-_OFFLOADED = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
-_ON_CARD = re.compile(r"Model loading took ([\d.]+) GiB")
 _THREADS = re.compile(r"n_threads = (\d+)")
 
 
@@ -47,10 +46,10 @@ def model_on_gpu(subject: Subject) -> Seen:
     engine = subject.container("engine")
     if engine is None:
         return failed("has no container", subject.up)
-    said, wrong = [], []
-    for seen, fault in (_visible(subject, engine), _logged(subject, engine), _filled(subject)):
-        said += [seen] if seen else []
-        wrong += [fault] if fault else []
+    on_it, faults = _on_it(subject, engine)
+    filled, empty = _filled(subject)
+    said = [each for each in (on_it, filled) if each]
+    wrong = [*faults, *((empty,) if empty else ())]
     speed = _measured(subject, engine)
     if isinstance(speed, str):
         return failed(speed, subject.logs)
@@ -70,32 +69,16 @@ def model_on_gpu(subject: Subject) -> Seen:
     return ok("; ".join(said))
 
 
-def _visible(subject: Subject, engine: Container) -> tuple[str, str]:
-    """(what the container sees of the card, what is wrong): it can lose it after hours."""
-    if subject.wanted.device != "cuda":
-        return "", ""
-    result = subject.ports.runner.run(
-        inside(engine.state.id, "nvidia-smi -L", label="look for the card")
-    )
-    if result.ok and "GPU 0" in result.stdout:
-        return "the container sees the card", ""
-    if "not found" in result.output:  # an image without the tool tells nothing
-        return "", ""
-    return "", f"the container has lost the card: {' '.join(result.tail(1))}"
+def _on_it(subject: Subject, engine: Container) -> tuple[str, tuple[str, ...]]:
+    """(what the engine said of the card, what is wrong with it): judged as ``status`` judges.
 
-
-def _logged(subject: Subject, engine: Container) -> tuple[str, str]:
-    """(what the engine itself said, what is wrong with it); a long log has forgotten it."""
-    text = "\n".join(subject.ports.docker.log_tail(engine.state.id, _LINES))
-    if found := _OFFLOADED.findall(text):
-        part, all_of_it = map(int, found[-1])
-        said = f"{part} of {all_of_it} layers on the card (engine's log)"
-        return (said, "") if part == all_of_it else ("", said)
-    if "no usable GPU found" in text:
-        return "", "the engine found no card (its log)"
-    if found := _ON_CARD.findall(text):
-        return f"{found[-1]} GiB of weights on the card (engine's log)", ""
-    return "", ""
+    A long log has forgotten it, and a container can lose its card after hours.
+    """
+    if not has_card(engine.seen):
+        return "", ("the container was given no card (Docker)",)
+    if (fault := subject.card()) is not None:
+        return "", (fault.message, *fault.details)
+    return shown(subject.ports.docker.log_tail(engine.state.id, _LINES)) or "", ()
 
 
 def _filled(subject: Subject) -> tuple[str, str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from deployctl.commands import inside
+from deployctl.sidebyside import side_by_side
+from deployctl.verify.alive import ended
 from deployctl.verify.nouns import Container, Seen, failed, ok
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ done
 
 def hardening(subject: Subject) -> Seen:
     """``hardening``: no root, nothing to write but what is meant, no rights, and limits."""
-    with ThreadPoolExecutor(max_workers=max(1, len(subject.containers))) as pool:
-        looked = list(pool.map(lambda c: _inside(subject, c), subject.containers))
+    looked = side_by_side(
+        lambda c: _inside(subject, c), subject.containers, name="verify hardening"
+    )
     wrong = [
         f"{container.service}: {fault}"
         for container, (faults, _) in zip(subject.containers, looked, strict=True)
@@ -100,20 +102,26 @@ def _inside(subject: Subject, container: Container) -> tuple[tuple[str, ...], in
 
 
 def healthchecks(subject: Subject) -> Seen:
-    """``healthchecks``: Docker's own checks of the containers pass."""
+    """``healthchecks``: Docker's own checks pass, of the containers that the checks began with."""
     clock, deadline = subject.ports.clock, subject.ports.clock.now() + _SETTLE_S
     while True:
+        everything = subject.ports.docker.containers(subject.stack)
         states = [
             state
-            for state in subject.ports.docker.containers(subject.stack)
+            for state in everything
             if subject.wanted.service(state.service) or state.health is not None
         ]
-        ill = [s for s in states if s.status != "exited" and s.health != "healthy"]
+        ill = [s for s in states if s.status == "running" and s.health != "healthy"]
         if not any(state.health == "starting" for state in ill) or clock.now() >= deadline:
             break
         clock.sleep(_LOOK_EVERY_S)
+    if gone := ended(subject, everything):
+        said = ", ".join(f"{service} {what}" for service, what in gone.items())
+        service = next(iter(gone))
+        return failed(said, f"deployctl logs {service} --stack {subject.stack}", where=service)
     if ill:
         said = ", ".join(f"{s.service} is {s.health or 'without a healthcheck'}" for s in ill)
         service = ill[0].service
         return failed(said, f"deployctl logs {service} --stack {subject.stack}", where=service)
-    return ok(", ".join(f"{state.service} healthy" for state in states))
+    healthy = (state.service for state in states if state.health == "healthy")
+    return ok(", ".join(f"{service} healthy" for service in healthy))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from deployctl.amounts import rough
 from deployctl.commands import inside
+from deployctl.verify.alive import ended
 from deployctl.verify.nouns import Container, Seen, failed, ok
 
 if TYPE_CHECKING:
@@ -23,8 +24,12 @@ _SCRIPT = (
 
 def memory(subject: Subject) -> Seen:
     """``memory``: used (measured) against predicted and limit; nothing killed for memory."""
-    said, wrong, where = [], [], None
+    gone = ended(subject, subject.ports.docker.containers(subject.stack))
+    said = [f"{service} {what}" for service, what in gone.items()]
+    wrong, where = list(said), next(iter(gone), None)
     for container in subject.containers:
+        if container.service in gone:
+            continue
         used = subject.ports.docker.usage(container.state.id)
         limit = container.get("HostConfig", "Memory") or 0
         if used is None:
@@ -47,8 +52,8 @@ def memory(subject: Subject) -> Seen:
 
 def _fault(subject: Subject, container: Container, used: int, limit: int) -> str | None:
     kills = _kills(subject, container)
-    if kills or container.state.oom_killed:
-        return f"the kernel killed {max(1, kills)} of its processes for memory (counted)"
+    if kills:
+        return f"the kernel killed {kills} of its processes for memory (counted)"
     if limit and used > _ALMOST * limit:
         return f"{used / limit:.0%} of its limit are in use (measured)"
     wanted = subject.wanted.service(container.service)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from deployctl.diagnosis import Way
     from deployctl.dockerd import Docker
     from deployctl.drift import Drift
+    from deployctl.errors import Fault
     from deployctl.fitting import Fitting
     from deployctl.loopback import Http
     from deployctl.readiness import Clock, Endpoints
@@ -55,6 +56,7 @@ class Ports:
     runner: Runner
     clock: Clock
     local: LocalPort
+    holder: Callable[[str, int], str | None] = lambda _address, _port: None  # who listens; ports.py
 
 
 @dataclass(slots=True)
@@ -76,6 +78,7 @@ class Subject:
     ports: Ports
     way: Way
     settings: Callable[[], tuple[Drift, ...]]  # of the frontend, where they are not as asked
+    card: Callable[[], Fault | None] = lambda: None  # what is wrong with the engine's, by `status`
     plan: Plan | None = None
     unplanned: str = ""  # why there is no plan, as a clause
     fitting: Fitting | None = None

@@ -157,7 +157,8 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         name="ui-settings",
-        promise="The chat window's settings are those of the profile, whatever its database says.",
+        promise="The chat window's settings are those its container was started with (the "
+        "profile's, and what compose.override.yaml changes of them), whatever its database says.",
         look=frontend.ui_settings,
         where="webui",
         lane=_ENGINE,
@@ -209,7 +210,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         name="healthchecks",
-        promise="Docker's own checks of the containers pass.",
+        promise="Docker's own checks pass, and every container has run on since the checks began.",
         look=hardening.healthchecks,
         lane=_ENGINE,
     ),

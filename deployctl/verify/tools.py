@@ -90,13 +90,44 @@ def forced(subject: Subject) -> Seen:
 
     llama-server b11434 takes a named tool for ``auto`` and says so in its log; ``required`` with
     one tool asks for the same. Its grammar lets words come first (seen: ``until-168? tool-calls``),
-    so a model that never gets to the call is no fault of the stack: a warning.
+    and a small model may never end them. Begun for it, as the template begins a call, the answer
+    is held to the rest by that same grammar, and then it must come.
     """
     if why_not := _no_place(subject):
         return skipped(why_not)
-    named = {"type": "function", "function": {"name": _NAME}}
-    exact = subject.wanted.engine != "llama.cpp"
-    return _judged(subject, _call(subject, named if exact else "required"), must=exact)
+    if subject.wanted.engine != "llama.cpp":
+        named = {"type": "function", "function": {"name": _NAME}}
+        return _judged(subject, _call(subject, named), must=True)
+    begun = _beginning(subject)
+    reply = _call(subject, "required", begun)
+    if begun and not good(reply):  # some templates that think refuse an answer that is begun
+        begun, reply = "", _call(subject, "required")
+    return _judged(subject, reply, must=bool(begun))
+
+
+def _beginning(subject: Subject) -> str:
+    """What the model's template writes before the name of a called tool; '' where that is unknown.
+
+    Found by having the engine write a conversation with a call: it goes on from the question.
+    """
+    asked = [{"role": "user", "content": _ASK}]
+    function = {"name": _NAME, "arguments": '{"colour": "red", "count": 1}'}
+    called: list[dict[str, Any]] = [
+        {"id": "call00001", "type": "function", "function": function},
+    ]
+    done = [
+        {"role": "assistant", "content": "", "tool_calls": called},
+        {"role": "tool", "tool_call_id": "call00001", "content": "done"},
+    ]
+    written = [
+        dig(get(subject, "/apply-template", {"messages": m, "tools": [TOOL]}).data, "prompt")
+        for m in (asked, [*asked, *done])
+    ]
+    question_only, whole = (text if isinstance(text, str) else "" for text in written)
+    if not question_only or not whole.startswith(question_only):
+        return ""
+    before, name, _ = whole.removeprefix(question_only).partition(_NAME)
+    return before if name else ""
 
 
 def automatic(subject: Subject) -> Seen:
@@ -106,11 +137,18 @@ def automatic(subject: Subject) -> Seen:
     return _judged(subject, _call(subject, "auto"), must=False)
 
 
-def _call(subject: Subject, choice: object) -> Reply:
-    limit = budget(subject, 2 * _TOKENS)
-    return chat(
-        subject, question(subject, _ASK, max_tokens=limit, tools=[TOOL], tool_choice=choice)
+def _call(subject: Subject, choice: object, begun: str = "") -> Reply:
+    body = question(
+        subject,
+        _ASK,
+        max_tokens=budget(subject, 2 * _TOKENS),
+        tools=[TOOL],
+        tool_choice=choice,
+        parallel_tool_calls=False,
     )
+    if begun:
+        body["messages"] = [*body["messages"], {"role": "assistant", "content": begun}]
+    return chat(subject, body)
 
 
 def _judged(subject: Subject, reply: Reply, *, must: bool) -> Seen:

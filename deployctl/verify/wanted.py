@@ -14,6 +14,7 @@ import yaml
 
 from deployctl.libyaml import LOADER
 from deployctl.render import HOP_LIMIT
+from deployctl.vitals import capacity
 
 Device = Literal["cpu", "cuda", "vulkan"]
 
@@ -63,9 +64,10 @@ def wanted_of(text: str, variables: Mapping[str, str]) -> Wanted:
         params = json.loads(environment["DEFAULT_MODEL_PARAMS"])
         metadata = json.loads(environment["DEFAULT_MODEL_METADATA"])
         vllm = "--served-model-name" in words
-        context, concurrency = _room(words, vllm=vllm)
+        kind: Literal["llama.cpp", "vllm"] = "vllm" if vllm else "llama.cpp"
+        context, concurrency = _room(kind, words)
         return Wanted(
-            engine="vllm" if vllm else "llama.cpp",
+            engine=kind,
             device=_device(engine),
             context=context,
             concurrency=concurrency,
@@ -79,12 +81,12 @@ def wanted_of(text: str, variables: Mapping[str, str]) -> Wanted:
         raise ValueError(f"not a stack's file: {problem}") from problem
 
 
-def _room(words: list[str], *, vllm: bool) -> tuple[int, int]:
-    """(tokens of one conversation, conversations): llama.cpp is given the tokens of all."""
-    if vllm:
-        return int(_after(words, "--max-model-len")), int(_after(words, "--max-num-seqs"))
-    several = int(_after(words, "--parallel"))
-    return int(_after(words, "--ctx-size")) // several, several
+def _room(kind: str, words: list[str]) -> tuple[int, int]:
+    """(tokens of one conversation, conversations), as ``status`` reads them too."""
+    context, concurrency = capacity(kind, words)
+    if context is None or concurrency is None:
+        raise ValueError("it does not say how much the engine holds")
+    return context, concurrency
 
 
 def _after(words: list[str], flag: str) -> str:

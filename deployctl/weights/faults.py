@@ -138,7 +138,8 @@ def _hint(problem: SourceError, spec: WeightsSpec, again: str) -> str:
 def _hint_for_own_file(problem: SourceError, spec: WeightsSpec) -> str:
     path = shlex.quote(spec.source.path)
     if isinstance(problem, MissingError):
-        folder = str(Path(spec.source.path).parent)
+        above = Path(spec.source.path).expanduser().parents
+        folder = str(next((each for each in above if each.is_dir()), above[0]))
         return f"`ls -l {shlex.quote(folder)}` shows what is there; then correct model.source."
     if spec.sha256 is not None:
         return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pwd
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from deployctl.cli import console
+from deployctl.visible import harmless
 from tests.cli.commandline import deployctl
 from tests.world import Box
 
@@ -119,7 +121,7 @@ def test_a_terminal_is_not_obeyed_to(up: Box, monkeypatch: pytest.MonkeyPatch) -
     ("deltas", "said"),
     [
         ([{"content": "It is"}], "The answer was cut off after 5 tokens"),
-        ([THOUGHT], "No answer: it was all thoughts after 5 tokens"),
+        ([THOUGHT], "! The model thought for 5 tokens and gave no answer. Next: --max-tokens 2048"),
     ],
 )
 def test_an_answer_that_was_cut_off_says_so(
@@ -128,6 +130,36 @@ def test_an_answer_that_was_cut_off_says_so(
     answering(up, *deltas, finish="length")
     assert deployctl(up, "chat", "x") == 0
     assert said in capsys.readouterr().err
+
+
+def test_no_answer_is_said_even_where_only_the_answer_was_wanted(
+    up: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answering(up, THOUGHT, finish="length")
+    assert deployctl(up, "chat", "x", "--raw") == 0
+    seen = capsys.readouterr()
+    assert (seen.out, "gave no answer" in seen.err, "tokens/s" in seen.err) == ("", True, False)
+
+
+def test_a_terminal_shows_what_people_write(up: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    persian, family, heart = (
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "👨\u200d👩",
+        "❤\ufe0f",
+    )
+    words = f"a\tb\n{persian} {family} {heart}"
+    answering(up, {"content": words})
+    out = Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    assert deployctl(up, "chat", "x") == 0
+    assert out.getvalue() == f"{words}\n"
+
+
+@pytest.mark.parametrize(
+    "trick", ["\u202e", "\u2066", "\u200b", "\x08", "\r", "\x9b2J", "\x07", "\x7f"]
+)
+def test_a_terminal_is_not_fooled(trick: str) -> None:
+    assert trick not in harmless(f"a{trick}b\t\u200d")
 
 
 def test_a_conversation_remembers_and_begins_anew(
@@ -207,6 +239,27 @@ def test_open_uses_the_browser_that_is_named(
     assert deployctl(up, "open", "--output", "json") == 0
     assert json.loads(capsys.readouterr().out)["data"]["opened_with"] == "browse"
     assert up.runner.commands[-1].argv[-2:] == ("browse", "--at=http://127.0.0.1:7860")
+
+
+def test_open_needs_no_name_and_no_right_quotes(
+    up: Box, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user of a container has a number only; an old profile has a stray quote."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def nobody(_uid: int) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.setenv("BROWSER", "it's %s")
+    monkeypatch.setenv("SSH_CONNECTION", "192.0.2.7 51000 192.0.2.9 22")
+    assert deployctl(up, "open", "--output", "json") == 0
+    assert json.loads(capsys.readouterr().out)["data"]["opened_with"] == "it's"
+    assert up.runner.commands[-1].argv[-2:] == ("it's", "http://127.0.0.1:7860")
+    monkeypatch.setenv("BROWSER", "")
+    assert deployctl(up, "open") == 0
+    assert "USER@192.0.2.9" in capsys.readouterr().out
 
 
 def test_open_does_not_open_what_does_not_answer(

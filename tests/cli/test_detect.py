@@ -9,8 +9,7 @@ import pytest
 
 from deployctl.cli.detect import text
 from deployctl.deploy.detect import DetectReport
-from deployctl.deploy.world import Reach
-from deployctl.model import DockerFacts, Gpu, HostFacts
+from deployctl.model import DockerFacts, Gpu, HostFacts, Reach
 from tests.cli.commandline import deployctl
 from tests.fakes import GIB, FakeFacts, facts
 from tests.world import Box

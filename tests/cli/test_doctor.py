@@ -12,6 +12,7 @@ import pytest
 from deployctl.cli.doctor import looking_at, text
 from deployctl.deploy.doctor import DoctorReport, Surroundings
 from deployctl.doctor.judge import judge
+from deployctl.doctor.look_outside import PATIENCE_S
 from deployctl.doctor.nouns import Group
 from deployctl.doctor.results import failed, ok, skipped, warning
 from deployctl.model import DockerFacts
@@ -49,6 +50,13 @@ def elsewhere(tmp_path: Path) -> Iterator[None]:
 
     with looking_at(surroundings):
         yield
+
+
+def test_nobody_outside_is_waited_for_longer_than_the_doctor_may_take(box: Box) -> None:
+    deployctl(box, "doctor")
+    assert box.images.patience_s == PATIENCE_S
+    assert box.weights.patience_s == PATIENCE_S
+    assert PATIENCE_S + 0.5 + 0.5 + 0.5 <= 3.0  # the slowest, its name server, the time
 
 
 def report(*groups: Group) -> DoctorReport:

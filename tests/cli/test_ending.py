@@ -99,6 +99,19 @@ def test_the_second_signal_does_not_end_the_cleaning_up() -> None:
     assert cleaned == [True]
 
 
+def test_ctrl_c_that_python_made_something_else_of_is_still_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def broken() -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            threading.Lock().release()  # as its own locks fail when it comes at a wrong moment
+
+    assert guarded(broken, ["up"]) == 130
+    assert "[interrupted]" in capsys.readouterr().err
+
+
 def test_what_nohup_ignores_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -133,7 +146,7 @@ def test_what_others_wrote_cannot_drive_the_terminal(
 ) -> None:
     box.http.answer = "\x1b]0;title\x07 \x1b[31mred\x1b[0m\u3000a\tb \x9b2J"
     assert deployctl(box, "up", "--profile", "smoke") == 0
-    assert r"\x1b]0;title\x07 red a b \x9b2J" in capsys.readouterr().out
+    assert "\\x1b]0;title\\x07 red a\tb \\x9b2J" in capsys.readouterr().out
     bad = ("\x1b[2Kfine", "\x1bc")
     box.weights.error = DeployctlError("a\rb", code="weights-corrupt", hint="x", details=bad)
     assert deployctl(box, "up", "--profile", "smoke") == 5

@@ -197,6 +197,27 @@ def test_log_tail_gives_the_last_lines_in_order(scene: Scene) -> None:
     assert scene.docker.log_tail(state.id, 2) == ("two", "three")
 
 
+def _wrote(real: RealScene, name: str, lines: int) -> None:
+    deadline = time.monotonic() + 20
+    while len(real.docker.log_tail(name, 9)) < lines:
+        assert time.monotonic() < deadline, f"{name} never wrote {lines} lines"
+        time.sleep(0.05)
+
+
+def test_only_the_real_daemon_log_tail_since_a_start_leaves_out_what_was_before(
+    real: RealScene,
+) -> None:
+    # What is written at once may bear an earlier time than that at which Docker calls it started.
+    name = real.run("worker", script="sleep 0.5; echo here; exec sleep 600")
+    _wrote(real, name, 1)
+    _docker("restart", "--time", "0", name)
+    _wrote(real, name, 2)
+    (state,) = real.docker.containers(STACK)
+    assert real.docker.log_tail(name, 9) == ("here", "here")
+    assert real.docker.log_tail(name, 9, since=state.started_at) == ("here",)
+    assert real.docker.log_tail(name, 9, since="2001-01-01T00:00:00Z") == ("here", "here")
+
+
 def test_log_tail_of_a_container_that_is_gone_is_empty(scene: Scene) -> None:
     assert scene.docker.log_tail("0" * 64, 5) == ()
 
@@ -219,6 +240,17 @@ def test_a_log_is_followed_each_line_once(scene: Scene) -> None:
     assert feed.drain() == ()
     feed.close()
     assert feed.drain() == ()
+
+
+def test_only_what_is_new_is_heard_where_that_is_asked_for(scene: Scene) -> None:
+    scene.exited("engine", 1, wrote=("one", "two", "three"))
+    (state,) = scene.docker.containers(STACK)
+    new = scene.docker.follow(state.id, since=state.started_at, new=True)
+    whole = scene.docker.follow(state.id)
+    assert heard(scene, whole, 3) == ("one", "two", "three")
+    assert new.drain() == ()
+    whole.close()
+    new.close()
 
 
 def test_a_container_that_starts_anew_is_followed_further(scene: Scene) -> None:
@@ -258,6 +290,17 @@ def test_a_container_is_inspected_in_dockers_own_words_and_one_that_is_gone_is_n
 
 def test_a_stack_nobody_started_has_no_networks(scene: Scene) -> None:
     assert scene.docker.networks(STACK) == ()
+
+
+def test_a_network_that_is_not_there_is_none(scene: Scene) -> None:
+    assert scene.docker.network("0" * 64) is None
+
+
+def test_only_the_real_daemon_a_network_of_others_is_found_by_its_id(real: RealScene) -> None:
+    bridge = real.docker.network("bridge")
+    assert bridge is not None
+    assert real.docker.network(bridge["Id"]) == bridge
+    assert bridge["Id"] not in {row["Id"] for row in real.docker.networks(STACK)}
 
 
 def test_an_image_that_is_here_has_an_id_that_is_a_digest(scene: Scene) -> None:

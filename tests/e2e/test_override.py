@@ -6,12 +6,20 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e import machine
 from tests.e2e.product import Outcome, Stack
 
 LABEL = """\
 # mine
 services:
     engine: {labels: {"example.invalid/owner": "me"}}   # odd spacing is kept
+"""
+
+JOINED = """\
+services:
+  webui: {{networks: {{mine: {{}}}}}}
+networks:
+  mine: {{external: true, name: {network}}}
 """
 
 BROKEN = """\
@@ -49,6 +57,22 @@ def test_a_removed_override_is_undone_by_the_next_up(own: Stack) -> None:
     own.override.unlink()
     assert own.up().data["changed"] is True
     assert "example.invalid/owner" not in own.container("engine")["Config"]["Labels"]
+
+
+def test_a_network_of_the_operators_costs_no_new_container_whatever_its_name(own: Stack) -> None:
+    name = f"{own.name}_mine"
+    machine.docker("network", "create", name)
+    try:
+        own.override.write_text(JOINED.format(network=name), encoding="utf-8")
+        assert own.up().data["changed"] is True
+        with_it = own.identity()
+        assert own.up().data["changed"] is False
+        assert own.identity() == with_it
+        own.override.unlink()
+        assert own.up().data["changed"] is True
+    finally:
+        machine.attempt("docker", "network", "disconnect", "--force", name, f"{own.name}-webui-1")
+        machine.docker("network", "rm", name)
 
 
 def test_a_broken_override_is_exit_5_names_the_file_and_leaves_the_running_stack_alone(

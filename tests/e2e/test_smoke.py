@@ -72,8 +72,8 @@ def test_beside_a_running_stack_on_ports_of_its_own(
     assert list(suite.iter("failure")) == []
     names = {str(path.relative_to(kept)) for path in kept.rglob("*") if path.is_file()}
     assert {
-        *("bundle/compose.yaml", "plan.json", "states.json", "events.txt", "junit.xml"),
-        *("logs/engine.log", "logs/webui.log", "deployctl.log"),
+        *("bundle/compose.yaml", "plan.json", "containers/engine.json", "events.txt", "junit.xml"),
+        *("logs/engine.log", "logs/webui.log", "logs/deployctl.log"),
     } <= names
     # The daemon remembers its last 256 events, of all containers there are.
     told = (kept / "events.txt").read_text(encoding="utf-8").splitlines()
@@ -105,7 +105,7 @@ def test_whoever_ends_it_nothing_is_left(tested: Stack, phase: str) -> None:
     assert outcome.exit_code == 130, str(outcome)
     assert "Traceback" not in outcome.stderr
     evidence = tested.product.home / "artifacts" / tested.name
-    assert (evidence / "states.json").is_file()
+    assert (evidence / "containers/engine.json").is_file()
     assert secrets_in(evidence, secrets) == []
 
 

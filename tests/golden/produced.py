@@ -208,8 +208,9 @@ def _texts() -> list[str]:
         "When something does not start or stops, what Docker, the engine and the frontend said is",
         "searched for these texts. The nearest to the cause is reported: its code, the cause in a",
         "sentence, the lines that show it, and the whole command to type. Of a container that was",
-        "started several times only the last start counts. What is not recognised is called",
-        "unknown, with its last 30 lines.",
+        "started several times only the last start counts; of one that has served, only what can",
+        "end a service that serves, near the end: what its users did wrong days ago explains no",
+        "`docker kill`. What is not recognised is called unknown, with its last 30 lines.",
     ]
     head = ["", "| what is seen | code | cause | way out |", "|---|---|---|---|"]
     for about, name in _ABOUT.items():

@@ -260,8 +260,8 @@ OTHER = {
         *("engine.memory=3GiB", "engine.cpus=3", "engine.batch=64", "engine.kv_type=q8_0"),
         *("engine.reasoning_budget=9", 'engine.extra_args=["--threads-http","4"]'),
         *("frontend.image=ghcr.io/a/c:1", "frontend.memory=3GiB", "ports.webui=7999"),
-        *("frontend.background_tasks=true", "ports.engine=8999", "deadlines.engine=9m"),
-        *("deadlines.frontend=9m", "model.use=qwen2.5-1.5b-instruct"),
+        *("frontend.background_tasks=true", "ports.engine=8999", "deadlines.engine=90m"),
+        *("deadlines.frontend=90m", "model.use=qwen2.5-1.5b-instruct"),
     ),
     "gpu-6gb-gguf": ("engine.device=vulkan", "concurrency=9"),
     "gpu-6gb": (
@@ -269,7 +269,7 @@ OTHER = {
         *("engine.dtype=float32", "engine.kv_cache=1GiB", "engine.eager=false", "engine.cpus=2"),
         *("engine.memory=9GiB", "model.sampling.top_k=7", "requires.gpu.memory=8GiB"),
         *("model.reasoning_parser=other", "model.reasoning=false", "egress=all"),
-        *("deadlines.engine=9m", "model.source=hf:A/B@main"),
+        *("deadlines.engine=90m", "model.source=hf:A/B@main"),
     ),
     "cpu-vllm": ("engine.cpus=2", "engine.dtype=float32", "concurrency=3", "model.context=2048"),
 }

@@ -57,9 +57,37 @@ def test_a_tag_that_only_began_is_text() -> None:
     assert reader.answer == "1 <th"
 
 
-def test_thoughts_whose_tag_was_in_the_template_are_told_apart_at_the_end() -> None:
-    reader, _ = read(delta(content="Hm.</think>"), delta(content="\n\nYes."))
-    assert (reader.reasoning, reader.answer) == ("Hm.", "Yes.")
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Put thoughts between <think> and </think>, then answer.",
+        "A lone </think> ends what <think> began.",
+        "<thinking> is a word, <think> is a tag.",
+    ],
+)
+@pytest.mark.parametrize("thoughts", ["", "Hm."])
+def test_an_answer_about_tags_stays_whole(text: str, size: int, thoughts: str) -> None:
+    cut = [text[n : n + size] for n in range(0, len(text), size)]
+    first = (delta(reasoning_content=thoughts),) if thoughts else ()
+    reader, pieces = read(*first, *(delta(content=part) for part in cut))
+    assert (reader.reasoning, reader.answer) == (thoughts, text)
+    assert "".join(piece.text for piece in pieces if piece.kind == "answer") == text
+
+
+def test_behind_thoughts_of_the_engines_own_a_tag_is_a_word_even_first() -> None:
+    reader, _ = read(delta(reasoning="Hm."), delta(content="<think> is a tag."))
+    assert (reader.reasoning, reader.answer) == ("Hm.", "<think> is a tag.")
+
+
+def test_behind_the_first_thoughts_a_tag_is_a_word() -> None:
+    reader, _ = read(delta(content="<think>Hm.</think>Write <think>x</think>."))
+    assert (reader.reasoning, reader.answer) == ("Hm.", "Write <think>x</think>.")
+
+
+def test_thoughts_that_never_end_are_thoughts() -> None:
+    reader, _ = read(delta(content="<think>Hm. </thi"))
+    assert (reader.reasoning, reader.answer) == ("Hm. </thi", "")
 
 
 def test_raw_leaves_everything_where_it_is() -> None:

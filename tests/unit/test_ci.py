@@ -56,6 +56,13 @@ def test_a_snippet_runs_a_smoke_test_and_keeps_what_it_says(name: str) -> None:
     assert "smoke-artifacts" in kept.split("\n", 3)[3]
 
 
+@pytest.mark.parametrize("name", SNIPPETS)
+def test_docker_is_used_only_once_it_was_set_up(name: str) -> None:
+    lines = shell(name)
+    first = next(n for n, line in enumerate(lines) if re.search(r"\bdocker (?!info)", line))
+    assert next(n for n, line in enumerate(lines) if "deployctl setup" in line) < first
+
+
 @pytest.mark.parametrize("path", [*SNIPPETS.values(), GUIDE], ids=lambda path: path.name)
 def test_only_options_that_exist_are_named(path: Path) -> None:
     text = path.read_text(encoding="utf-8").replace("\n          --", " --")

@@ -46,10 +46,18 @@ def test_compiling_takes_longer() -> None:
     assert compiled - eager == 5 * 60
 
 
-def test_docker_gives_each_service_as_long_as_we_do() -> None:
-    found = plan("smoke", "deadlines.engine=20m")
-    assert found.service("engine").healthcheck.start_period_s == 20 * 60
-    assert found.service("webui").healthcheck.start_period_s == found.deadlines.frontend_s
+def test_docker_is_more_patient_than_we_are() -> None:
+    found = plan("smoke")
+    assert found.service("engine").healthcheck.start_period_s == 4 * found.deadlines.engine_s
+    assert found.service("webui").healthcheck.start_period_s == 4 * found.deadlines.frontend_s
+
+
+def test_a_longer_deadline_changes_no_container_until_it_is_beyond_dockers_patience() -> None:
+    usual = plan("smoke").services
+    assert plan("smoke", "deadlines.engine=12m", "deadlines.frontend=20m").services == usual
+    found = plan("smoke", "deadlines.engine=13m", "deadlines.frontend=21m")
+    assert found.service("engine").healthcheck.start_period_s == 13 * 60
+    assert found.service("webui").healthcheck.start_period_s == 21 * 60
 
 
 def test_the_engine_has_whole_minutes_so_that_few_bytes_change_no_container() -> None:

@@ -16,7 +16,8 @@ from deployctl.catalog import Catalog
 from deployctl.deploy.world import UpRequest
 from deployctl.diagnosis import Evidence, Way, diagnose, refused
 from deployctl.diagnosis.containers import ENDS
-from deployctl.diagnosis.diagnose import SIGNS, last_start
+from deployctl.diagnosis.diagnose import SIGNS
+from deployctl.diagnosis.lifetimes import last_start
 from deployctl.diagnosis.questions import QUESTIONS
 from deployctl.diagnosis.signs import Found, Sign, best
 from deployctl.engines.llama_cpp import KIND as LLAMA_CPP
@@ -33,7 +34,7 @@ RECORDS = Path(__file__).parent / "records/failures"
 CATALOG = Catalog({"HOME": "/nonexistent"})
 
 #: What a hint may begin with, beside deployctl itself.
-SHELL = {"cat", "docker", "nvidia-smi", "chmod", "find", "grep", "sudo", "hostname", "ls"}
+SHELL = {"cat", "docker", "nvidia-smi", "chmod", "grep", "sudo", "hostname", "ls", "rm"}
 
 
 def plan_of(selection: Selection) -> Plan:
@@ -122,7 +123,16 @@ LOGS = {
 REFUSALS = {
     "port": "start-port-taken",
     "port2": "start-port-taken",
-    "addr": "address-missing",
+    "port28": "start-port-taken",
+    "port28b": "start-port-taken",
+    "port28other": "start-port-taken",
+    "addr28": "start-address-missing",
+    "addr28b": "start-address-missing",
+    "api": "start-docker-lost",
+    "apidenied": "docker-denied",
+    "nvmismatch": "start-gpu-driver-changed",
+    "nvlibrary": "start-gpu-driver-changed",
+    "addr": "start-address-missing",
     "bind": "start-mount-denied",
     "binddir": "start-mount-denied",
     "gpu": "start-gpu-toolkit-missing",
@@ -137,7 +147,7 @@ REFUSALS = {
     "user": "compose-failed",
     "mem": "compose-failed",
     "plat": "start-platform",
-    "cpus": "cpus-too-many",
+    "cpus": "start-cpus-too-many",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from deployctl.deploy.world import Reach
 from deployctl.doctor.judge import judge
 from deployctl.doctor.nouns import (
     CardProbe,
@@ -24,7 +24,8 @@ from deployctl.doctor.nouns import (
     StackFolder,
 )
 from deployctl.errors import CODES
-from deployctl.model import CheckResult, DockerFacts, Gpu
+from deployctl.model import CheckResult, Command, DockerFacts, Gpu, Reach
+from deployctl.runner import SubprocessRunner
 from tests.fakes import GIB
 from tests.machines import HOME, INFO, PLACE, SYSTEM, docker_facts, machine
 
@@ -430,6 +431,67 @@ def test_what_is_wrong_is_found_explained_and_mended(
     assert fix in check.hint
     assert check.details[0].endswith(".") or check.details[0] == "No devices were found"
     assert (check.code in CODES) == (status == "failed")
+
+
+@pytest.mark.parametrize(
+    ("name", "of"), [case[:2] for case in CASES], ids=[f"{c[0]}-{c[3]}" for c in CASES]
+)
+def test_no_hint_destroys_what_is_there(name: str, of: Callable[[], Machine]) -> None:
+    hint = checks(of())[name].hint
+    assert not re.search(r"tee (?!-a )|(?<!2)>(?! ?/dev/null)|sed -i(?! '1s)|\brm ", hint), hint
+
+
+PI = Path("/boot/firmware/cmdline.txt")
+
+
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        ({"boot_line": PI}, f"grep -q cgroup_enable=memory {PI} || sudo sed -i '1s/$/ "),
+        ({"grub": True}, "sudoedit /etc/default/grub"),
+        ({}, "cat /proc/cmdline"),
+    ],
+)
+def test_the_kernel_is_told_to_count_memory_as_this_machine_is_told(
+    changes: dict[str, Any], hint: str
+) -> None:
+    seen = replace(with_info(MemoryLimit=False), system=replace(SYSTEM, **changes))
+    assert checks(seen)["memory limits"].hint.startswith(hint)
+
+
+def test_what_it_says_of_the_boot_line_is_done_once(tmp_path: Path) -> None:
+    line = tmp_path / "cmdline.txt"
+    line.write_text("console=tty1 root=/dev/mmcblk0p2\n")
+    seen = replace(with_info(SwapLimit=False), system=replace(SYSTEM, boot_line=line))
+    hint = checks(seen)["memory limits"].hint.replace("sudo ", "").partition("  #")[0]
+    command = Command(argv=("sh", "-c", hint), label="hint", timeout_s=9)
+    for _ in range(2):
+        assert SubprocessRunner().run(command).ok
+    text = line.read_text()
+    assert text.startswith("console=tty1 root=/dev/mmcblk0p2 cgroup_enable=memory ")
+    assert (text.count("cgroup_enable"), text.count("\n")) == (1, 1)
+
+
+def test_the_label_goes_to_the_models_of_this_state_folder() -> None:
+    seen = with_info(SecurityOptions=["name=selinux"])
+    seen = replace(seen, system=replace(SYSTEM, selinux="enforcing"))
+    assert checks(seen)["selinux"].hint.endswith(f" {HOME / 'models'}")
+
+
+def test_a_masked_password_is_not_offered_as_one() -> None:
+    seen = machine(proxies=Proxies(daemon={"https_proxy": "http://***@p:1"}))
+    hint = checks(seen)["proxies"].hint
+    assert hint.startswith("export https_proxy=http://USER:PASSWORD@p:1  # ")
+    assert "***" not in hint
+
+
+@pytest.mark.parametrize("kind", [{"firewalld": True}, {"ufw": True}, {}])
+def test_whoever_listens_in_the_lan_is_named(kind: dict[str, Any]) -> None:
+    seen = with_system(**kind)
+    assert "unless its profile says `exposure: lan`" in checks(seen)["firewall"].summary
+    found = StackFolder(name="den", folder=HOME / "stacks/den", standing="up", lan=True)
+    seen = replace(seen, state=replace(seen.state, stacks=(found,)))
+    assert "listening in the LAN: den" in checks(seen)["firewall"].summary
 
 
 def test_nothing_of_a_card_prevents_a_stack() -> None:

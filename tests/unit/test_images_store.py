@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from deployctl.deploy.names import ImageMode
-from deployctl.deploy.world import Reach, ResolvedImage
+from deployctl.deploy.world import ResolvedImage
 from deployctl.errors import DeployctlError
 from deployctl.images import ImageStore
 from deployctl.images.recipes import load_recipe
 from deployctl.images.reference import parse_reference
 from deployctl.images.registry import Silence
-from deployctl.model import Image
+from deployctl.model import Image, Reach
 from tests.imageworld import (
     ENGINE,
     NO_RECIPE,

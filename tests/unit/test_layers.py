@@ -33,6 +33,7 @@ PURE = [
     "oncard.py",
     "metrics.py",
     "amounts.py",
+    "trouble.py",
     "commands.py",
     "revive.py",
     "yamlsafe.py",
@@ -57,13 +58,13 @@ PURE = [
     "junit.py",
     *(f"verify/{name}.py" for name in ("nouns", "wanted", "ask", "registry", "answers", "egress")),
     *(f"verify/{name}.py" for name in ("engine", "exposure", "frontend", "gpu", "hardening")),
-    *(f"verify/{name}.py" for name in ("keys", "memory", "tools")),
+    *(f"verify/{name}.py" for name in ("keys", "memory", "tools", "chats", "alive")),
     "secretshapes.py",
     *(
         f"doctor/{name}.py"
         for name in ("nouns", "results", "judge", "daemon", "room", "network", "outside")
     ),
-    *(f"doctor/{name}.py" for name in ("system", "graphics", "state")),
+    *(f"doctor/{name}.py" for name in ("system", "graphics", "state", "confinement")),
 ]
 FORBIDDEN_IN_PURE = {"subprocess", "docker", "requests", "typer", "rich", "time", "os", "socket"}
 
@@ -121,6 +122,49 @@ def test_only_the_console_prints() -> None:
             and node.func.id == "print"
         ]
         assert not calls, path
+
+
+@pytest.mark.parametrize("path", files(PURE), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_pure_modules_know_no_recipe(path: Path) -> None:
+    """What decides is not to know who asks: ``deploy/`` uses it, never the other way round."""
+    tree = ast.parse(path.read_text())
+    blocks = (node for node in ast.walk(tree) if isinstance(node, ast.If))
+    for_types = {
+        inside
+        for block in blocks
+        if getattr(block.test, "id", "") == "TYPE_CHECKING"
+        for inside in ast.walk(block)
+    }
+    names = {
+        node.module or ""
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node not in for_types
+    }
+    assert not [name for name in names if name.startswith(("deployctl.deploy", "deployctl.cli"))]
+
+
+def test_recipes_open_no_file_and_no_process() -> None:
+    """But for those whose work is a file of the stack's folder, and ``render``."""
+    calls = {"open", "read_text", "write_text", "read_bytes", "write_bytes", "unlink", "rmtree"}
+    touching = {
+        path.name
+        for path in (PACKAGE / "deploy").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and (getattr(node.func, "attr", "") or getattr(node.func, "id", "")) in calls
+    }
+    assert touching <= {"render.py", "lastwords.py", "refused.py"}
+
+
+def test_the_architecture_names_every_room() -> None:
+    text = (PACKAGE.parent / "docs/architecture.md").read_text(encoding="utf-8")
+    table = text.partition("| module |")[2].partition("\n\n")[0]
+    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    named = {name.strip().strip("`").rstrip("/") for row in rows for name in row.split(",")}
+    rooms = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py", "__main__.py"}
+    rooms |= {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert rooms - named == set()
+    assert {name for name in named if name.endswith(".py") and "/" not in name} - rooms == set()
 
 
 def test_errors_imports_nothing_of_ours() -> None:

@@ -49,6 +49,15 @@ def test_what_was_before_the_beginning_is_not_taken() -> None:
     assert taken(Place(since=T2), f"{T1} of an earlier start", f"{T2} now") == ["now"]
 
 
+def test_a_clock_that_is_set_back_deafens_nobody() -> None:
+    place = Place(since=T2)
+    assert taken(place, f"{T1} before", f"{T3} one", f"{T1} two", f"{T1} three") == [
+        *("one", "two", "three"),
+    ]
+    again = taken(place, f"{T1} two", f"{T1} three", f"{T1} four")
+    assert again == ["four"]
+
+
 class Stream:
     """Chunks, then an end, or a breach; open while it is held."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployctl.metrics import EngineMetrics, last_rate, rate_between, read_metrics
+from deployctl.metrics import EngineMetrics, last_rate, missing, rate_between, read_metrics
 
 # As llama-server b11434 writes it; the numbers are of one answer of 300 tokens.
 LLAMA_CPP = """\
@@ -43,6 +43,17 @@ def test_vllm_adds_its_engines_up() -> None:
     assert read_metrics(VLLM) == EngineMetrics(
         running=4, waiting=5, kv_share=0.25, generated_tokens=1200, steps=1200
     )
+
+
+def test_every_figure_that_is_read_is_missed_where_it_is_not_there() -> None:
+    assert missing("llama.cpp", LLAMA_CPP) == missing("vllm", VLLM) == ()
+    for kind, text in (("llama.cpp", LLAMA_CPP), ("vllm", VLLM)):
+        names = missing(kind, "")
+        assert len(names) >= 4
+        for name in names:
+            kept = "\n".join(line for line in text.splitlines() if not line.startswith(name))
+            assert missing(kind, kept) == (name,)
+            assert read_metrics(kept) != read_metrics(text)
 
 
 @pytest.mark.parametrize("text", ["", "<html>", "up 1", "llamacpp:x NaNs", '{"error": 1}'])

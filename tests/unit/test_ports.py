@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deployctl import host
-from deployctl.ports import listeners, published
+from deployctl.ports import holder, listeners, published
 from tests.scripted import ScriptedRunner
 from tests.unit.test_host import INFO, NO_DAEMON, path, put
 
@@ -47,6 +47,46 @@ def test_ports_that_docker_publishes() -> None:
         9000: ("web-1", "shop"),
         9001: ("web-1", "shop"),
     }
+
+
+LAN = "192.168.0.5"
+
+
+@pytest.mark.parametrize(
+    ("who", "docker", "says"),
+    [
+        ("nginx", "", "process nginx (pid 812)"),
+        ("docker-proxy", "", None),
+        # The process is another user's: then Docker's own word for what it publishes there counts.
+        (None, f"web\tdeployctl\t{LAN}:8000->8080/tcp", None),
+        (None, "web\tdeployctl\t0.0.0.0:7999-8001->7999-8001/tcp", None),
+        (None, "web\tdeployctl\t127.0.0.1:8000->8080/tcp", "an unknown process"),
+    ],
+)
+def test_who_listens_at_an_address_of_this_machine_is_told_unless_it_is_docker(
+    tmp_path: Path,
+    path: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    who: str | None,
+    docker: str,
+    says: str | None,
+) -> None:
+    monkeypatch.setenv("PATH", path["PATH"])
+    put(tmp_path / "proc/net/tcp", TCP)
+    if who is not None:
+        put(tmp_path / "proc/812/comm", f"{who}\n")
+        (tmp_path / "proc/812/fd").mkdir()
+        (tmp_path / "proc/812/fd/3").symlink_to("socket:[3002]")
+    runner = ScriptedRunner({"docker ps": (0, docker, "")})
+    assert holder(runner, LAN, 8000, root=tmp_path) == says
+
+
+def test_nobody_listens_where_packets_are_passed_on_or_at_another_address(tmp_path: Path) -> None:
+    put(tmp_path / "proc/net/tcp", TCP)
+    runner = ScriptedRunner({})
+    assert holder(runner, LAN, 7860, root=tmp_path) is None  # that one is loopback's
+    assert holder(runner, "192.168.0.6", 8000, root=tmp_path) is None
+    assert holder(runner, LAN, 2024, root=tmp_path) == "an unknown process"  # at every address
 
 
 @pytest.fixture

@@ -111,6 +111,18 @@ def test_a_context_beyond_the_model_is_refused_unless_forced() -> None:
     assert checks(asked, facts(), force=True)["context-too-long"].status == "warning"
 
 
+def test_a_context_of_llama_cpp_is_rounded_up_to_whole_blocks_and_said_so() -> None:
+    odd = plan("smoke", "model.context=3000")
+    assert (odd.context, odd.asked_context) == (3072, 3000)
+    command = odd.service("engine").command
+    assert command[command.index("--ctx-size") + 1] == str(2 * 3072)
+    assert odd.load == plan("smoke", "model.context=3072").load
+    assert checks(odd, facts())["context"].summary.startswith("3072 tokens, rounded up from 3000: ")
+    whole = plan("smoke")
+    assert (whole.context, whole.asked_context) == (2048, 2048)
+    assert plan("smoke-vllm", "model.context=1000").context == 1000
+
+
 def test_memory_that_others_use_now_warns_but_not_when_it_is_our_own() -> None:
     busy = facts(memory_available_bytes=GIB // 2)
     assert checks(plan("smoke"), busy)["memory"].status == "warning"

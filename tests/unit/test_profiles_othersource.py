@@ -10,6 +10,7 @@ import pytest
 
 from deployctl.errors import DeployctlError, Fault
 from deployctl.inspect import ModelInspector
+from deployctl.planner import build_plan
 from deployctl.profiles.document import Readers
 from deployctl.profiles.explain import shown
 from deployctl.profiles.resolve import Profile, resolve
@@ -39,8 +40,8 @@ SMALL = described({**SMOLLM2, "general.file_type": 15}, words=64)
 def _inspector(shelf: Shelf) -> Any:  # Inspector
     inspector = ModelInspector(shelf.store, shelf.environment)
 
-    def inspect(source: str, *, strict: bool) -> Mapping[str, Any] | None:
-        return inspector.strict(source) if strict else inspector(source)
+    def inspect(source: str, *, strict: bool, need: bool = False) -> Mapping[str, Any] | None:
+        return inspector.strict(source, need=need) if strict else inspector(source)
 
     return inspect
 
@@ -57,7 +58,7 @@ def mine(shelf: Shelf, text: str, *sets: str) -> ModelSpec:
 
 def refused(shelf: Shelf, profile: str, *sets: str, model: str | None = None) -> Fault:
     with pytest.raises(DeployctlError) as caught:
-        laid(shelf, profile, *sets, model=model)
+        build_plan(laid(shelf, profile, *sets, model=model))
     (fault,) = caught.value.faults
     return fault
 
@@ -161,3 +162,50 @@ def test_a_file_that_cannot_be_understood_is_told_where_it_is_named(
 def test_a_wheel_that_is_not_here_says_nothing(shelf: Shelf) -> None:
     fault = refused(shelf, "smoke", model="wheel:p==1:a/m.gguf")
     assert (fault.code, fault.where) == ("model-unreadable", "--model wheel:p==1:a/m.gguf")
+
+
+# ── how much it needs ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("by_set", [False, True])
+def test_a_file_that_is_not_there_is_named_before_anything_else(
+    shelf: Shelf, tmp_path: Path, by_set: bool
+) -> None:
+    source = f"file:{tmp_path}/missing/folder/m.gguf"
+    fault = (
+        refused(shelf, "smoke", f"model.source={source}")
+        if by_set
+        else refused(shelf, "smoke", model=source)
+    )
+    assert fault.code == "weights-not-found"
+    assert f"{tmp_path}/missing/folder/m.gguf" in fault.message
+    assert f"`ls -l {tmp_path}`" in fault.hint  # the nearest folder that is there
+
+
+def test_a_file_for_another_machine_may_be_described_instead(shelf: Shelf) -> None:
+    source = "model.source=file:/does/not/exist.gguf"
+    assert build_plan(laid(shelf, "smoke", source, "engine.memory=1GiB"))
+    assert laid(shelf, "smoke", source).spec.model.shape is None  # `profile show` shows it
+
+
+@pytest.mark.parametrize("by_set", [False, True])
+def test_a_file_of_an_unknown_family_is_not_said_to_be_away(
+    shelf: Shelf, tmp_path: Path, by_set: bool
+) -> None:
+    path = tmp_path / "odd.gguf"
+    path.write_bytes(described({"general.architecture": "odder", "general.file_type": 1}))
+    fault = (
+        refused(shelf, "smoke", f"model.source=file:{path}")
+        if by_set
+        else refused(shelf, "smoke", model=f"file:{path}")
+    )
+    assert fault.code == "model-unreadable"
+    assert "'odder'" in fault.message
+    assert "--set engine.memory=" in fault.hint
+    assert build_plan(laid(shelf, "smoke", f"model.source=file:{path}", "engine.memory=1GiB"))
+
+
+def test_a_hub_that_is_away_is_left_to_the_plan(shelf: Shelf) -> None:
+    fault = refused(shelf, "smoke", "model.source=hf:nobody/nothing:m.gguf")
+    assert fault.code == "profile-invalid"
+    assert "not here to be read" in fault.message

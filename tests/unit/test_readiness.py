@@ -2,7 +2,6 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
@@ -15,10 +14,9 @@ from deployctl.readiness import (
     probe_engine,
     probe_frontend,
     prove,
-    trouble,
     wait,
 )
-from tests.fakes import FakeClock, FakeHttp, container
+from tests.fakes import FakeClock, FakeHttp
 
 AT = Endpoints(
     stack="s",
@@ -72,8 +70,54 @@ def test_proof_is_an_answer_through_the_ui() -> None:
     assert http.calls == [
         "http://127.0.0.1:7860/api/v1/auths/signin",
         "http://127.0.0.1:7860/api/models",
+        "http://127.0.0.1:7860/api/v1/chats/new",
+        "http://127.0.0.1:7860/api/v1/chats/c4at",
         "http://127.0.0.1:7860/api/chat/completions",
     ]
+
+
+class Refusing(FakeHttp):
+    """Answers one address with another status than usual."""
+
+    def __init__(self, ending: str, status: int) -> None:
+        super().__init__()
+        self.ending, self.status = ending, status
+
+    def call(
+        self, url: str, *, token: Secret | None = None, body: object = None, timeout_s: float
+    ) -> Reply:
+        reply = super().call(url, token=token, body=body, timeout_s=timeout_s)
+        return Reply(status=self.status, text="") if url.endswith(self.ending) else reply
+
+
+@pytest.mark.parametrize(("ending", "status"), [("/chats/new", 400), ("/chats/c4at", 500)])
+def test_a_frontend_that_cannot_save_a_chat_is_not_ready(ending: str, status: int) -> None:
+    http = Refusing(ending, status)
+    with pytest.raises(DeployctlError, match=f"cannot save a chat .HTTP {status}") as refused:
+        answer(http)
+    (fault,) = refused.value.faults
+    assert (fault.code, refused.value.exit_code) == ("chats-unsaved", 6)
+    assert fault.hint == "deployctl logs webui --stack s"
+    assert not any("chat/completions" in call for call in http.calls)
+
+
+def test_too_many_sign_ins_are_no_wrong_password() -> None:
+    with pytest.raises(DeployctlError) as refused:
+        answer(Refusing("/signin", 429))
+    (fault,) = refused.value.faults
+    assert (fault.code, fault.hint) == ("sign-in-limited", "sleep 180; deployctl status --stack s")
+    with pytest.raises(DeployctlError) as refused:
+        answer(Refusing("/signin", 400))
+    assert refused.value.faults[0].code == "proof-failed"
+
+
+@pytest.mark.parametrize("status", [0, 502])
+def test_no_answer_to_a_sign_in_is_no_wrong_password(status: int) -> None:
+    with pytest.raises(DeployctlError) as refused:
+        answer(Refusing("/signin", status))
+    (fault,) = refused.value.faults
+    assert (fault.code, fault.hint) == ("frontend-not-ready", "deployctl status --stack s")
+    assert "password" not in fault.message
 
 
 def test_an_empty_answer_proves_nothing() -> None:
@@ -121,12 +165,12 @@ def test_the_deadline_is_for_the_whole_proof() -> None:
         def call(
             self, url: str, *, token: Secret | None = None, body: object = None, timeout_s: float
         ) -> Reply:
-            clock.sleep(25)
+            clock.sleep(12)  # to sign in, to list the models, to save a chat, to delete it
             return super().call(url, token=token, body=body, timeout_s=timeout_s)
 
     http = Slow('{"choices":[{"delta":{"content":"Hi."}}]}')
     assert answer(http, clock=clock) == "Hi."
-    assert http.timeout_s == 10
+    assert http.timeout_s == 12
 
 
 def test_a_stream_cut_off_at_the_deadline_is_no_broken_one() -> None:
@@ -269,21 +313,6 @@ def test_what_is_being_done_is_told() -> None:
         on_step=said.append,
     )
     assert said == ["signing in", "listing models", "asking", "thinking", "answering"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({}, None),
-        ({"status": "created"}, None),
-        ({"status": "exited", "exit_code": 1}, "stopped with exit code 1"),
-        ({"status": "restarting", "exit_code": 1}, "keeps restarting (exit code 1, 0 restarts)"),
-        ({"restarts": 2}, "keeps restarting (exit code 0, 2 restarts)"),
-        ({"oom_killed": True}, "was killed because it needed more memory than its limit"),
-    ],
-)
-def test_trouble(changes: dict[str, Any], said: str | None) -> None:
-    assert trouble(container("engine", **changes)) == said
 
 
 def test_a_reply_that_is_not_json_has_no_data() -> None:

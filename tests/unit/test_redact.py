@@ -13,7 +13,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from deployctl.redact import Redactor, harvest, redacted
-from deployctl.secretshapes import by_shape, harmless, secret_name, without_users
+from deployctl.secretshapes import by_shape, counts, harmless, secret_name, without_users
 
 SECRETS = st.text(
     st.characters(codec="utf-8", exclude_characters="*", exclude_categories=("Cc", "Zs", "Zl")),
@@ -60,6 +60,16 @@ def test_a_known_secret_survives_in_no_spelling(secret: str, before: str, after:
         assert secret not in cleaned, name
 
 
+def test_what_is_below_a_secrets_name_is_masked_whole() -> None:
+    data = {"api_keys": ["abc", {"x": "def"}], "auth": {"enabled": "true"}, "a_tokens": 4096}
+    assert redacted(data, Redactor(())) == {
+        "api_keys": ["***", {"x": "***"}],
+        "auth": {"enabled": "true"},
+        "a_tokens": 4096,
+    }
+    assert set(harvest(data)) == {"abc", "def", "true"}
+
+
 @given(st.text())
 def test_what_is_clean_stays_clean(text: str) -> None:
     """What was cleaned once is not changed again: nothing grows, nothing is eaten step by step."""
@@ -104,8 +114,45 @@ def test_what_looks_like_a_secret_goes(text: str, cleaned: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("api_keys: ['abc', \"d e\"] x", "api_keys: [***] x"),
+        ('"api_keys": ["abc", "d"], "n": 1', '"api_keys": [***], "n": 1'),
+        ("credentials={a: 'b c', d: e}", "credentials={***}"),
+        ("HF_TOKENS=abc,def", "HF_TOKENS=***"),
+        ("HF_TOKENS: ['a b', 'c']", "HF_TOKENS: [***]"),
+        ("GITHUB_PAT=xyz12", "GITHUB_PAT=***"),
+        ("SLACK_HOOK=https://h.example/x/y", "SLACK_HOOK=***"),
+        ("OPENAI_KEY=abc", "OPENAI_KEY=***"),
+    ],
+)
+def test_names_that_mean_a_secret_too(text: str, cleaned: str) -> None:
+    assert by_shape(text) == cleaned
+    assert by_shape(cleaned) == cleaned
+
+
+@given(
+    st.sampled_from(["HF_TOKENS", "api_keys", "GITHUB_PAT", "SLACK_HOOK", "AWS_SECRET_ACCESS_KEY"]),
+    st.lists(st.from_regex(r"[A-Za-z0-9/+_.~-]{6,40}", fullmatch=True), min_size=1, max_size=4),
+)
+def test_no_value_after_such_a_name_survives(name: str, secrets: list[str]) -> None:
+    assume(not any(harmless(s) or counts(name, s) or s in name for s in secrets))
+    for line in (
+        f"{name}: {json.dumps(secrets)}",
+        f"{name}: {secrets}",
+        f"x {name}={secrets[0]} y",
+        f"{name}=/{secrets[0]}",
+    ):
+        cleaned = by_shape(line)
+        assert not [s for s in secrets if s in line and s in cleaned], line
+
+
+@pytest.mark.parametrize(
     "text",
     [
+        "foo_tokens: 12",
+        "cached_tokens=abc max_new_tokens=def",
+        "PATH=/usr/bin:/bin public_key=abc cache-key: y patch: z webui-hooked: 1",
         "max_tokens: 256, n_tokens = 12, tokens per second 7.5",
         'LLAMA_API_KEY: "${DEPLOYCTL_ENGINE_KEY:-is missing; deployctl up makes it}"',
         'WEBUI_AUTH: "true"',
@@ -156,7 +203,9 @@ def test_harvest_finds_what_its_key_calls_a_secret() -> None:
     assert found == {"abc", "lab", "inside", "p%21w", "p!w", "arg", "123456"}
 
 
-@pytest.mark.parametrize("name", ["HF_TOKEN", "dbPassword", "api-key", "AWS_SECRET_ACCESS_KEY"])
+@pytest.mark.parametrize(
+    "name", ["HF_TOKEN", "dbPassword", "api-key", "HF_TOKENS", "GITHUB_PAT", "X_HOOK"]
+)
 def test_names_of_secrets(name: str) -> None:
     assert secret_name(name)
 

@@ -14,9 +14,12 @@ from urllib.parse import quote
 
 import pytest
 
-from deployctl.deploy.private import known_secrets, private_names
 from deployctl.deploy.report import Report, ReportRequest, Writers, report
+from deployctl.deploy.up import up
+from deployctl.deploy.world import UpRequest
 from deployctl.errors import DeployctlError
+from deployctl.private import known_secrets, private_names
+from deployctl.profiles.selection import Selection
 from tests.fakes import FakeDocker, container
 from tests.scripted import ScriptedRunner
 from tests.world import Box
@@ -230,8 +233,30 @@ def test_a_folder_that_cannot_be_written(box: Box, tmp_path: Path) -> None:
 
 
 def test_a_variable_that_names_a_file_is_no_secret(tmp_path: Path) -> None:
-    found = known_secrets(tmp_path, {"AWS_TOKEN": "/run/token", "A_TOKEN": "abcd"}, tmp_path)
-    assert found == {"abcd"}
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/token").write_text("x")
+    environment = {
+        "AWS_TOKEN": "/run/token",
+        "SSH_AUTH_SOCK": "/tmp/agent.1",
+        "DB_PASSWORD_FILE": "/run/gone",
+        "DOCKER_AUTH": "unix:///x",
+        "A_TOKEN": "abcd",
+    }
+    assert known_secrets(tmp_path, environment, tmp_path) == {"abcd"}
+
+
+@pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "HF_TOKENS", "GITHUB_PAT", "SLACK_HOOK"])
+@pytest.mark.parametrize("secret", ["/J8sd/xyz+abc", "~/x9x9x9", "/" + "n" * 300, "/\0x"])
+def test_a_secret_may_begin_like_a_path(tmp_path: Path, name: str, secret: str) -> None:
+    assert known_secrets(tmp_path, {name: secret}, tmp_path) == {secret}
+
+
+def test_the_plan_is_that_of_the_stack(box: Box, tmp_path: Path) -> None:
+    selection = Selection(profile="smoke", sets=("model.max_tokens=77",))
+    up(box.world("up"), UpRequest(stack=STACK, selection=selection))
+    files = unpacked(made(box, {"PATH": ""}, tmp_path).path)
+    assert "max_tokens=77" in files["plan.txt"]
+    assert "--set model.max_tokens=77" in files["index.txt"]
 
 
 def test_hosts_of_mirrors_are_nobodys_business(tmp_path: Path) -> None:

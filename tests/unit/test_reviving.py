@@ -112,7 +112,9 @@ def joined(mode: str, **networks: str) -> Mapping[str, Any]:
         (joined("s_default", s_default="before"), True),  # it is another network by now
         (joined("s_default", s_default=""), False),  # never started
         (joined("s_default", s_default="now", s_out="gone"), True),
-        (joined("mine", mine="whatever"), False),  # the operator's own, by an override
+        (joined("mine", mine="other"), False),  # the operator's own, by an override
+        (joined("s_default", s_default="now", s_x="other"), False),  # whatever its name is
+        (joined("mine", mine="gone"), True),
         (joined("host"), False),
         (joined("container:abc"), False),
         ({"Id": "x"}, False),
@@ -121,7 +123,7 @@ def joined(mode: str, **networks: str) -> Mapping[str, Any]:
 def test_a_container_without_its_network_is_made_anew(
     box: Box, found: Mapping[str, Any], lost: bool
 ) -> None:
-    box.docker.nets = (NET,)
+    box.docker.nets, box.docker.other_nets = (NET,), ({"Name": "x", "Id": "other"},)
     box.docker.inspected = {"id-engine": found}
     assert bring_up(box).changed is lost
     assert box.runner.labels == ([REMOVE, START] if lost else [])

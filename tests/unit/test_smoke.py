@@ -152,7 +152,7 @@ def test_a_start_that_fails_keeps_the_evidence_and_takes_the_stack_down(box: Box
     assert left(box) == []
     assert report.artifacts == box.home / "artifacts" / NAME
     kept = {str(path.relative_to(report.artifacts)) for path in report.artifacts.rglob("*.*")}
-    assert {"states.json", "bundle/compose.yaml", "plan.json", "logs/engine.log"} <= kept
+    assert {"networks.json", "bundle/compose.yaml", "plan.json", "logs/engine.log"} <= kept
     assert "a last word" in (report.artifacts / "logs/engine.log").read_text()
 
 
@@ -185,6 +185,61 @@ def test_no_secret_is_in_the_evidence(box: Box, tmp_path: Path) -> None:
         assert secret not in repr(report)
     for name in (".env", "secrets.json", "credentials", "session"):
         assert not list((tmp_path / "kept").rglob(name))
+
+
+def test_what_ci_publishes_holds_no_secret_of_anybody(box: Box, tmp_path: Path) -> None:
+    """What operators plant outside the stack: the job's variables, an override, labels, names."""
+    planted = {
+        "job": "/J8sdJobSecret",
+        "override": "Overr1de;Pa55 word",
+        "label": "LabelTok3n",
+        "variable": "C0ntainerOnly!Secret",
+        "proxy": "pr0xyPassw0rd",
+        "mirror": "mirror.corp.internal",
+    }
+    folder = box.home / "stacks" / NAME
+    folder.mkdir(parents=True)
+    (folder / "compose.override.yaml").write_text(
+        f'services:\n  webui:\n    environment:\n      MY_PASSWORD: "{planted["override"]}"\n'
+    )
+
+    def look(_world: World, stack: str, _only: tuple[str, ...]) -> VerifyReport:
+        said = tuple(f"saw {text}" for text in planted.values())
+        box.docker.tails = {"id-engine": said}
+        variable, label = f"SMTP_PASSWORD={planted['variable']}", planted["label"]
+        config = {"Env": [variable, "A=1"], "Labels": {"operator.api-token": label}, "Cmd": said}
+        box.docker.inspected = {"id-webui": {"Config": config}}
+        bad = CheckResult(
+            name="leak", status="failed", summary=said[0], details=said, hint=f"x {said[0]}"
+        )
+        return verified(stack, bad)
+
+    address = f"http://bob:{planted['proxy']}@{planted['mirror']}:3128"
+    report = run(
+        box,
+        look,
+        artifacts=tmp_path / "kept",
+        environment={"AWS_SECRET_ACCESS_KEY": planted["job"], "https_proxy": address},
+        root=tmp_path,
+    )
+    files = {path.name: path for path in (tmp_path / "kept").rglob("*") if path.is_file()}
+    written = {name: path.read_text() for name, path in files.items()}
+    assert "saw ***" in written["engine.log"]
+    assert "A=***" in written["webui.json"]
+    for secret in planted.values():
+        assert secret not in "".join(written.values())
+        assert secret not in repr(report)
+    assert {path.stat().st_mode & 0o777 for path in files.values()} == {0o600}
+
+
+def test_evidence_that_cannot_be_had_takes_the_stack_down_all_the_same(
+    box: Box, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    report = run(box, artifacts=tmp_path / "file/kept")
+    assert any("evidence is not whole" in said for said in box.talk.warned)
+    assert report.status == "ok"
+    assert left(box) == []
 
 
 def test_a_failed_check_is_the_tests_failure(box: Box) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +138,68 @@ def test_settings_that_cannot_be_read_are_said_and_fail_nothing(box: Box) -> Non
     assert skipped.summary.startswith("not compared: The frontend refused")
 
 
+def sign_ins(box: Box) -> int:
+    return sum(url.endswith("/signin") for url in panel(box).calls)
+
+
+def said_of_settings(report: StatusReport) -> str:
+    (skipped,) = (check for check in report.checks if check.status == "skipped")
+    return skipped.summary
+
+
+def changed_password(box: Box, password: str) -> None:
+    file = Workspace(box.home, STACK).secrets_file
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"admin_password": password}))
+
+
+def test_a_password_that_was_refused_is_not_tried_at_every_look(box: Box) -> None:
+    """Open WebUI allows 15 sign-ins in three minutes, refused ones counted."""
+    panel(box).token, panel(box).refuses = "n3w", True
+    panel(box).calls.clear()
+    said = [said_of_settings(looked(box)) for _ in range(4)]
+    assert sign_ins(box) == 1
+    assert said[0].startswith("not compared: The frontend refused")
+    assert "is not asked again before admin_password of" in said[-1]
+    note = Workspace(box.home, STACK).folder / "refused.json"
+    assert note.stat().st_mode & 0o777 == 0o600
+    assert Workspace(box.home, STACK).secrets().admin_password.reveal() not in note.read_text()
+    changed_password(box, "what-the-operator-chose")
+    panel(box).refuses = False
+    assert [check for check in looked(box).checks if check.status == "skipped"] == []
+    assert sign_ins(box) == 2
+    assert not note.exists()
+
+
+def test_a_frontend_that_takes_no_sign_in_is_left_alone_for_three_minutes(box: Box) -> None:
+    panel(box).token, panel(box).limits = "n3w", True
+    panel(box).calls.clear()
+    world = box.world("status")
+    for seconds in (0, 60, 179):
+        report = status(world, STACK, NOW + timedelta(seconds=seconds))
+        assert said_of_settings(report).startswith("not compared: The frontend takes no")
+    assert sign_ins(box) == 1
+    panel(box).limits = False
+    report = status(world, STACK, NOW + timedelta(seconds=181))
+    assert [check for check in report.checks if check.status == "skipped"] == []
+
+
+def test_reconcile_tries_a_password_that_was_refused_before(box: Box) -> None:
+    panel(box).token, panel(box).refuses = "n3w", True
+    looked(box)
+    panel(box).refuses = False
+    reconcile(box.world("reconcile"), STACK, dry_run=True, overrides=False)
+    assert [check for check in looked(box).checks if check.status == "skipped"] == []
+
+
+def test_a_silent_frontend_is_not_asked_for_its_settings(box: Box) -> None:
+    panel(box).frontend_silent, panel(box).token = True, "n3w"
+    panel(box).calls.clear()
+    report = looked(box)
+    assert not [url for url in panel(box).calls if "/api/v1/" in url]
+    (failed,) = (check for check in report.checks if check.status != "ok")
+    assert (failed.code, failed.hint) == ("frontend-hung", "deployctl up --profile smoke")
+
+
 # ── what is wrong ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -157,7 +219,7 @@ def test_an_engine_that_answers_nothing_hangs(box: Box) -> None:
     panel(box).engine_silent = True
     (failed,) = (check for check in looked(box).checks if check.status == "failed")
     assert failed.code == "engine-hung"
-    assert failed.hint == f"docker kill {STACK}-engine-1; deployctl up --profile smoke"
+    assert failed.hint == "deployctl up --profile smoke"
 
 
 def test_an_engine_that_still_starts_does_not_hang(box: Box) -> None:
@@ -173,6 +235,30 @@ def test_a_restart_storm_is_told_though_it_runs_at_this_moment(box: Box) -> None
     )
     (failed,) = (check for check in looked(box).checks if check.status == "failed")
     assert failed.summary.startswith("It keeps restarting, 5 times so far.")
+
+
+@pytest.mark.parametrize("restarts", [1, 2])
+def test_a_look_between_two_crashes_says_that_it_crashes(box: Box, restarts: int) -> None:
+    panel(box).engine_silent = True
+    box.docker.tails = {"id-engine": ("error: unknown argument: --nonsense",)}
+    box.docker.states["engine"] = replace(
+        box.docker.states["engine"],
+        health="starting",
+        restarts=restarts,
+        started_at="2026-11-22T11:59:58Z",
+    )
+    container, outside = (c for c in looked(box).checks if c.status == "failed")
+    assert container.code not in ("engine-not-ready", None)
+    assert ("keeps restarting, 2 times" if restarts == 2 else "ended a moment") in container.summary
+    assert "unknown argument" in " ".join((container.summary, *container.details))
+    assert (outside.name, outside.code) == ("engine answers", container.code)
+
+
+def test_one_that_crashed_long_ago_and_answers_is_well(box: Box) -> None:
+    box.docker.states["engine"] = replace(
+        box.docker.states["engine"], restarts=2, started_at="2026-11-22T11:59:58Z"
+    )
+    assert looked(box).status == "ok"
 
 
 def test_a_paused_and_an_unhealthy_container_fail(box: Box) -> None:

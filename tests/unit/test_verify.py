@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from deployctl.errors import DeployctlError
+from deployctl.loopback import Reply
 from deployctl.model import Gpu
+from deployctl.verify.nouns import Subject
 from deployctl.verify.registry import CHECKS, NAMES
 from tests.fakes import FakeFacts, container, facts
 from tests.verifyworld import CLOSED, KEPT, NETWORK, VerifyBox, reply, verify_box
@@ -153,7 +155,7 @@ KNOBS: list[tuple[str, str, Any, str]] = [
     ("json-schema", "paint", '{"colour": "pink", "count": 1}', "none of red, green, blue"),
     ("json-schema", "paint", '{"colour": "red", "count": true}', "no whole number"),
     ("concurrency", "slots", 3, "room for 3 conversations at once (measured), where 2 were"),
-    ("concurrency", "running", 1, "at most 1 at the same time"),
+    ("concurrency", "places", 1, "at most 1 at the same time"),
     ("key-required", "keyless", True, "not HTTP 401"),
     ("key-wrong", "keyless", True, "not HTTP 401"),
     ("metrics", "metrics", False, "/metrics says HTTP 501"),
@@ -162,6 +164,8 @@ KNOBS: list[tuple[str, str, Any, str]] = [
     ("ui-browser-path", "ui_tokens", 5037, "read 5037 tokens for a question of 37"),
     ("ui-browser-path", "ui_error", {"content": "no parser"}, "shows an error: “no parser”"),
     ("ui-browser-path", "ui_answer", "", "got no answer"),
+    ("ui-browser-path", "page_reply", Reply(status=0, text="timed out"), "request gave no answer"),
+    ("ui-browser-path", "page_reply", reply({"status": True}), "request gave HTTP 200"),
     ("ui-browser-path", "undeletable", True, "could not be deleted again"),
     ("ui-settings", "settings", {"ui.enable_signup": True}, "1 settings of the chat window"),
 ]
@@ -182,7 +186,7 @@ def test_a_check_fails_for_what_it_is_there_for(
 def test_the_question_of_the_page_is_deleted_again_even_after_an_error(box: VerifyBox) -> None:
     box.stack.ui_error = {"content": "no"}
     box.one("ui-browser-path")
-    assert box.stack.deleted == list(box.stack.chats)
+    assert (len(box.stack.deleted), box.stack.chats) == (1, {})
     (sent,) = (body for body in box.stack.asked if "session_id" in body)
     assert {"id", "parent_id", "user_message", "background_tasks", "session_id"} <= set(sent)
 
@@ -190,11 +194,29 @@ def test_the_question_of_the_page_is_deleted_again_even_after_an_error(box: Veri
 def test_the_frontend_that_refuses_the_administrator_fails_with_its_own_hint(
     box: VerifyBox,
 ) -> None:
-    box.stack.ui_answer = ""
-    box.stack.answer = ""
+    (box.home / "stacks/deployctl/session").unlink()
+    box.stack.sign_in = reply({"detail": "The password is incorrect"}, 400)
     seen = box.one("ui-answer")
     assert seen.status == "failed"
-    assert seen.hint == "deployctl logs --stack deployctl"
+    assert "refused the stored administrator" in seen.summary
+    assert "write the new one into admin_password" in seen.hint
+
+
+def test_an_empty_answer_through_the_frontend_fails(box: VerifyBox) -> None:
+    box.stack.answer = ""
+    seen = box.one("ui-answer")
+    assert (seen.status, seen.hint) == ("failed", "deployctl logs --stack deployctl")
+
+
+@pytest.mark.parametrize("page", [Reply(status=0, text="timed out"), reply({"detail": "x"}, 500)])
+def test_a_chat_whose_making_nobody_confirmed_is_found_and_deleted(
+    box: VerifyBox, page: Reply
+) -> None:
+    box.stack.chats = {"mine": "another-message"}
+    box.stack.page_reply = page
+    assert box.one("ui-browser-path").status == "failed"
+    assert len(box.stack.deleted) == 1
+    assert list(box.stack.chats) == ["mine"]
 
 
 # ── models that think, models with tools ──────────────────────────────────────────────────────
@@ -217,7 +239,12 @@ def test_a_model_that_can_use_tools_is_asked_to(tmp_path: Path) -> None:
     assert '"count": 3' in forced.summary
     box.stack.calls_tools = False
     forced, automatic = box.verify("tool-call-forced", "tool-call-auto").checks
-    assert (forced.status, automatic.status) == ("warning", "warning")
+    assert (forced.status, automatic.status) == ("ok", "warning")
+    asked = next(body for body in box.stack.asked if body.get("tool_choice") == "required")
+    assert asked["messages"][-1] == {"role": "assistant", "content": '<tool_call>\n{"name": "'}
+    box.stack.holds_to_grammar = False  # then it is the engine that does not do as it is told
+    assert box.one("tool-call-forced").status == "failed"
+    box.stack.opening = "</s><assistant>"
     box.stack.calls_tools, box.stack.paint = True, '{"colour": 3}'
     forced, automatic = box.verify("tool-call-forced", "tool-call-auto").checks
     assert forced.status == automatic.status == "failed"
@@ -304,6 +331,37 @@ def test_unhealthy_fails_and_starting_is_waited_for(box: VerifyBox) -> None:
     assert box.clock.seconds >= 15
 
 
+CHANGES: list[tuple[dict[str, Any], str]] = [
+    ({"status": "exited", "exit_code": 137, "oom_killed": True}, "needed more memory than its"),
+    ({"status": "exited", "exit_code": 1}, "is exited (exit code 1), not running"),
+    ({"restarts": 1}, "was restarted by Docker while it was checked, 1 times"),
+    ({"oom_killed": True}, "needed more memory than its limit"),
+    ({"id": "id-another"}, "is another container than when the checks began"),
+    ({"started_at": "2026-11-22T12:00:00Z"}, "was started again while it was checked"),
+    ({"status": "restarting"}, "is restarting, not running"),
+]
+
+
+@pytest.mark.parametrize("name", ["healthchecks", "memory"])
+@pytest.mark.parametrize(("change", "says"), CHANGES)
+def test_an_engine_that_ended_while_it_was_checked_fails(
+    box: VerifyBox, name: str, change: dict[str, Any], says: str
+) -> None:
+    def killed(subject: Subject) -> None:
+        box.docker.states["engine"] = replace(box.docker.states["engine"], **change)
+
+    seen = box.look(name, killed)
+    assert (seen.status, seen.where) == ("failed", "engine")
+    assert f"engine {says}" in seen.summary or says in seen.summary
+
+
+def test_a_wanted_service_without_a_container_fails(box: VerifyBox) -> None:
+    def removed(subject: Subject) -> None:
+        del box.docker.states["webui"]
+
+    assert box.look("healthchecks", removed).summary == "webui has no container"
+
+
 def test_memory_is_measured_against_prediction_and_limit(box: VerifyBox) -> None:
     said = box.one("memory").summary
     assert "engine 200 MiB measured" in said
@@ -340,6 +398,25 @@ def test_published_beyond_loopback_fails_by_trying(box: VerifyBox) -> None:
     assert "2 tries at 1 other addresses" in box.one("published-loopback").summary
     box.stack.listening = (("192.168.1.20", 8000),)
     seen = box.one("published-loopback")
+    assert seen.details == ("something answers at 192.168.1.20:8000 (tried)",)
+
+
+def test_a_program_of_somebody_else_at_that_port_is_named_and_no_failure(box: VerifyBox) -> None:
+    box.facts = FakeFacts(facts(addresses=("127.0.0.1", "192.168.1.20")))
+    box.stack.listening = (("192.168.1.20", 7860),)
+
+    def proxy(subject: Subject) -> Subject:
+        def holder(address: str, port: int) -> str | None:
+            return "process nginx (pid 812)" if port == 7860 else None
+
+        return replace(subject, ports=replace(subject.ports, holder=holder))
+
+    seen = box.look("published-loopback", proxy)
+    assert seen.status == "warning"
+    assert seen.details == ("process nginx (pid 812) listens at 192.168.1.20:7860 (tried)",)
+    box.stack.listening = (("192.168.1.20", 7860), ("192.168.1.20", 8000))
+    seen = box.look("published-loopback", proxy)
+    assert seen.status == "failed"
     assert seen.details == ("something answers at 192.168.1.20:8000 (tried)",)
 
 
@@ -413,6 +490,18 @@ def test_not_being_able_to_look_is_no_pass(box: VerifyBox) -> None:
     assert "no such image" in seen.details[0]
 
 
+def test_a_closed_service_without_a_container_is_no_pass(tmp_path: Path) -> None:
+    box = VerifyBox(home=tmp_path).bring_up("smoke", "egress=frontend")
+
+    def without(subject: Subject) -> Subject:
+        kept = tuple(c for c in subject.containers if c.service != "engine")
+        return replace(subject, containers=kept)
+
+    seen = box.look("no-egress", without)
+    assert (seen.status, seen.where) == ("failed", "engine")
+    assert "no running container to look from" in seen.summary
+
+
 def test_who_may_reach_out_by_the_profile_is_not_held_to_it(tmp_path: Path) -> None:
     box = VerifyBox(home=tmp_path).bring_up("smoke", "egress=frontend")
     seen = box.one("no-egress")
@@ -477,7 +566,10 @@ def on_card(tmp_path: Path) -> VerifyBox:
     here = facts(gpus=(CARD,), container_toolkit=True)
     box = VerifyBox(home=tmp_path, facts=FakeFacts(here)).bring_up("gpu-6gb-gguf")
     box.docker.tails = {"id-engine": ON_CARD}
-    box.inside.seen_inside = "GPU 0: NVIDIA GeForce RTX 3060"
+    box.change("engine", "HostConfig", "DeviceRequests", to=[{"Capabilities": [["gpu"]]}])
+    box.docker.states["engine"] = replace(
+        box.docker.states["engine"], started_at="2026-11-22T12:00:00Z"
+    )
     clock = box.clock
     asked = box.stack._chat
 
@@ -492,19 +584,24 @@ def on_card(tmp_path: Path) -> VerifyBox:
 def test_a_model_on_its_card_passes_with_what_shows_it(on_card: VerifyBox) -> None:
     seen = on_card.one("model-on-gpu")
     assert seen.status == "ok", seen
-    for part in ("sees the card", "29 of 29 layers", "8.0 GiB of NVIDIA", "48 tokens/s measured"):
+    for part in ("29 of 29 layers", "8.0 GiB of NVIDIA", "48 tokens/s measured"):
         assert part in seen.summary
     assert on_card.one("processor-threads").status == "skipped"
 
 
 def test_a_model_that_is_only_partly_on_the_card_fails(on_card: VerifyBox) -> None:
     on_card.docker.tails = {"id-engine": ("load_tensors: offloaded 12/29 layers to GPU",)}
-    assert "12 of 29 layers" in on_card.one("model-on-gpu").details[0]
+    assert "Only 12 of the model's 29 layers" in on_card.one("model-on-gpu").details[0]
 
 
 def test_an_engine_that_found_no_card_fails(on_card: VerifyBox) -> None:
     on_card.docker.tails = {"id-engine": ("warning: no usable GPU found, …",)}
-    assert "found no card" in on_card.one("model-on-gpu").details[0]
+    assert "computes on the processor" in on_card.one("model-on-gpu").details[0]
+
+
+def test_a_container_that_was_given_no_card_fails(on_card: VerifyBox) -> None:
+    on_card.change("engine", "HostConfig", "DeviceRequests", to=None)
+    assert "was given no card (Docker)" in on_card.one("model-on-gpu").details[0]
 
 
 def test_an_empty_card_fails(on_card: VerifyBox) -> None:
@@ -514,8 +611,8 @@ def test_an_empty_card_fails(on_card: VerifyBox) -> None:
 
 
 def test_a_card_that_the_container_has_lost_fails(on_card: VerifyBox) -> None:
-    on_card.inside.seen_inside = "Failed to initialize NVML: Unknown Error"
-    assert "has lost the card" in on_card.one("model-on-gpu").details[0]
+    on_card.inside.card = ""
+    assert "had a card and lost it" in on_card.one("model-on-gpu").details[0]
 
 
 def test_the_speed_of_a_processor_fails(on_card: VerifyBox) -> None:

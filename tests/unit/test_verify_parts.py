@@ -23,7 +23,7 @@ from deployctl.profiles.resolve import resolve
 from deployctl.profiles.selection import Selection
 from deployctl.render import render
 from deployctl.verify import wayout
-from deployctl.verify.ask import dig, metrics
+from deployctl.verify.ask import dig
 from deployctl.verify.registry import CHECKS
 from deployctl.verify.tools import fault_of
 from deployctl.verify.wanted import Wanted, leads_out, wanted_of
@@ -151,11 +151,6 @@ def test_a_network_leads_out_unless_it_says_that_it_does_not() -> None:
 
 
 # ── small readers ─────────────────────────────────────────────────────────────────────────────
-
-
-def test_metrics_are_summed_over_their_labels() -> None:
-    text = '# HELP a b\na{x="1 2"} 3\na{x="2"} 4\nb 1e3\nbroken\nc NaNx\n'
-    assert metrics(text) == {"a": 7.0, "b": 1000.0}
 
 
 def test_digging_into_what_is_not_there_finds_nothing() -> None:

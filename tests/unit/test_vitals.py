@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from deployctl.oncard import card_trouble
+from deployctl.oncard import card_trouble, shown
 from deployctl.vitals import (
     argv_of,
     capacity,
@@ -20,6 +20,7 @@ from tests.fakes import container
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 AGO = (NOW - timedelta(seconds=90)).strftime("%Y-%m-%dT%H:%M:%S.123456789Z")
+JUST_NOW = (NOW - timedelta(seconds=5)).isoformat()
 LONG_AGO = (NOW - timedelta(hours=5)).isoformat()
 
 
@@ -35,7 +36,9 @@ def test_uptime_is_that_of_a_running_container() -> None:
     [
         (2, {"status": "restarting"}, None, False),
         (3, {"status": "restarting"}, None, True),
-        (3, {"started_at": AGO}, None, True),
+        (3, {"started_at": AGO, "health": "starting"}, None, True),
+        (3, {"started_at": AGO}, None, False),  # and healthy since
+        (3, {"started_at": JUST_NOW}, None, True),
         (9, {"started_at": LONG_AGO}, None, False),
         (9, {"started_at": LONG_AGO}, 8, True),
         (9, {"started_at": LONG_AGO}, 9, False),
@@ -96,3 +99,14 @@ def test_whether_the_card_is_used(
     found = card_trouble(start, lately, inside)
     assert (found.code if found else None) == code
     assert found is None or found.evidence
+
+
+def test_a_model_that_is_only_partly_on_its_card_is_said_so() -> None:
+    some, whole = ("x: offloaded 12/29 layers to GPU", "x: offloaded 29/29 layers to GPU")
+    found = card_trouble((some,), (), None)
+    assert found is not None
+    assert found.says == "Only 12 of the model's 29 layers are on the card."
+    assert card_trouble((some, whole), (), None) is None
+    assert shown((some, whole)) == "29 of 29 layers on the card (engine's log)"
+    assert shown(("Model loading took 3.2 GiB",)) == "3.2 GiB of weights on the card (engine's log)"
+    assert shown(("hello",)) is None

@@ -1,7 +1,7 @@
 """Waiting for a stack: what ends it at once, what is said meanwhile, what is only passed over."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,8 @@ import pytest
 
 from deployctl.deploy.aside import Aside
 from deployctl.deploy.up import up
-from deployctl.deploy.vigil import Vigil
 from deployctl.deploy.warm import warm_up
 from deployctl.deploy.world import UpReport, UpRequest
-from deployctl.diagnosis import Way
 from deployctl.errors import DeployctlError, Fault
 from deployctl.loopback import Reply
 from deployctl.model import ContainerState, Plan, Secret
@@ -20,6 +18,7 @@ from deployctl.planner import build_plan
 from deployctl.profiles.resolve import resolve
 from deployctl.profiles.selection import Selection
 from deployctl.readiness import Endpoints
+from deployctl.workspace import Workspace
 from tests.fakes import FakeClock, FakeDocker, FakeHttp, container
 from tests.world import Box
 
@@ -120,140 +119,85 @@ def test_what_is_warmed_up_is_measured_and_what_is_left_alone_is_not(box: Box) -
     assert not any("8000/v1/chat" in call for call in box.http.calls[-4:])
 
 
-# ── the vigil ─────────────────────────────────────────────────────────────────────────────────
+# ── an up that goes on from one that was interrupted ──────────────────────────────────────────
 
 
-class Phase:
-    def __init__(self) -> None:
-        self.steps: list[tuple[str, int | None]] = []
-
-    def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
-        pass
-
-    def step(self, name: str, *, done: int | None = None, **_more: object) -> None:
-        self.steps.append((name, done))
-
-    def finish(self, summary: str) -> None:
-        pass
-
-
-def vigil_of(box: Box, before: Mapping[str, int] | None = None) -> Vigil:
-    box.docker.states.setdefault("engine", container("engine"))
-    box.docker.states.setdefault("webui", container("webui"))
-    way = Way(stack="deployctl", selection=SMOKE.selection, again=SMOKE.again_with)
-    return Vigil(box.world(), way, plan_of(box), before or {}, listen=True)
-
-
-def watch(box: Box, vigil: Vigil, seconds: float, service: str = "engine") -> Phase:
-    phase = Phase()
-    until = box.clock.now() + seconds
-    while box.clock.now() < until:
-        vigil.turn(service, phase)
-        box.clock.sleep(0.5)
-    return phase
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"status": "exited", "exit_code": 1},
-        {"status": "restarting", "exit_code": 1},
-        {"restarts": 1},
-        {"oom_killed": True},
-        {"health": "unhealthy"},
-        {"status": "dead"},
-    ],
-)
-@pytest.mark.parametrize("service", ["engine", "webui"])
-def test_a_container_that_will_not_work_is_known_at_once(
-    box: Box, service: str, changes: dict[str, Any]
+def test_an_engine_that_an_interrupted_up_left_loading_is_warmed_up_and_learnt_from(
+    box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    vigil = vigil_of(box)
-    box.docker.states[service] = replace(container(service), **changes)
-    with pytest.raises(DeployctlError) as ended:
-        watch(box, vigil, 60)
-    assert ended.value.faults[0].where == service
-    assert box.clock.now() < 3  # 0.5 s until it is known; a loop is looked at for 2 s at most
-
-
-def test_restarts_of_before_are_history(box: Box) -> None:
-    box.docker.states["engine"] = container("engine", restarts=3)
-    watch(box, vigil_of(box, {"id-engine": 3}), 5)
-
-
-@pytest.mark.parametrize("replaced", [False, True])
-def test_a_container_that_was_taken_away_is_said(box: Box, replaced: bool) -> None:
-    vigil = vigil_of(box)
-    if replaced:
-        box.docker.states["webui"] = container("webui", id="another")
-    else:
-        del box.docker.states["webui"]
-    with pytest.raises(DeployctlError) as ended:
-        watch(box, vigil, 60)
-    (fault,) = ended.value.faults
-    what = "replaced by another one" if replaced else "removed"
-    assert fault.message == f"The frontend's container was {what} while it was waited for."
-    assert (fault.code, fault.hint) == ("stack-not-running", "deployctl up --profile smoke")
-    assert box.clock.now() < 2
-
-
-def test_silence_is_said_once_and_then_ever_more_seldom(box: Box) -> None:
-    box.docker.tails = {"id-engine": LOG[:1]}
-    watch(box, vigil_of(box), 100)
-    said = [text.split(" in the step")[0] for text in box.talk.warned]
-    assert said == [
-        "The engine has been silent for 10 s",
-        "The engine has been silent for 20 s",
-        "The engine has been silent for 40 s",
-        "The engine has been silent for 80 s",
-    ]
-    assert box.talk.warned[0] == (
-        "The engine has been silent for 10 s in the step `starting`; up to 10 s are usual there "
-        "(predicted).\nIts last line: 0.00.002.627 I srv  llama_server: initializing ..."
+    learnt: list[str] = []
+    monkeypatch.setattr(
+        "deployctl.deploy.up.learn", lambda _world, stack, _plan: learnt.append(stack)
     )
+    up(box.world(), SMOKE)
+    assert up(box.world(), SMOKE).warm_up is None
+    box.http = Warmed()
+    box.http.frontend_ready = False
+    box.docker.tails = {"id-engine": DONE}
+    box.docker.states["engine"] = container("engine", "hash-engine", health="starting")
+    report = up(box.world(), SMOKE)
+    assert not report.changed
+    assert any("8000/v1/chat" in call for call in box.http.calls)
+    assert "weights 92 MiB" in {p.name: p.summary for p in report.phases}["engine ready"]
+    assert learnt == ["deployctl", "deployctl"]
 
 
-def test_a_new_line_ends_a_silence(box: Box) -> None:
-    vigil = vigil_of(box)
-    watch(box, vigil, 9)
-    box.docker.tails = {"id-engine": LOG[:1]}
-    watch(box, vigil, 9)
-    assert box.talk.warned == []
+class Warmed(FakeHttp):
+    """Its frontend is ready once somebody has warmed the engine up."""
+
+    def call(
+        self, url: str, *, token: Secret | None = None, body: object = None, timeout_s: float
+    ) -> Reply:
+        if url.endswith("/v1/chat/completions"):
+            self.frontend_ready = True
+        return super().call(url, token=token, body=body, timeout_s=timeout_s)
 
 
-def test_weights_that_grow_in_memory_are_a_share_and_no_silence(box: Box) -> None:
-    box.docker.tails = {"id-engine": LOG}
-    vigil = vigil_of(box)
-    steps = []
-    for used in range(10, 110, 10):
-        box.docker.used = {"id-engine": used * 1024**2}
-        steps += watch(box, vigil, 5).steps
-    shares = [done for name, done in steps if name == "loading weights" and done is not None]
-    assert shares == sorted(shares)
-    assert shares[-1] == round(92.1 * 1024**2)
-    assert box.talk.warned == []
+def test_a_frontend_that_is_there_is_asked_at_once(box: Box) -> None:
+    """Its question would stand in line behind those that warm the engine up."""
+    up(box.world(), SMOKE)
+    assert not any("8000/v1/chat" in call for call in box.http.calls)
+    assert any("7860/api/chat" in call for call in box.http.calls)
 
 
-def test_a_daemon_may_be_away_for_a_moment(box: Box) -> None:
-    vigil = vigil_of(box)
-    box.docker.down = True
-    watch(box, vigil, 10)
-    box.docker.down = False
-    box.docker.states["engine"] = container("engine", status="exited")  # it comes back with Docker
-    watch(box, vigil, 3)
-    box.docker.states["engine"] = container("engine")
-    watch(box, vigil, 10)
-    assert box.talk.warned[0] == "Docker does not answer any more; waiting up to 15 s for it."
-    assert box.talk.said == ["Docker answers again."]
+@pytest.mark.parametrize(("made_anew", "signs_in"), [("engine", False), ("webui", True)])
+def test_only_a_frontend_that_was_started_must_take_the_password(
+    box: Box, made_anew: str, signs_in: bool
+) -> None:
+    up(box.world(), SMOKE)
+    box.http.calls.clear()
+    del box.docker.states[made_anew]
+    assert up(box.world(), SMOKE).changed
+    assert any(call.endswith("/signin") for call in box.http.calls) == signs_in
 
 
-def test_a_daemon_that_stays_away_ends_it(box: Box) -> None:
-    vigil = vigil_of(box)
-    box.docker.down = True
-    with pytest.raises(DeployctlError) as ended:
-        watch(box, vigil, 60)
-    assert ended.value.faults[0].code == "docker-unreachable"
-    assert 15 <= box.clock.now() < 17
+def test_a_deadline_beyond_dockers_patience_is_waited_for_again_as_it_is(box: Box) -> None:
+    """With a longer one the container would be another, and what was loaded would be lost."""
+    box.http.engine_ready = False
+    for said, hint in (
+        ("360s", "deployctl up --profile smoke --set deadlines.engine=720s"),
+        ("720s", "deployctl up --profile smoke --set deadlines.engine=720s  # goes on waiting"),
+    ):
+        selection = Selection(profile="smoke", sets=(f"deadlines.engine={said}",))
+        with pytest.raises(DeployctlError) as ended:
+            up(box.world(), UpRequest(stack="deployctl", selection=selection))
+        assert ended.value.faults[0].hint == hint
+
+
+def test_what_the_engine_said_to_the_frontend_is_shown_without_secrets(box: Box) -> None:
+    key = Workspace(box.home, "deployctl").make_secrets().engine_key.reveal()
+    box.http = Erring(key)
+    fault = fault_of(box)
+    assert (fault.code, fault.details) == ("proof-failed", ("no such key: ***",))
+
+
+class Erring(FakeHttp):
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self.key = key
+
+    def stream(self, url: str, *, token: Secret, body: object, timeout_s: float) -> Iterator[str]:
+        yield json.dumps({"error": f"no such key: {self.key}"})
 
 
 # ── aside, warm-up ────────────────────────────────────────────────────────────────────────────
@@ -293,6 +237,16 @@ class Answering(FakeHttp):
     ) -> Reply:
         self.bodies.append(body)
         return self.reply
+
+
+def test_ctrl_c_meets_none_of_pythons_locks_that_it_breaks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that comes inside a Condition ends in "RuntimeError: release unlocked lock" at times."""
+    monkeypatch.setattr("threading.Condition", None)
+    work = Aside(lambda: 7)
+    assert work.done(10)
+    assert work.result() == 7
 
 
 def test_the_warm_up_asks_for_everybody_twice_and_shortly() -> None:

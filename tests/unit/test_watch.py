@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,14 +11,18 @@ from typing import Any
 import pytest
 
 from deployctl.deploy.down import down
+from deployctl.deploy.healing import Healer, find_patients
+from deployctl.deploy.status import see
 from deployctl.deploy.up import up
-from deployctl.deploy.watch import Watcher, WatchEvent
+from deployctl.deploy.watch import Watcher
+from deployctl.deploy.watchevent import WatchEvent
 from deployctl.deploy.world import UpRequest
 from deployctl.model import CommandResult
 from deployctl.profiles.selection import Selection
 from deployctl.workspace import Workspace
 from tests.fakes import FakeRunner, container
 from tests.panel import FakePanel
+from tests.scripted import result
 from tests.world import Box
 
 STACK = "deployctl"
@@ -75,6 +80,11 @@ def _whole(box: Box) -> None:
 
 def watcher(box: Box, day: Day, **options: Any) -> Watcher:
     return Watcher(world=box.world("watch"), stack=STACK, now=day, **options)
+
+
+def panel(box: Box) -> FakePanel:
+    assert isinstance(box.http, FakePanel)
+    return box.http
 
 
 def kinds(events: tuple[WatchEvent, ...]) -> list[str]:
@@ -139,38 +149,216 @@ def test_the_budget_counts_across_watchers_and_comes_back(box: Box, day: Day) ->
     assert kinds(watch.look()) == ["healing", "healed"]
 
 
-def test_silence_must_be_seen_twice(box: Box, day: Day) -> None:
-    assert isinstance(box.http, FakePanel)
-    box.http.engine_silent = True
+def test_silence_is_healed_when_it_has_lasted_by_the_clock(box: Box, day: Day) -> None:
+    panel(box).engine_silent = True
     watch = watcher(box, day, heal=True)
     (fault, _) = watch.look()
     assert fault.code == "engine-hung"
+    for _ in range(20):  # however often somebody looks
+        assert watch.look() == ()
+    box.clock.sleep(14)
+    assert watch.look() == ()
+    box.clock.sleep(1)
     assert kinds(watch.look()) == ["healing", "healed"]
-    box.http.engine_silent = False
+    panel(box).engine_silent = False
     assert kinds(watch.look()) == ["recovered", "status"]
 
 
-def test_a_lost_card_is_healed(box: Box, day: Day) -> None:
+def test_a_busy_frontend_is_given_a_minute(box: Box, day: Day) -> None:
+    panel(box).frontend_silent = True
+    watch = watcher(box, day, heal=True)
+    watch.look()
+    box.clock.sleep(59)
+    assert watch.look() == ()
+    panel(box).frontend_silent = False
+    watch.look()
+    panel(box).frontend_silent = True
+    box.clock.sleep(59)
+    assert "healing" not in kinds(watch.look()), "it has answered in between"
+    box.clock.sleep(60)
+    assert kinds(watch.look()) == ["healing", "healed"]
+
+
+def test_what_docker_calls_ill_and_answers_is_left_alone(box: Box, day: Day) -> None:
+    box.docker.states["engine"] = replace(box.docker.states["engine"], health="unhealthy")
+    watch = watcher(box, day, heal=True)
+    watch.look()
+    box.clock.sleep(600)
+    watch.look()
+    assert restarts(box) == 0
+
+
+# ── the card ──────────────────────────────────────────────────────────────────────────────────
+
+
+def with_card(box: Box, *, started: str, said: str, line: str) -> None:
+    """An engine with a card, started and having said a line at these times of the day."""
     box.docker.inspected = {"id-engine": {"HostConfig": {"Devices": [{"PathOnHost": "/dev/kfd"}]}}}
-    box.docker.tails = {"id-engine": ("CUDA error: unspecified launch failure",)}
-    events = watcher(box, day, heal=True).look()
-    assert [e.code for e in events if e.kind == "fault"] == ["engine-gpu-lost"]
-    assert kinds(events)[-1] == "healed"
+    box.docker.tails = {"id-engine": (line,)}
+    box.docker.said_at = {"id-engine": f"2026-11-22T{said}Z"}
+    box.docker.states["engine"] = replace(
+        box.docker.states["engine"], started_at=f"2026-11-22T{started}Z"
+    )
 
 
-def test_a_removed_container_is_brought_back_by_compose(box: Box, day: Day) -> None:
+LOST = "CUDA error: unspecified launch failure"
+
+
+def test_a_lost_card_is_healed_once_and_what_recovers_is_left_alone(box: Box, day: Day) -> None:
+    with_card(box, started="08:00:00", said="11:59:00", line=LOST)
+    watch = watcher(box, day, heal=True)
+    assert [e.code for e in watch.look() if e.kind == "fault"] == ["engine-gpu-lost"]
+    box.clock.sleep(10)
+    assert kinds(watch.look()) == ["healing", "healed"]
+    # It runs again, reads its model, and its log still has what it died of.
+    with_card(box, started="12:00:00", said="11:59:00", line=LOST)
+    box.docker.states["engine"] = replace(box.docker.states["engine"], health="starting")
+    panel(box).engine_silent = True
+    for _ in range(5):
+        watch.look()
+        box.clock.sleep(30)
+    panel(box).engine_silent = False
+    box.docker.states["engine"] = replace(box.docker.states["engine"], health="healthy")
+    watch.look()
+    assert restarts(box) == 1
+
+
+def test_a_card_that_is_lost_again_waits_for_the_end_of_the_start(box: Box, day: Day) -> None:
+    with_card(box, started="11:59:50", said="11:59:55", line=LOST)
+    box.docker.states["engine"] = replace(box.docker.states["engine"], health="starting")
+    watch = watcher(box, day, heal=True)
+    for _ in range(5):
+        watch.look()
+        box.clock.sleep(30)
+    assert restarts(box) == 0
+    box.docker.states["engine"] = replace(box.docker.states["engine"], health="unhealthy")
+    watch.look()
+    assert restarts(box) == 1
+
+
+class Unused(RestartingRunner):
+    """An engine that finds no card, however often it is started."""
+
+    def run(self, command: Any, **options: Any) -> CommandResult:
+        if command.argv[:2] == ("docker", "logs"):
+            return result(command, 0, "load_tensors: offloaded 0/31 layers to GPU")
+        done = super().run(command, **options)
+        if command.argv[:2] == ("docker", "restart"):
+            with_card_started(self.docker, f"2026-11-22T12:{len(self.commands):02}:00Z")
+        return done
+
+
+def with_card_started(docker: Any, moment: str) -> None:
+    docker.states["engine"] = replace(
+        docker.states["engine"], image="engine", image_id="sha256:engine", started_at=moment
+    )
+
+
+def test_a_card_that_is_not_used_is_worth_one_restart(box: Box, day: Day) -> None:
+    with_card(box, started="08:00:00", said="08:00:00", line="")
+    box.runner = Unused(box.docker)
+    watch = watcher(box, day, heal=True)
+    said: list[WatchEvent] = []
+    for _ in range(8):
+        said += watch.look()
+        box.clock.sleep(60)
+        day.passes(minutes=30)
+    assert restarts(box) == 1
+    (refused,) = (event for event in said if event.kind == "not-healed")
+    assert "for the same reason, and that did not help" in refused.text
+    anew = watcher(box, day, heal=True)
+    anew.look()
+    box.clock.sleep(60)
+    anew.look()
+    assert restarts(box) == 1, "another watcher knows it too"
+    kill(box, "webui")
+    assert "healed" in kinds(watch.look()), "what else is sick is healed all the same"
+    with_card_started(box.docker, "2026-11-22T16:00:00Z")  # by somebody else
+    watch.look()
+    assert restarts(box) == 3
+
+
+def test_what_a_start_said_is_asked_once(box: Box, day: Day) -> None:
+    with_card(box, started="08:00:00", said="08:00:00", line="")
+    watch = watcher(box, day)
+    for _ in range(3):
+        watch.look()
+    assert box.runner.labels.count("engine's start") == 1
+    with_card_started(box.docker, "2026-11-22T12:00:00Z")
+    watch.look()
+    assert box.runner.labels.count("engine's start") == 2
+
+
+# ── a container that is gone ──────────────────────────────────────────────────────────────────
+
+
+def test_a_removed_container_is_brought_back_alone(box: Box, day: Day) -> None:
     watch = watcher(box, day, heal=True)
     del box.docker.states["engine"]
     assert kinds(watch.look())[-1] == "healed"
-    assert box.runner.labels[-1] == "start the stack"
+    assert box.runner.labels[-1] == "start engine"
+    assert box.runner.commands[-1].argv[-2:] == ("--no-deps", "engine")
 
 
-def test_files_edited_by_hand_are_not_applied_by_a_watcher(box: Box, day: Day) -> None:
-    (Workspace(box.home, STACK).folder / "compose.yaml").write_text("{}", encoding="utf-8")
+@pytest.mark.parametrize("name", ["compose.yaml", "compose.override.yaml"])
+def test_files_edited_by_hand_are_not_applied_by_a_watcher(box: Box, day: Day, name: str) -> None:
+    (Workspace(box.home, STACK).folder / name).write_text("services: {", encoding="utf-8")
     del box.docker.states["engine"]
-    event = watcher(box, day, heal=True).look()[-1]
-    assert event.kind == "not-healed"
-    assert "compose.yaml is not the one applied" in event.text
+    watch = watcher(box, day, heal=True)
+    said = watch.look()[-1]
+    assert said.kind == "not-healed"
+    assert f"{name} differs from what was applied" in said.text
+    assert watch.look() == (), "said once"
+    assert "start engine" not in box.runner.labels
+    assert Workspace(box.home, STACK).healed_at() == (), "nothing was restarted"
+
+
+def test_variables_edited_by_hand_are_not_applied_by_a_watcher(box: Box, day: Day) -> None:
+    class Edited(RestartingRunner):
+        def run(self, command: Any, **options: Any) -> CommandResult:
+            if "--hash" in command.argv:
+                return result(command, 0, "engine other\nwebui hash-webui")
+            return super().run(command, **options)
+
+    box.runner = Edited(box.docker)
+    del box.docker.states["engine"]
+    said = watcher(box, day, heal=True).look()[-1]
+    assert "its files differ from what was applied" in said.text
+
+
+# ── somebody else was faster ──────────────────────────────────────────────────────────────────
+
+
+def down_in_between(box: Box) -> None:
+    down(box.world("down"), STACK, volumes=False)
+
+
+def started_in_between(box: Box) -> None:
+    with_card_started(box.docker, "2026-11-22T12:00:00Z")
+
+
+def up_in_between(box: Box) -> None:
+    space = Workspace(box.home, STACK)
+    manifest = space.manifest()
+    assert manifest is not None
+    space.save_manifest(replace(manifest, fingerprint="other"))
+
+
+@pytest.mark.parametrize("other", [down_in_between, started_in_between, up_in_between])
+def test_what_another_command_did_after_the_look_is_left_so(
+    box: Box, day: Day, other: Callable[[Box], None]
+) -> None:
+    kill(box)
+    world, space = box.world("watch"), Workspace(box.home, STACK)
+    manifest = space.manifest()
+    assert manifest is not None
+    seen = see(world, STACK, day())
+    patients = find_patients(dict.fromkeys(seen.faults, 60.0), seen.report, day())
+    assert [patient.service for patient in patients] == ["engine"]
+    other(box)
+    healer = Healer(world=world, space=space, now=day, per_hour=3)
+    assert healer.heal(manifest, patients, "degraded") == ()
+    assert (restarts(box), space.healed_at()) == (0, ())
 
 
 def test_docker_refusing_is_said(box: Box, day: Day) -> None:

@@ -53,7 +53,8 @@ def test_home_is_own_then_xdg_then_default() -> None:
 
 def test_secrets_are_made_once_and_private(tmp_path: Path) -> None:
     space = Workspace(tmp_path, "s")
-    first = space.secrets()
+    first = space.make_secrets()
+    assert space.make_secrets() == first
     assert Workspace(tmp_path, "s").secrets() == first
     assert len({first.engine_key, first.webui_secret, first.admin_password}) == 3
     assert mode(space.folder / "secrets.json") == 0o600
@@ -66,6 +67,16 @@ def test_damaged_secrets_are_said_not_replaced(tmp_path: Path) -> None:
     (space.folder / "secrets.json").write_text("{")
     with pytest.raises(DeployctlError, match="cannot be read"):
         space.secrets()
+
+
+def test_reading_secrets_never_makes_any(tmp_path: Path) -> None:
+    space = Workspace(tmp_path, "s")
+    with pytest.raises(DeployctlError) as refused:
+        space.secrets()
+    (fault,) = refused.value.faults
+    assert fault.code == "secrets-lost"
+    assert fault.hint.startswith("put secrets.json back there")
+    assert not space.has_secrets
 
 
 def test_write_leaves_the_override_alone(tmp_path: Path) -> None:
@@ -145,7 +156,7 @@ def test_the_log_masks_secrets_that_are_made_after_it_was_opened(tmp_path: Path)
     space = Workspace(tmp_path, "s")
     log = space.open_log()
     log("before there is a folder")
-    key = Workspace(tmp_path, "s").secrets().engine_key.reveal()
+    key = Workspace(tmp_path, "s").make_secrets().engine_key.reveal()
     log(f"started with {key}")
     assert space.log_file.read_text() == "started with ***\n"
 
@@ -173,7 +184,7 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
     space = Workspace(tmp_path, "s")
     space.ensure()
     for write in (
-        space.secrets,
+        space.make_secrets,
         lambda: space.save_manifest(MANIFEST),
         lambda: space.write(BUNDLE, ()),
         lambda: space.write_credentials("sheet"),

@@ -35,7 +35,7 @@ def test_a_daemon_that_stops_in_the_middle_of_up_is_said_so_and_the_next_up_arri
             with daemon.stopped(product):
                 held.open()
                 outcome = running.finish()
-    told(outcome, 4, "docker-unreachable", says=(), hint="deployctl setup")
+    told(outcome, 5, "start-docker-lost", says=(), hint="deployctl setup")
     patient.heals()
 
 
@@ -48,8 +48,8 @@ def test_a_daemon_that_stops_while_the_engine_loads_is_said_so_and_the_next_up_a
         running.until("✓ start")
         with daemon.stopped(product):
             outcome = running.finish()
-    assert outcome.exit_code == 4, str(outcome)
-    assert "[docker-unreachable]" in outcome.stderr
+    assert outcome.exit_code == 5, str(outcome)
+    assert "[start-docker-lost]" in outcome.stderr
     assert "deployctl setup" in outcome.stderr.partition("next:")[2]
     patient.heals()
 

@@ -1,6 +1,7 @@
-"""What on this machine must not leave it in a report: secrets that are known, and private names.
+"""What on this machine must not leave it: secrets that are known, and private names.
 
-Reads the state folder, the environment and the configuration files where tokens lie.
+Reads the state folder, the environment and the configuration files where tokens lie; asks pip and
+apt which hosts they use.
 """
 
 from __future__ import annotations
@@ -17,9 +18,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from deployctl.files import text_of
-from deployctl.images.inputs import apt_conf, pip_settings
-from deployctl.images.mirrors import mirrors_file
-from deployctl.provision.system import apt_sources
 from deployctl.redact import harvest, users
 from deployctl.runner import Runner
 from deployctl.secretshapes import secret_name
@@ -28,28 +26,48 @@ _NAMES_ANYWAY = frozenset(
     {"root", "docker", "admin", "user", "localhost", "engine", "webui", "deployctl", "debian"}
 )
 
+#: How the names of variables end that hold a path; ``secret_name`` knows some of them too.
+_OF_A_PATH = re.compile(r"(?:file|path|sock(?:et)?|dir(?:ectory)?|folder)$", re.IGNORECASE)
+
 #: Files of a stack whose whole text is one secret.
 _WHOLE = ("session",)
 
 
 def known_secrets(home: Path, environment: Mapping[str, str], root: Path) -> set[str]:
     """Every secret this machine is known to have that could come near a stack."""
-    found = {text for name, value in environment.items() for text in _of_variable(name, value)}
+    at_home = root / environment.get("HOME", "/root").lstrip("/")
+    found = {
+        text
+        for name, value in environment.items()
+        for text in _of_variable(name, value, root, at_home)
+    }
     for folder in _folders(home / "stacks"):
-        found |= set(_of_stack(folder))
-    found |= set(_of_tools(environment, root))
+        found |= set(secrets_of(folder))
+    found |= set(_of_tools(environment, at_home))
     return {text for text in found if text and text.strip()}
 
 
-def _of_variable(name: str, value: str) -> Iterator[str]:
-    if secret_name(name) and not _is_path(value):
+def _of_variable(name: str, value: str, root: Path, at_home: Path) -> Iterator[str]:
+    if secret_name(name) and not _is_path(name, value, root, at_home):
         yield value
     yield from users(value)
 
 
-def _is_path(value: str) -> bool:
-    """Whether a variable names a file that holds a secret, or a socket, and no secret itself."""
-    return value.startswith(("/", "./", "~/", "unix:")) and "\n" not in value
+def _is_path(name: str, value: str, root: Path, at_home: Path) -> bool:
+    """Whether a variable names a file that holds a secret, or a socket, and no secret itself.
+
+    A secret may begin with a slash as well: base64 does, one time in 64. So the name has to say it,
+    or something has to be there.
+    """
+    if value.startswith("unix:/") or _OF_A_PATH.search(name):
+        return True
+    if not value.startswith(("/", "~/")):
+        return False
+    beginning = at_home if value.startswith("~/") else root
+    try:
+        return (beginning / value.lstrip("~/")).exists()
+    except (OSError, ValueError):  # too long for a name, or a null byte in it
+        return False
 
 
 def _folders(parent: Path) -> tuple[Path, ...]:
@@ -59,8 +77,8 @@ def _folders(parent: Path) -> tuple[Path, ...]:
         return ()
 
 
-def _of_stack(folder: Path) -> Iterator[str]:
-    """The secrets of a stack: all that was generated, all in ``.env`` that its name calls one."""
+def secrets_of(folder: Path) -> Iterator[str]:
+    """The secrets of the stack in a folder: what was generated, and what ``.env`` calls one."""
     with contextlib.suppress(ValueError):
         yield from harvest(json.loads(text_of(folder / "secrets.json") or "{}"), named=True)
     for line in text_of(folder / ".env").splitlines():
@@ -75,9 +93,8 @@ def _of_stack(folder: Path) -> Iterator[str]:
             yield value.strip()
 
 
-def _of_tools(environment: Mapping[str, str], root: Path) -> Iterator[str]:
+def _of_tools(environment: Mapping[str, str], at_home: Path) -> Iterator[str]:
     """Tokens that other programs keep in the operator's home: the hub's, Docker's, .netrc."""
-    at_home = root / environment.get("HOME", "/root").lstrip("/")
     hub = Path(environment.get("HF_HOME") or at_home / ".cache/huggingface")
     yield text_of(Path(environment.get("HF_TOKEN_PATH") or hub / "token")).strip()
     with contextlib.suppress(ValueError, AttributeError, TypeError):
@@ -119,6 +136,10 @@ def _telling(name: str) -> bool:
 
 def _hosts(runner: Runner, environment: Mapping[str, str], root: Path) -> Iterator[str]:
     """Hosts of mirrors, package indexes and proxies: a company's network, nobody's business."""
+    from deployctl.images.inputs import apt_conf, pip_settings  # slow to import, and seldom needed
+    from deployctl.images.mirrors import mirrors_file
+    from deployctl.provision.system import apt_sources
+
     texts = [text_of(mirrors_file(environment)), apt_conf(runner)]
     texts += [str(value) for value in pip_settings(runner, environment).values()]
     texts += [value for name, value in environment.items() if _is_address(name)]

@@ -1,4 +1,7 @@
-"""Writes one ``.tar.gz`` of texts, 0600 from the first byte, naming no user of this machine."""
+"""Writes texts for others: into one ``.tar.gz``, or into a folder. Each is for its owner alone.
+
+0600 from the first byte; an archive names no user of this machine.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,30 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
+from deployctl import atomic
 from deployctl.errors import DeployctlError
+
+
+def lay_out(folder: Path, files: Iterable[tuple[str, str]]) -> None:
+    """Write every text into ``folder``, over what is there; else ``workspace-unwritable``."""
+    for name, text in files:
+        path = folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise unwritable(path, problem) from problem
+        atomic.write(path, text, 0o600)
+
+
+def unwritable(path: Path, problem: OSError) -> DeployctlError:
+    """The error for a place that evidence or a report cannot be written to."""
+    parent = shlex.quote(str(path.parent))
+    return DeployctlError(
+        f"{path} cannot be written: {problem.strerror}.",
+        code="workspace-unwritable",
+        where=str(path),
+        hint=f"mkdir -p {parent} && ls -ld {parent}",
+    )
 
 
 def write(path: Path, files: Iterable[tuple[str, str]], *, at: datetime) -> int:

@@ -1,0 +1,31 @@
+"""Whether a container may still become ready by waiting, by what Docker says of it. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deployctl.amounts import counted
+
+if TYPE_CHECKING:
+    from deployctl.model import ContainerState
+
+
+def trouble(state: ContainerState) -> str | None:
+    """Say in a sentence why a container will not become ready by waiting; ``None`` if it may.
+
+    A restarting container is not running: Docker calls it so between two crashes. One that was
+    only made may yet be started: that is for the caller to judge.
+    """
+    if state.oom_killed:
+        return "was killed because it needed more memory than its limit"
+    why = f": {state.error}" if state.error else ""
+    if state.status in ("exited", "dead"):
+        return f"stopped with exit code {state.exit_code}{why}"
+    if state.status == "paused":
+        return "is paused"
+    if state.status == "created":
+        return f"was made and not started{why}"
+    if state.status == "restarting" or state.restarts > 0:
+        times = counted(state.restarts, "restart")
+        return f"keeps restarting (exit code {state.exit_code}, {times})"
+    return None

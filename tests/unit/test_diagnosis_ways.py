@@ -1,0 +1,248 @@
+"""Ways out that change something of this machine: exactly the right thing, or nothing."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from deployctl.deploy.kept import stored_weights, way_of
+from deployctl.deploy.select import select
+from deployctl.deploy.status import status
+from deployctl.deploy.up import up
+from deployctl.deploy.world import UpRequest
+from deployctl.diagnosis import Evidence, diagnose, refused
+from deployctl.engines.llama_cpp import KIND as LLAMA_CPP
+from deployctl.engines.vllm import KIND as VLLM
+from deployctl.errors import DeployctlError
+from deployctl.loopback import Reply
+from deployctl.model import Secret
+from deployctl.profiles.resolve import Profile
+from deployctl.profiles.selection import Selection
+from deployctl.workspace import Manifest
+from tests.fakes import FakeDocker, FakeHttp, container
+from tests.unit.test_diagnosis import lines, seen, state, way
+from tests.world import Box
+
+RECORDS = Path(__file__).parent / "records"
+
+
+# ── ports and addresses ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["port28", "port28b"])
+def test_a_taken_port_is_moved_in_the_words_of_newer_docker_too(name: str) -> None:
+    fault = refused(lines(f"docker-{name}"), way(stack=f"dctl-diag-{name}"))
+    assert fault is not None
+    assert fault.message == "Port 7860 is held by something else by now."
+    assert "--set ports.webui=7861" in fault.hint
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:8000", "0.0.0.0:8000", "[::1]:8000", "[::]:8000", ":8000"]
+)
+def test_the_port_of_the_engine_is_read_from_any_address(address: str) -> None:
+    said = f"failed to bind host port for {address}:172.20.0.2:8080/tcp: address already in use"
+    fault = refused((said,), way(stack="s"))
+    assert fault is not None
+    assert "--set ports.engine=8001" in fault.hint
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Bind for 127.0.0.1:9090 failed: port is already allocated",
+        "failed to bind host port for 127.0.0.1:9090:172.20.0.4:80/tcp: address already in use",
+        "failed to bind host port 127.0.0.1:9090/tcp: address already in use",
+    ],
+)
+def test_a_port_of_the_overrides_is_not_ours_to_move(said: str) -> None:
+    named = f"driver failed programming external connectivity on endpoint s-proxy-1 (0f2c): {said}"
+    fault = refused((named,), way(stack="s"))
+    assert fault is not None
+    assert "`proxy`" in fault.message
+    assert "--set ports" not in fault.hint
+    assert fault.hint.startswith("grep -n -A9 proxy ")
+    assert fault.hint.endswith("then: deployctl up --profile smoke --stack s")
+    unnamed = refused((said,), way(stack="s"))
+    assert unnamed is not None
+    assert "--set ports" not in unnamed.hint
+    assert "compose.override.yaml" in unnamed.hint
+
+
+def test_an_address_of_the_overrides_is_not_ours_to_change() -> None:
+    said = (
+        "driver failed programming external connectivity on endpoint s-proxy-1 (0f2c): failed to "
+        "bind host port for 203.0.113.9:9090:172.20.0.4:80/tcp: cannot assign requested address"
+    )
+    fault = refused((said,), way(stack="s"))
+    assert fault is not None
+    assert fault.code == "start-address-missing"
+    assert fault.hint.startswith("grep -n -A9 proxy ")
+
+
+# ── the model file ────────────────────────────────────────────────────────────────────────────
+
+
+def test_only_the_very_file_is_deleted() -> None:
+    path = "/srv/store/models/hf/a/b/main/my [model] *.gguf"
+    fault = seen("llama-server-cut-0", replace(way(), weights=path))
+    assert fault.hint == f"rm -r -- {shlex.quote(path)} && deployctl up --profile smoke"
+
+
+def test_where_the_file_is_not_known_nothing_is_deleted() -> None:
+    assert seen("llama-server-cut-0").hint == "deployctl up --profile smoke"
+    assert seen("llama-server-cut-0", replace(way(), plan=None)).hint.startswith("deployctl up")
+
+
+def test_of_a_stack_that_stands_the_file_is_known_from_its_record(tmp_path: Path) -> None:
+    path = tmp_path / "models/hf/a/b/main/m.gguf"
+    kept = Manifest(
+        profile="smoke",
+        model="m",
+        served_name="m",
+        fingerprint="",
+        automatic=False,
+        webui_port=1,
+        engine_port=2,
+        images={},
+        hashes={},
+        data_owned=True,
+        weights=f"{path} 1-2-3",
+    )
+    assert stored_weights(tmp_path, kept) == str(path)
+    assert way_of(UpRequest(stack="s"), weights=str(path)).weights == str(path)
+    own = replace(kept, weights="/srv/own.gguf 1-2-3")
+    assert stored_weights(tmp_path, own) is None
+    assert stored_weights(tmp_path, replace(kept, weights=None)) is None
+    assert stored_weights(tmp_path, None) is None
+
+
+class Broken(FakeHttp):
+    """An engine that stops at the first look, over its model file."""
+
+    def __init__(self, docker: FakeDocker) -> None:
+        super().__init__()
+        self.docker, self.engine_ready = docker, False
+
+    def call(
+        self, url: str, *, token: Secret | None = None, body: object = None, timeout_s: float
+    ) -> Reply:
+        self.docker.states["engine"] = container("engine", status="exited", exit_code=1)
+        return super().call(url, token=token, body=body, timeout_s=timeout_s)
+
+
+def test_up_and_status_know_which_file_it_was(tmp_path: Path) -> None:
+    box = Box(home=tmp_path)
+    box.docker.tails = {"id-engine": lines("llama-server-page")}
+    box.http = Broken(box.docker)
+    request = UpRequest(stack="deployctl", selection=Selection(profile="smoke"))
+    with pytest.raises(DeployctlError) as caught:
+        up(box.world(), request)
+    (fault,) = caught.value.faults
+    assert fault.code == "engine-weights-invalid"
+    assert re.match(r"rm -r -- /models/\S+\.gguf && deployctl up ", fault.hint)
+    report = status(box.world(), "deployctl", datetime(2026, 1, 1, tzinfo=UTC))
+    hints = [check.hint for check in report.checks if check.code == "engine-weights-invalid"]
+    assert len(hints) == 1
+    assert "rm " not in hints[0]  # of a file outside of the store nobody knows whose it is
+
+
+def test_auto_does_not_look_for_a_profile_that_needs_no_such_file(tmp_path: Path) -> None:
+    box = Box(home=tmp_path)
+    gone = DeployctlError("There is no file /x.gguf.", code="weights-not-found", hint="ls -l /")
+    shipped = box.world().resolve
+
+    def resolve(selection: Selection) -> Profile:
+        profile = shipped(selection)
+        return (
+            replace(
+                profile,
+                spec=profile.spec.model_copy(
+                    update={
+                        "model": profile.spec.model.model_copy(update={"shape": None}),
+                        "engine": profile.spec.engine.model_copy(update={"memory": None}),
+                    }
+                ),
+                unread=gone.faults,
+            )
+            if profile.spec.engine.kind == LLAMA_CPP
+            else profile
+        )
+
+    world = replace(box.world(), resolve=resolve)
+    with pytest.raises(DeployctlError) as caught:
+        select(world, Selection(), stack="s", again=UpRequest(stack="s").again_with)
+    assert [fault.code for fault in caught.value.faults] == ["weights-not-found"]
+
+
+# ── the card ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("engine", [LLAMA_CPP, VLLM])
+def test_a_driver_that_was_updated_is_told_from_a_card_that_was_lost(engine: str) -> None:
+    log = tuple((RECORDS / "nvidia-smi-mismatch.txt").read_text().splitlines())
+    fault = diagnose(Evidence(service="engine", engine=engine, state=state(), log=log), way())
+    assert fault.code == "engine-gpu-driver-changed"
+    assert fault.hint.startswith("sudo modprobe -r ")
+    assert fault.hint.endswith("sudo reboot")
+
+
+def test_a_driver_that_is_not_whole_wants_a_reboot() -> None:
+    fault = refused(lines("docker-nvlibrary"), way(stack="dctl-diag-nvlibrary"))
+    assert fault is not None
+    assert fault.hint.startswith("sudo reboot")
+
+
+# ── the chats ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_chats_are_given_up_only_after_they_were_copied() -> None:
+    fault = seen("open-webui-notdb", way(stack="s"), service="webui")
+    copy, down, again = fault.hint.partition("  #")[0].split(" && ")
+    assert copy.startswith("docker cp s-webui-1:")
+    assert down == "deployctl down --volumes --stack s"
+    assert again == "deployctl up --profile smoke --stack s"
+
+
+@pytest.mark.parametrize("said", ["disk I/O error", "database or disk is full"])
+def test_a_full_disk_never_costs_the_chats(said: str) -> None:
+    log = (f"sqlite3.OperationalError: {said}",)
+    fault = diagnose(Evidence(service="webui", engine="", state=state("webui"), log=log), way())
+    assert fault.code == "frontend-disk-full"
+    assert "volume" not in fault.hint
+
+
+# ── the processor ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        # An arm64 image on amd64, Docker 26.1: without and with an init, and asked for by name.
+        "exec /app/llama-server: exec format error",
+        "[FATAL tini (7)] exec /app/llama-server failed: Exec format error",
+    ],
+)
+def test_an_image_for_another_processor_is_told_by_its_log(said: str) -> None:
+    evidence = Evidence(service="engine", engine=LLAMA_CPP, state=state(), log=(said,))
+    assert diagnose(evidence, way()).code == "start-platform"
+
+
+def test_an_image_for_another_processor_that_is_emulated_is_no_failure() -> None:
+    warned = (
+        "The requested image's platform (linux/arm64) does not match the detected host platform "
+        "(linux/amd64/v4) and no specific platform was requested"
+    )
+    assert refused((warned,), way()) is None
+    said = (
+        "Error response from daemon: image with reference localhost/x:1 was found but does not "
+        "match the specified platform: wanted linux/amd64, actual: linux/arm64"
+    )
+    fault = refused((warned, said), way())
+    assert fault is not None
+    assert fault.code == "start-platform"
