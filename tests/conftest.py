@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -92,4 +93,7 @@ class SkipRule:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell may have switched these off for what runs in its background; the tests send them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     config.pluginmanager.register(SkipRule(ci=os.environ.get("CI") == "true"), "docker-skip-rule")
