@@ -1,10 +1,12 @@
 """Writes texts for others: into one ``.tar.gz``, or into a folder. Each is for its owner alone.
 
-0600 from the first byte; an archive names no user of this machine.
+Files are 0600 from the first byte, folders made for them 0700; an archive names no user of this
+machine.
 """
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shlex
@@ -18,14 +20,25 @@ from deployctl.errors import DeployctlError
 
 
 def lay_out(folder: Path, files: Iterable[tuple[str, str]]) -> None:
-    """Write every text into ``folder``, over what is there; else ``workspace-unwritable``."""
+    """Write every text into ``folder``, over what is there; else ``workspace-unwritable``.
+
+    A folder that is there keeps its mode: it may be anybody's.
+    """
     for name, text in files:
         path = folder / name
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make(folder, path.parent)
         except OSError as problem:
             raise unwritable(path, problem) from problem
         atomic.write(path, text, 0o600)
+
+
+def _make(folder: Path, inside: Path) -> None:
+    """Make ``inside``, and all from ``folder`` down to it, for their owner alone."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for place in (*reversed(inside.parents), inside):
+        if place.is_relative_to(folder):
+            place.mkdir(mode=0o700, exist_ok=True)
 
 
 def unwritable(path: Path, problem: OSError) -> DeployctlError:
@@ -39,12 +52,43 @@ def unwritable(path: Path, problem: OSError) -> DeployctlError:
     )
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Raise what :func:`write` would, as far as it can be told before there is anything to write.
+
+    Writes nothing.
+    """
+    if path.exists() or path.is_symlink():
+        problem = errno.EEXIST
+    elif not path.parent.exists():
+        problem = errno.ENOENT
+    elif not path.parent.is_dir():
+        problem = errno.ENOTDIR
+    elif not os.access(path.parent, os.W_OK | os.X_OK):
+        problem = errno.EACCES
+    else:
+        return
+    raise _no_report(path, OSError(problem, os.strerror(problem)))
+
+
+def _no_report(path: Path, problem: OSError) -> DeployctlError:
+    return DeployctlError(
+        f"The report cannot be written to {path}: {problem.strerror or problem}.",
+        code="report-unwritable",
+        where=str(path),
+        hint="deployctl report --file " + shlex.quote(f"/tmp/{_stem(path)}-2.tar.gz"),  # noqa: S108  # only a hint
+    )
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".tar.gz").removesuffix(".tgz")
+
+
 def write(path: Path, files: Iterable[tuple[str, str]], *, at: datetime) -> int:
     """Write the archive anew, with every file below one folder; returns its size in bytes.
 
     Raises ``report-unwritable``, also when there is a file of that name: it may be another report.
     """
-    folder = path.name.removesuffix(".tar.gz").removesuffix(".tgz")
+    folder = _stem(path)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -56,12 +100,7 @@ def write(path: Path, files: Iterable[tuple[str, str]], *, at: datetime) -> int:
             raise
         return path.stat().st_size
     except OSError as problem:
-        raise DeployctlError(
-            f"The report cannot be written to {path}: {problem.strerror or problem}.",
-            code="report-unwritable",
-            where=str(path),
-            hint="deployctl report --file " + shlex.quote(str(Path("/tmp") / f"{folder}-2.tar.gz")),  # noqa: S108  # only a hint
-        ) from problem
+        raise _no_report(path, problem) from problem
 
 
 def _add(tar: tarfile.TarFile, name: str, text: str, at: datetime) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -131,7 +131,8 @@ class DockerDaemon:
                 return None
             return stream
 
-        return FollowedLog(open_log, name=container_id[:12], since=_nine_digits(since))
+        start = "" if new else _a_little_before(since)
+        return FollowedLog(open_log, name=container_id[:12], since=start)
 
     def usage(self, container_id: str) -> Usage | None:
         """See :class:`Docker`."""
@@ -286,6 +287,15 @@ def _nine_digits(moment: str | None) -> str:
         return ""
     seconds, _, rest = moment.removesuffix("Z").partition(".")
     return f"{seconds}.{rest[:9]:0<9}Z"
+
+
+def _a_little_before(moment: str | None) -> str:
+    """A second earlier: the first lines of a container are older than the start Docker notes."""
+    whole = _nine_digits(moment)
+    if not whole:
+        return ""
+    earlier = datetime.fromisoformat(f"{whole[:19]}+00:00") - timedelta(seconds=1)
+    return f"{earlier:%Y-%m-%dT%H:%M:%S}{whole[19:]}"
 
 
 def _seconds(moment: str) -> int | None:

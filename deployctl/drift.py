@@ -7,9 +7,10 @@ back.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from deployctl.errors import Fault
 from deployctl.services.overrides import Override
 from deployctl.services.settings import Difference
 
@@ -108,6 +109,27 @@ def of_setting(difference: Difference, *, persistent: bool, stack_option: str) -
         if persistent
         else "It is lost when the chat window starts again.",
         hint=f"deployctl reconcile webui{stack_option}",
+    )
+
+
+#: Settings without which the chat window has no model, or the engine refuses what it sends.
+_DECISIVE = ("openai.", "models.default_")
+
+
+def because_of(fault: Fault, found: tuple[Drift, ...]) -> Fault:
+    """Name the setting by which the chat window has no model or no answer, and its way back.
+
+    ``found`` is what differs in the chat window; without such a setting the fault stays as it is.
+    """
+    blamed = [each for each in found if each.place == "setting" and each.name.startswith(_DECISIVE)]
+    if not blamed:
+        return fault
+    rest = tuple(each.what for each in blamed[1:])
+    return replace(
+        fault,
+        message=f"{fault.message.removesuffix('.')}. {blamed[0].what}",
+        hint=blamed[0].hint,
+        details=(*rest, *fault.details),
     )
 
 

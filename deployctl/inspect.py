@@ -158,11 +158,19 @@ class ModelInspector:
         again = self._store.again  # a command line, which may name the model already
         if isinstance(problem, SourceError):
             return faults.fault(problem, WeightsSpec(source=source), again=again)
+        hint = (
+            f"Name another one: `{_with_model(again)}`; or write a profile "
+            "that describes it (`model.size`, `model.shape`)."
+        )
+        if isinstance(problem.__cause__, gguf.NoGgufError):  # no profile makes a model of a page
+            hint = f"Get the file again, or name another one: `{_with_model(again)}`."
+            if source.kind == "file":
+                path = shlex.quote(source.path)
+                hint = f"`head -c 200 {path}` shows what it is. {hint}"
         return DeployctlError(
             f"The model {source.filename} cannot be understood: {problem}.",
             code="model-unreadable",
-            hint=f"Name another one: `{_with_model(again)}`; or write a profile "
-            "that describes it (`model.size`, `model.shape`).",
+            hint=hint,
             where=str(source),
         )
 

@@ -367,7 +367,8 @@ class HostFacts:
 class Command:
     """One subprocess to run. ``label`` is what the operator sees; ``env`` is added to ours.
 
-    The output of a ``private`` one may hold passwords (of indexes, proxies): it is not logged.
+    The output of a ``private`` one may hold passwords (of indexes, proxies), or be about what is
+    none of the stack's: it is not logged.
     """
 
     argv: tuple[str, ...]

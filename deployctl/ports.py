@@ -203,6 +203,7 @@ def _docker_ps(runner: Runner, docker: str) -> str:
             argv=(docker, "ps", "--format", template),
             label="Docker's published ports",
             timeout_s=10,
+            private=True,  # all containers of this machine, and logs are sent to others
         )
     )
     return result.stdout if result.ok else ""

@@ -153,6 +153,43 @@ def _hosts(runner: Runner, environment: Mapping[str, str], root: Path) -> Iterat
         yield from _named_host(line.partition(": ")[2].strip(" \"'").partition("/")[0])
 
 
+#: An address with a user or a password before its host; either may hold what the rules forbid.
+_WITH_USER = re.compile(r"://(?:[^\s'\"<>:/]+:[^\s'\"<>]*|[^\s'\"<>/]*)@(?P<host>[A-Za-z0-9._-]+)")
+_PLAIN_ADDRESS = re.compile(r"://(?P<host>[A-Za-z0-9._-]+)")
+
+#: Parts of names that only a private network gives; RFC 6762, appendix G, and usage.
+_PRIVATE_PARTS = frozenset(
+    {"corp", "home", "internal", "intranet", "lan", "local", "localdomain", "private"}
+)
+
+#: Registries and hubs that everybody knows, and what Docker itself calls this machine.
+_PUBLIC = (
+    *("docker.io", "docker.com", "ghcr.io", "quay.io", "gcr.io", "nvcr.io", "mcr.microsoft.com"),
+    *("huggingface.co", "hf.co", "github.com", "githubusercontent.com", "docker.internal"),
+)
+
+
+def private_hosts(text: str) -> set[str]:
+    """The hosts in a text's addresses that are nobody's business.
+
+    Those behind a user or a password, and those of private names. Not a host without a dot, as
+    Compose's services have, nor this machine itself.
+    """
+    found = {match["host"] for match in _WITH_USER.finditer(text)}
+    found |= {
+        match["host"]
+        for match in _PLAIN_ADDRESS.finditer(text)
+        if _PRIVATE_PARTS & set(match["host"].lower().split("."))
+    }
+    named = {name for host in found for name in _named_host(host.strip("."))}
+    return {name for name in named if not _public(name.lower())}
+
+
+def _public(host: str) -> bool:
+    known = (*_PUBLIC, "localhost", "localhost.localdomain")
+    return any(host == name or host.endswith(f".{name}") for name in known)
+
+
 def _is_address(name: str) -> bool:
     return name.lower().endswith("_proxy") or name.startswith(("PIP_", "UV_"))
 

@@ -63,7 +63,7 @@ def probe_engine(http: Http, at: Endpoints) -> Probe:
     reply = http.call(f"{at.engine}/v1/models", token=at.engine_key, timeout_s=5)
     if reply.status != HTTPStatus.OK:
         return Probe(ok=False, seen=_seen(reply))
-    names = _model_ids(reply)
+    names = model_ids(reply.data)
     if at.served_name not in names:
         return Probe(ok=False, seen=f"serves {', '.join(names) or 'no model'}")
     return Probe(ok=True, seen=f"serves {at.served_name}")
@@ -77,12 +77,16 @@ def probe_frontend(http: Http, at: Endpoints) -> Probe:
     return Probe(ok=False, seen=_seen(reply))
 
 
-def _model_ids(reply: Reply) -> tuple[str, ...]:
-    """The models of a list in OpenAI's form; none in an answer of any other form."""
-    rows = reply.data.get("data") if isinstance(reply.data, dict) else None
-    names = (
-        [row.get("id") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    )
+def not_listed(at: Endpoints, names: tuple[str, ...]) -> DeployctlError:
+    """Make ``proof-failed`` of a frontend that offers these models and not the served one."""
+    found = ", ".join(names) or "none"
+    return _unproved(at, f"The frontend does not list model {at.served_name}; it lists: {found}.")
+
+
+def model_ids(data: object) -> tuple[str, ...]:
+    """The models of a list in OpenAI's form, as JSON; none in an answer of any other form."""
+    rows = data.get("data") if isinstance(data, dict) else None
+    names = [r.get("id") for r in rows if isinstance(r, dict)] if isinstance(rows, list) else []
     return tuple(name for name in names if isinstance(name, str))
 
 
@@ -197,12 +201,9 @@ def prove(
     if kept is not None and listed.status in _SIGNED_OUT:
         token = sign_in(http, at, timeout_s=min(30, left()))
         listed = http.call(f"{at.webui}/api/models", token=token, timeout_s=min(30, left()))
-    names = _model_ids(listed)
+    names = model_ids(listed.data)
     if at.served_name not in names:
-        found = ", ".join(names) or "none"
-        raise _unproved(
-            at, f"The frontend does not list model {at.served_name}; it lists: {found}."
-        )
+        raise not_listed(at, names)
     _keep_a_chat(http, at, token, timeout_s=min(30, left()))
     body = {
         "model": at.served_name,

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from deployctl.talk import PhaseTalk, Talk
 
 
+class TimeUpError(KeyboardInterrupt):
+    """The time for the whole command is up. Ends what runs as Ctrl-C does."""
+
+
 @dataclass(slots=True)
 class _Heard:
     """One phase, passed on; remembers how it was summed up."""
@@ -40,10 +44,10 @@ class _Heard:
         """See :class:`deployctl.talk.PhaseTalk`."""
         self.inner.step(name, done=done, total=total, unit=unit, detail=detail)
 
-    def finish(self, summary: str) -> None:
+    def finish(self, summary: str, *, ok: bool = True) -> None:
         """See :class:`deployctl.talk.PhaseTalk`."""
         self.summary = summary
-        self.inner.finish(summary)
+        self.inner.finish(summary, ok=ok)
 
 
 @dataclass(slots=True)
@@ -88,9 +92,9 @@ class Recorder:
 def failed_check(name: str, end: BaseException, seconds: float) -> CheckResult:
     """Make a check of what ended a phase."""
     if not isinstance(end, DeployctlError):
-        how = (
-            "interrupted" if isinstance(end, KeyboardInterrupt) else f"{type(end).__name__}: {end}"
-        )
+        how = f"{type(end).__name__}: {end}"
+        if isinstance(end, KeyboardInterrupt):
+            how = "ran out of time" if isinstance(end, TimeUpError) else "interrupted"
         return CheckResult(name=name, status="failed", summary=how, seconds=seconds)
     first = end.faults[0]
     return CheckResult(

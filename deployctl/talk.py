@@ -29,8 +29,8 @@ class PhaseTalk(Progress, Protocol):
         ``done`` of ``total`` are in ``unit`` (bytes, files, steps) where they are known.
         """
 
-    def finish(self, summary: str) -> None:
-        """Say in a few words what came of it; shown when the phase ends."""
+    def finish(self, summary: str, *, ok: bool = True) -> None:
+        """Say in a few words what came of it, and whether that is good; shown when it ends."""
 
 
 class Talk(Protocol):

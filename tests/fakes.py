@@ -89,7 +89,7 @@ class _Phase:
     def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
         pass
 
-    def finish(self, summary: str) -> None:
+    def finish(self, summary: str, *, ok: bool = True) -> None:
         pass
 
 

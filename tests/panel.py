@@ -58,7 +58,8 @@ class FakePanel(FakeHttp):
 
     def _read(self, path: str) -> Any:
         if path == "/api/models":
-            return {"data": [{"id": self.served_name}]}
+            right = self.settings.get("openai.api_keys") != ["wrong"]
+            return {"data": [{"id": self.served_name}] if right else []}
         found = {
             "/api/v1/configs/export": self.settings,
             "/api/v1/models/base": self.models,

@@ -17,6 +17,7 @@ import typer
 from deployctl.cli import console
 from deployctl.cli.commandlist import COMMANDS, GROUPS
 from deployctl.cli.envelope import envelope
+from deployctl.cli.retyped import in_our_words, mended
 from deployctl.errors import AfterFailure, DeployctlError, ExitCode, Fault
 from deployctl.folders import home_folder
 
@@ -126,7 +127,8 @@ def _usage(wrong: Exception, arguments: list[str]) -> Fault:
         command = _full_command(arguments)
     known = command.partition(" ")[0] in (*COMMANDS, *GROUPS)
     help_of = f"deployctl {command} --help" if known else "deployctl --help"
-    return Fault(code="usage", message=message, hint=help_of)
+    said, meant = in_our_words(message, arguments, (*COMMANDS, *GROUPS))
+    return Fault(code="usage", message=said, hint=meant or help_of)
 
 
 def _bug(bug: Exception) -> Fault:
@@ -173,6 +175,7 @@ def _report(
     arguments: list[str],
     after: AfterFailure | None = None,
 ) -> int:
+    faults = tuple(mended(fault, arguments) for fault in faults)
     if _wants_json(arguments):
         console.out(
             envelope(

@@ -77,13 +77,13 @@ def chat(
     )
     if talking:
         return _converse(world, connect(world, stack), asked, screen)
-    text = _question(question)
+    text = _question(question, stack)
     line = connect(world, stack)
     asked = replace(asked, messages=(*asked.messages, Message(role="user", content=text)))
     return _once(session, world, line, asked, screen)
 
 
-def _question(given: str | None) -> str:
+def _question(given: str | None, stack: str) -> str:
     """What was asked, on the command line or on stdin; ``usage`` when that is nothing."""
     from deployctl.errors import DeployctlError
 
@@ -92,8 +92,9 @@ def _question(given: str | None) -> str:
         source = getattr(sys.stdin, "buffer", None)
         text = source.read().decode("utf-8", "replace") if source else sys.stdin.read()
     if text is None or not text.strip():
+        of = "" if stack == DEFAULT_STACK_NAME else f" --stack {stack}"
         raise DeployctlError(
-            "Nothing was asked.", code="usage", hint='deployctl chat "What can you do?"'
+            "Nothing was asked.", code="usage", hint=f'deployctl chat "What can you do?"{of}'
         )
     return text
 

@@ -12,6 +12,7 @@ import errno
 import io
 import os
 import select
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -117,6 +118,11 @@ def can_redraw(environment: Mapping[str, str]) -> bool:
     return sys.stdout.isatty() and environment.get("TERM") != "dumb"
 
 
+def columns() -> int:
+    """How wide lines on stdout should be: the terminal, or what a log's reader bears with."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 100
+
+
 def redraw(text: str) -> None:
     """Print data in place of all that the screen showed; what does not change does not flicker."""
     lines = "".join(f"{harmless(line)}\x1b[K\n" for line in text.splitlines())
@@ -186,7 +192,11 @@ def far(done: int | None, total: int | None, unit: str) -> str:
 
 
 def ended(by: BaseException | None) -> str:
-    """One word for how a phase ended that did not end well."""
+    """A word or two for how a phase ended that did not end well."""
+    from deployctl.recorder import TimeUpError
+
+    if isinstance(by, TimeUpError):
+        return "ran out of time"
     return "interrupted" if interrupted(by) else "failed"
 
 
@@ -225,7 +235,7 @@ class _Quiet:
     def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
         pass
 
-    def finish(self, summary: str) -> None:
+    def finish(self, summary: str, *, ok: bool = True) -> None:
         pass
 
 

@@ -140,8 +140,8 @@ def _verdict(report: DoctorReport) -> str:
     skipped = report.count("skipped")
     rest = f", {skipped} not here or not to be seen" if skipped else ""
     end = f"{said}{rest} ({report.seconds:.1f} s, measured)"
+    if report.profile_failed:
+        return f"{end}\nProfile {report.profile} cannot run here.\nNext: deployctl recommend"
     if report.count("failed"):
         return f"{end}\nA stack cannot come up here yet: mend what is marked ✗."
-    for_profile = f" --profile {report.profile}" if report.profile else ""
-    stack = "" if report.stack == DEFAULT_STACK_NAME else f" --stack {report.stack}"
-    return f"{end}\nNext: deployctl up{for_profile}{stack}"
+    return f"{end}\nNext: {report.up}"

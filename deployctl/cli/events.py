@@ -47,7 +47,7 @@ class Events:
         except BaseException as end:
             phase.tell("end", ok=False, summary=ended(end))
             raise
-        phase.tell("end", ok=True, summary=phase.summary)
+        phase.tell("end", ok=phase.ok, summary=phase.summary)
 
     def say(self, text: str) -> None:
         """See :class:`deployctl.talk.Talk`."""
@@ -66,7 +66,7 @@ class _Phase:
         self._step: str | None = None
         self._told = 0.0
         self._last: tuple[object, ...] = ()
-        self.summary = ""
+        self.summary, self.ok = "", True
 
     def tell(self, event: str, **known: object) -> None:
         now = time.monotonic()
@@ -99,5 +99,5 @@ class _Phase:
             self._last = what
             self.tell("progress", **known)
 
-    def finish(self, summary: str) -> None:
-        self.summary = summary
+    def finish(self, summary: str, *, ok: bool = True) -> None:
+        self.summary, self.ok = summary, ok

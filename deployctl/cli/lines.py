@@ -42,7 +42,8 @@ class Lines:
             how = ended(end)
             self._line(f"✗ {name:<{NAME_WIDTH}} {duration(talk.elapsed()):>10}  {how}")
             raise
-        self._line(f"✓ {name:<{NAME_WIDTH}} {duration(talk.elapsed()):>10}  {talk.summary}")
+        mark = "✓" if talk.ok else "✗"
+        self._line(f"{mark} {name:<{NAME_WIDTH}} {duration(talk.elapsed()):>10}  {talk.summary}")
 
     def say(self, text: str) -> None:
         """See :class:`deployctl.talk.Talk`."""
@@ -61,7 +62,7 @@ class _Line:
         self._started = self._spoke = time.monotonic()
         self._pause = _PLAIN_FIRST_S
         self._step = ""
-        self.summary = ""
+        self.summary, self.ok = "", True
 
     def elapsed(self) -> float:
         return time.monotonic() - self._started
@@ -97,5 +98,5 @@ class _Line:
         self._pause = min(_PLAIN_MOST_S, self._pause * _PLAIN_MORE)
         self._write(f"… {self._name:<{NAME_WIDTH}} {duration(self.elapsed()):>10}  {text}")
 
-    def finish(self, summary: str) -> None:
-        self.summary = summary
+    def finish(self, summary: str, *, ok: bool = True) -> None:
+        self.summary, self.ok = summary, ok

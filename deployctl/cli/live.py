@@ -27,7 +27,7 @@ class _Running:
         self.name = name
         self.started = time.monotonic()
         self.text = ""
-        self.summary = ""
+        self.summary, self.ok = "", True
         self.spinner = Spinner("dots", style="cyan")
 
     def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
@@ -45,8 +45,8 @@ class _Running:
     ) -> None:
         self.text = "  ".join(filter(None, (name, far(done, total, unit), detail)))
 
-    def finish(self, summary: str) -> None:
-        self.summary = summary
+    def finish(self, summary: str, *, ok: bool = True) -> None:
+        self.summary, self.ok = summary, ok
 
     @property
     def elapsed(self) -> str:
@@ -80,13 +80,14 @@ class LiveTalk:
         """See :class:`deployctl.talk.Talk`."""
         running = _Running(name)
         self._enter(running)
-        mark, style = "✗", "red"
+        mark, style, over = "✗", "red", False
         try:
             yield running
-            mark, style = "✓", "green"
+            over = True
+            mark, style = ("✓", "green") if running.ok else (mark, style)
         finally:
             self._leave(running)
-            summary = running.summary if mark == "✓" else ended(sys.exc_info()[1])
+            summary = running.summary if over else ended(sys.exc_info()[1])
             line = Text.assemble((mark, style), f" {name:<{NAME_WIDTH}} {running.elapsed:>12}  ")
             line.append(harmless(summary), style="dim" if mark == "✓" else style)
             self._console.print(line, soft_wrap=True)

@@ -69,4 +69,7 @@ def text(report: ReconcileReport) -> str:
 
 
 def _line(each: SetBack) -> str:
-    return f"  {each.where} ({each.name}): {each.before} → {each.after}"
+    told = f"{each.before} → {each.after}"
+    if each.before == each.after:  # they differ, and both are masked
+        told = "(a secret; not shown)"
+    return f"  {each.where} ({each.name}): {told}"

@@ -44,7 +44,7 @@ def report(
     from deployctl.cli.envelope import plain
     from deployctl.cli.plan import text as plan_text
     from deployctl.cli.session import Session
-    from deployctl.deploy.doctor import doctor
+    from deployctl.deploy.doctor import doctor, of_stack
     from deployctl.deploy.report import ReportRequest, Writers
     from deployctl.deploy.report import report as recipe
 
@@ -63,7 +63,9 @@ def report(
         ),
         Writers(
             plain=plain,
-            doctor=lambda: doctors.data(doctor(world, around, stack=stack, selection=None)),
+            doctor=lambda: doctors.data(
+                of_stack(doctor(world, around, stack=stack, selection=None))
+            ),
             plan=plan_text,
         ),
     )
@@ -74,6 +76,8 @@ def text(made: Report) -> str:
     """Say where it is, and what to look at before it is sent."""
     import shlex
 
+    from deployctl.deploy.report import worth_a_look
+
     lines = [
         f"{made.path} ({made.size_bytes / 1000:.0f} kB, {len(made.files)} files, for you alone)",
         f"Redacted: {made.secrets_looked_for} known secrets, and whatever looks like one.",
@@ -81,6 +85,7 @@ def text(made: Report) -> str:
     if made.missing:
         lines.append("Could not be had:")
         lines += [f"  {line}" for line in made.missing]
-    lines.append("Before you send it, look at logs/ and bundle/compose.override.yaml in it:")
-    lines.append(f"  tar -xzOf {shlex.quote(str(made.path))} | less")
+    if look := worth_a_look(made.files):
+        lines.append(f"Before you send it, look at {' and '.join(look)} in it:")
+        lines.append(f"  tar -xzOf {shlex.quote(str(made.path))} | less")
     return "\n".join(lines)

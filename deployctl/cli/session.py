@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from deployctl.cli import console
 from deployctl.cli.envelope import envelope
 from deployctl.cli.options import Output
+from deployctl.deploy.names import DEFAULT_STACK
 from deployctl.deploy.world import World
 from deployctl.errors import DeployctlError, ExitCode, Fault
 from deployctl.model import ContainerState, HostFacts, Status
@@ -255,6 +256,11 @@ def building(builder: WorldBuilder) -> Iterator[None]:
         _builder.reset(token)
 
 
+def _nearest_name(stack: str) -> str:
+    """A name for a stack that looks like what was typed."""
+    return re.sub(r"[^a-z0-9_-]+", "-", stack.lower()).strip("-_")[:63] or DEFAULT_STACK
+
+
 def check_stack_name(stack: str) -> None:
     """Refuse a name that Compose would refuse; ``usage``."""
     if not _STACK_NAME.fullmatch(stack):
@@ -262,5 +268,7 @@ def check_stack_name(stack: str) -> None:
             f"{stack!r} is not a stack name: lower-case letters, digits, - and _, "
             "starting with a letter or digit, at most 63.",
             code="usage",
-            hint="deployctl status --stack deployctl",
+            where="--stack",
+            # the error boundary puts what else was typed around it
+            hint=f"--stack {_nearest_name(stack)}",
         )

@@ -82,6 +82,7 @@ def smoke(  # one parameter per option
     from deployctl.deploy.smoke import smoke as recipe
     from deployctl.deploy.smoketest import SmokeRequest
 
+    seconds = _seconds(timeout)
     request = SmokeRequest(
         stack=stack,
         selection=chosen(profile, overlay, model, set_),
@@ -90,9 +91,9 @@ def smoke(  # one parameter per option
         force=force,
         keep=keep,
         artifacts=None if artifacts is None else artifacts.absolute(),
+        timeout_s=seconds,
         environment=os.environ,
     )
-    seconds = _seconds(timeout)
     _writable(junit)
     talking = Output.JSON if output is Written.JSON else Output.TEXT
     session = Session.open("smoke", talking, quiet=quiet, again=request.again)
@@ -104,12 +105,12 @@ def smoke(  # one parameter per option
 def _seconds(written: str) -> int:
     from deployctl.profiles.units import UnitError, parse_duration
 
+    if written[-1:] in ("s", "m", "h") and written[:-1].strip("0") == "" != written[:-1]:
+        raise typer.BadParameter(f"--timeout {written}: it should be more than 0, like 15m.")
     try:
         seconds = parse_duration(written)
     except UnitError as problem:
         raise typer.BadParameter(f"--timeout {written}: {problem}") from None
-    if seconds <= 0:
-        raise typer.BadParameter(f"--timeout {written}: no test ends in no time.")
     return seconds
 
 
@@ -138,7 +139,7 @@ def _here() -> bool:
 @contextlib.contextmanager
 def _within(seconds: int) -> Iterator[None]:
     """End the test as Ctrl-C would, when its time is up."""
-    from deployctl.deploy.smoketest import TimeUpError
+    from deployctl.recorder import TimeUpError
 
     def late(_number: int, _frame: object) -> None:
         raise TimeUpError
@@ -203,14 +204,17 @@ def _hand_out(report: SmokeReport, output: Written, junit: Path | None) -> int:
     from deployctl.cli import console
     from deployctl.cli.boundary import words
     from deployctl.cli.envelope import envelope, plain
+    from deployctl.cli.smoketext import text
     from deployctl.errors import CODES, ExitCode
     from deployctl.visible import harmless
 
     code = CODES[report.faults[0].code][0] if report.faults else ExitCode.OK
     xml = as_junit(report)
-    for path in (junit, report.artifacts and report.artifacts / "junit.xml"):
-        if path is not None:
-            _keep(path, xml)
+    kept = report.artifacts and report.artifacts / "junit.xml"
+    if junit is not None:
+        _write(junit, xml)
+    if kept is not None and (junit is None or junit.absolute() != kept.absolute()):
+        _keep(kept, xml)
     if output is Written.JSON:
         console.out(
             envelope(
@@ -222,14 +226,31 @@ def _hand_out(report: SmokeReport, output: Written, junit: Path | None) -> int:
             )
         )
     else:
-        console.out(xml.rstrip("\n") if output is Written.JUNIT else harmless(text(report)))
+        said = xml.rstrip("\n") if output is Written.JUNIT else harmless(text(report))
+        if said:
+            console.out(said)
         if report.faults:
             console.err("\n\n".join(words(fault) for fault in report.faults))
     return int(code)
 
 
 def _keep(path: Path, xml: str) -> None:
-    """Write the checks beside; a disk that is full by now is no failure of the test."""
+    """Write the checks to the evidence, as all of it for its owner alone; see :func:`_write`."""
+    from deployctl import archive
+    from deployctl.cli import console
+    from deployctl.errors import DeployctlError
+
+    try:
+        archive.lay_out(path.parent, [(path.name, xml)])
+    except DeployctlError as problem:
+        console.err(f"warning: {problem.faults[0].message}")
+
+
+def _write(path: Path, xml: str) -> None:
+    """Write the checks where they were asked for, as any new file: CI collects them as another.
+
+    A disk that is full by now is no failure of the test.
+    """
     from deployctl.cli import console
 
     try:
@@ -237,31 +258,3 @@ def _keep(path: Path, xml: str) -> None:
         path.write_text(xml, encoding="utf-8")
     except OSError as problem:
         console.err(f"warning: {path} could not be written: {problem.strerror}")
-
-
-_MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "–"}
-
-
-def text(report: SmokeReport) -> str:
-    """Write the report for people: every check in a line, what stays, and how long it took."""
-    from deployctl.cli.console import duration
-
-    checks = [check for step in report.steps for check in step.checks]
-    width = max(len(check.name) for check in checks)
-    lines = []
-    for check in checks:
-        took = duration(check.seconds) if check.status != "skipped" else ""
-        first = check.summary.splitlines()[0] if check.summary else ""
-        lines.append(f"{_MARKS[check.status]} {check.name:<{width}} {took:>12}  {first}".rstrip())
-        if check.status == "warning" and check.hint:  # those of failures are in the errors
-            lines.append(f"  next: {check.hint}")
-    of = "" if report.profile is None else f" of profile {report.profile} ({report.model})"
-    how = "passed" if report.status == "ok" else "failed"
-    lines += ["", f"Smoke test{of}: {how} after {duration(report.seconds)}"]
-    if report.kept:
-        lines.append(f"Stack {report.stack} is kept; the next smoke test removes it.")
-    if report.artifacts:
-        lines.append(f"Evidence: {report.artifacts}")
-    lines.append(f"A cache for the next run: {report.models}")
-    lines += [f"                          image {reference}" for reference in report.images]
-    return "\n".join(lines)

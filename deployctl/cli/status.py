@@ -81,9 +81,10 @@ def _watch(session: Session, world: World, stack: str, interval_s: float, *, pro
 
 def text(report: StatusReport) -> str:
     """Write the report for people."""
+    from deployctl.cli import console
     from deployctl.cli.vitalstext import lines_of
 
-    lines = lines_of(report)
+    lines = lines_of(report, console.columns())
     if report.webui_url and report.status == "ok":
         lines += reached(report)
     return "\n".join(lines)

@@ -62,6 +62,10 @@ def verify(
     written = Output.JSON if output is Written.JSON else Output.TEXT
     session = Session.open("verify", written, quiet=quiet)
     names = tuple(name for word in only or () for name in word.replace(",", " ").split())
+    if only and not names:
+        raise DeployctlError(
+            "--only names no check.", code="usage", where="--only", hint="--only chat"
+        )
     try:
         report = recipe(session.world(stack), stack, names)
     except DeployctlError as problem:

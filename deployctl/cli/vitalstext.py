@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 from typing import TYPE_CHECKING
 
 from deployctl.amounts import rough
@@ -16,40 +17,67 @@ if TYPE_CHECKING:
 _MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "-"}
 
 
-def lines_of(report: StatusReport) -> tuple[str, ...]:
-    """The whole report but where the stack is reached."""
-    head = f"Stack {report.stack}: {report.status}"
+#: However narrow the terminal is: room for the names and a few words.
+_LEAST = 40
+
+
+def lines_of(report: StatusReport, width: int) -> tuple[str, ...]:
+    """The whole report but where the stack is reached, in lines of ``width`` columns.
+
+    What is to be typed, and what a log said, is never broken: it would be another text.
+    """
+    width = max(width, _LEAST)
+    head = [f"Stack {report.stack}: {report.status}"]
     if report.profile:
-        head += f" · profile {report.profile} · {report.model}"
+        head += [f"profile {report.profile}", f"{report.model}"]
     return (
-        head,
-        *(line for check in report.checks for line in _check(check)),
-        *(f"  {_service(service)}" for service in report.services),
-        *(() if report.engine is None else _engine(report.engine)),
-        *_drifted(report.drift),
+        *_row("", head, width),
+        *(line for check in report.checks for line in _check(check, width)),
+        *(line for service in report.services for line in _service(service, width)),
+        *(() if report.engine is None else _engine(report.engine, width)),
+        *_drifted(report.drift, width),
     )
 
 
-def _check(check: CheckResult) -> tuple[str, ...]:
+def _row(start: str, parts: list[str], width: int) -> list[str]:
+    """Put as many parts into each line as it takes; the lines after the first are set in."""
+    lines, line = [], start + parts[0]
+    for part in parts[1:]:
+        longer = f"{line} · {part}"
+        if len(longer) > width:
+            lines.append(line)
+            longer = " " * (len(start) or 4) + part
+        line = longer
+    return [*lines, line]
+
+
+def _words(start: str, text: str, width: int) -> list[str]:
+    """Break a sentence between words, under its beginning."""
+    room = max(width - len(start), _LEAST // 2)
+    lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+    return [start + lines[0], *(" " * len(start) + line for line in lines[1:])]
+
+
+def _check(check: CheckResult, width: int) -> tuple[str, ...]:
     code = f" [{check.code}]" if check.status == "failed" and check.code else ""
     evidence = check.details[-8:] if check.status == "failed" else ()
     return (
-        f"  {_MARKS[check.status]} {check.name:<18} {check.summary}{code}",
+        *_words(f"  {_MARKS[check.status]} {check.name:<18} ", f"{check.summary}{code}", width),
         *(f"    | {line}" for line in evidence),
         *((f"    next: {check.hint}",) if check.hint else ()),
     )
 
 
-def _drifted(drift: tuple[Drift, ...]) -> list[str]:
+def _drifted(drift: tuple[Drift, ...], width: int) -> list[str]:
     """Each finding, and once for all that follow one another the way back."""
     lines: list[str] = []
     for hint, group in itertools.groupby(drift, key=lambda one: (one.lasts, one.hint)):
-        lines += [f"  ! {one.what}" for one in group]
-        lines += [f"    {hint[0]}", f"    next: {hint[1]}"]
+        lines += [line for one in group for line in _words("  ! ", one.what, width)]
+        lines += [*_words("    ", hint[0], width), f"    next: {hint[1]}"]
     return lines
 
 
-def _service(service: ServiceVitals) -> str:
+def _service(service: ServiceVitals, width: int) -> list[str]:
     health = f", {service.health}" if service.health else ""
     parts = [f"{service.state}{health}"]
     if service.uptime_s is not None:
@@ -63,10 +91,10 @@ def _service(service: ServiceVitals) -> str:
         limited = f" of {service.cpus_limit:g}" if service.cpus_limit else ""
         parts.append(f"CPUs {service.cpus:.2f}{limited}")
     parts.append(service.image)
-    return f"{service.service:<13} {' · '.join(parts)}"
+    return _row(f"  {service.service:<13} ", parts, width)
 
 
-def _engine(engine: EngineVitals) -> tuple[str, ...]:
+def _engine(engine: EngineVitals, width: int) -> tuple[str, ...]:
     parts = [engine.served_name]
     if engine.context is not None:
         times = "" if engine.conversations is None else f"{engine.conversations} × "
@@ -76,14 +104,14 @@ def _engine(engine: EngineVitals) -> tuple[str, ...]:
         parts.append(f"{engine.running} running, {engine.waiting or 0} waiting")
     kv = "not told by llama.cpp" if engine.kv_share is None else f"{100 * engine.kv_share:.0f} %"
     parts.append(f"KV use {kv}")
-    lines = [f"  {'model':<13} {' · '.join(parts)}"]
+    lines = _row(f"  {'model':<13} ", parts, width)
     for card in engine.cards:
         total, free = card.memory_bytes, card.memory_free_bytes
         used = "memory not told"
         if total is not None:
             used = f"memory {rough(total)}" if free is None else f"{rough(total - free)} of "
             used += "" if free is None else f"{rough(total)} used"
-        lines.append(f"  {'card':<13} {card.name} · {used}")
+        lines += _row(f"  {'card':<13} ", [card.name, used], width)
     return tuple(lines)
 
 

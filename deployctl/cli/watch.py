@@ -44,6 +44,7 @@ def watch(
     session = Session.open("watch", output, quiet=True)
     world = session.world(stack)
     watcher = Watcher(world=world, stack=stack, now=utc_now, heal=heal, per_hour=max_restarts)
+    watcher.begin()
     while True:
         for event in watcher.look():
             if output is Output.JSON:

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deployctl.deploy import stack
+from deployctl.deploy.health import lost_network
 from deployctl.deploy.kept import kept_request, way_of
+from deployctl.deploy.known import down, known, paused
+from deployctl.deploy.reviving import cut_off
 from deployctl.deploy.why import why
 from deployctl.errors import DeployctlError
 from deployctl.readiness import probe_engine
@@ -88,14 +91,20 @@ class Line:
 
 
 def connect(world: World, name: str) -> Line:
-    """Find the stack's engine, which must answer now; ``stack-not-running`` or the cause if not."""
+    """Find the stack's engine, which must answer now.
+
+    ``stack-unknown``, ``stack-not-running``, or the cause if not.
+    """
     space = Workspace(world.home, name)
-    manifest = space.manifest()
-    if manifest is None:
+    manifest, states = known(world, space)
+    engine = next((state for state in states if state.service == "engine"), None)
+    if engine is None:
         space.refuse_unfinished()
-        raise _not_running(name, manifest, "has never been brought up")
-    if _engine(world, name) is None:
-        raise _not_running(name, manifest, "has no engine container: it is down")
+        if not states:
+            raise down(space, "so there is no engine to ask")
+        raise _not_running(name, manifest, "has no engine container")
+    if (held := paused(engine)) is not None:
+        raise DeployctlError.of((held,))
     at = stack.endpoints(space, manifest.served_name, manifest.webui_port, manifest.engine_port)
     way, wanted = way_of(kept_request(name, manifest)), _wanted(manifest)
     probe = probe_engine(world.http, at)
@@ -103,6 +112,8 @@ def connect(world: World, name: str) -> Line:
         space.refuse_unfinished()  # somebody is bringing it up just now
         kind = "llama.cpp" if wanted is None else wanted.engine
         state = _engine(world, name)  # it may have died just now
+        if state is not None and cut_off(world, name, (state,)):
+            raise DeployctlError.of((lost_network(state, kept_request(name, manifest)),))
         raise DeployctlError.of((why(world, way, "engine", engine=kind, state=state),))
     return Line(at=at, max_tokens=wanted.max_tokens if wanted else None, way=way)
 

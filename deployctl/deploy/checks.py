@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deployctl.deploy import known
 from deployctl.model import CheckResult, ContainerState, Status
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def check_of(state: ContainerState, fault: Fault | None) -> CheckResult:
     if fault is not None:
         return failed(f"container {state.service}", fault)
     seen = f"running, {state.health}" if state.health else "running"
+    if state.health == "unhealthy":  # no fault: Docker looks every half minute only
+        seen = "running; Docker's last healthcheck failed, it answers now"
     return CheckResult(
         name=f"container {state.service}", status="ok", summary=seen, where=state.service
     )
@@ -38,15 +41,15 @@ def probe_check(role: str, service: str, probe: Probe, fault: Fault | None) -> C
     return CheckResult(name=f"{role} answers", status="ok", summary=probe.seen, where=service)
 
 
-def unanswered(role: str, probe: Probe, known: Fault) -> CheckResult:
+def unanswered(role: str, probe: Probe, told: Fault) -> CheckResult:
     """A service that does not answer for a reason that its container's check has told."""
     return CheckResult(
         name=f"{role} answers",
         status="failed",
         summary=f"{probe.seen}: see its container",
-        code=known.code,
-        where=known.where,
-        hint=known.hint,
+        code=told.code,
+        where=told.where,
+        hint=told.hint,
     )
 
 
@@ -85,7 +88,7 @@ def unknown(space: Workspace) -> CheckResult:
     return CheckResult(
         name="state folder",
         status="failed",
-        summary=f"{space.folder} does not say what was brought up",
+        summary=known.unrecorded(space),
         code="stack-unknown",
         hint=f"deployctl up --stack {space.stack}",
     )

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployctl.deploy.detect import hub_reach, shipped_plans
-from deployctl.deploy.select import fit, select
+from deployctl.deploy.examined import Examined, examined
+from deployctl.deploy.select import fit
 from deployctl.deploy.world import UpRequest, World
 from deployctl.doctor.judge import judge
 from deployctl.doctor.look_docker import card_devices, look_at_daemon, persistence, probe_card
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
     from deployctl.deploy.select import Selected
     from deployctl.profiles.selection import Selection
 
-#: What every shipped profile publishes.
-_PORTS = {7860: "webui", 8000: "engine"}
-
 #: Ports behind a taken one that are looked at for one that is free.
 _STAND_INS = 20
 
@@ -61,12 +59,22 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorReport:
-    """What was found. ``failed`` are the checks that keep any stack from coming up."""
+    """What was found. ``failed`` are the checks that keep a stack from coming up.
+
+    ``up`` is the whole command that brings the stack up.
+    """
 
     stack: str
     profile: str | None
     groups: tuple[Group, ...]
     seconds: float
+    up: str = "deployctl up"
+
+    @property
+    def profile_failed(self) -> bool:
+        """Whether this machine cannot run the profile, whatever is mended about the rest."""
+        found = (group for group in self.groups if group.name == f"Profile {self.profile}")
+        return any(check.status == "failed" for group in found for check in group.checks)
 
     @property
     def checks(self) -> tuple[CheckResult, ...]:
@@ -81,38 +89,39 @@ class DoctorReport:
 def doctor(
     world: World, around: Surroundings, *, stack: str, selection: Selection | None
 ) -> DoctorReport:
-    """Check this machine, with ``selection`` also against that profile.
+    """Check this machine, with ``selection`` also against that profile, and for what it needs only.
 
-    Raises ``profile-…`` faults when that one cannot be read, and nothing else.
+    Without one the stack's own profile and ports are looked at, if it was ever brought up. Raises
+    ``profile-…`` faults when the profile that is asked for cannot be read, and nothing else.
     """
     started = world.clock.now()
-    chosen = _chosen(world, stack, selection)
-    ports = _ports(chosen)
-    plans = tuple(shipped_plans(world))
-    machine = _look(world, around, stack, ports, plans)
+    subject = examined(world, stack, selection)
+    chosen = subject.chosen
+    only = chosen if selection is not None else None
+    plans = (only.plan,) if only is not None else tuple(shipped_plans(world))
+    machine = _look(world, around, subject, plans, everything=only is None)
     groups = judge(machine)
     if chosen is not None:
-        groups += (_profile(world, machine.facts, stack, chosen),)
+        groups += (_profile(world, machine.facts, subject.request, chosen),)
     return DoctorReport(
         stack=stack,
         profile=chosen.profile.name if chosen else None,
         groups=groups,
         seconds=world.clock.now() - started,
+        up=subject.request.again,
     )
 
 
-def _chosen(world: World, stack: str, selection: Selection | None) -> Selected | None:
-    if selection is None:
-        return None
-    request = UpRequest(stack=stack, selection=selection)
-    return select(world, selection, stack=stack, again=request.again_with)
-
-
-def _ports(chosen: Selected | None) -> Mapping[int, str]:
-    if chosen is None:
-        return _PORTS
-    services = chosen.plan.services
-    return {port.host_port: service.name for service in services for port in service.ports}
+def of_stack(report: DoctorReport) -> DoctorReport:
+    """The same without the other stacks of this machine, for those whom they do not concern."""
+    own = f"stack {report.stack}"
+    groups = (
+        replace(group, checks=tuple(check for check in group.checks if check.name == own))
+        if group.name == "Stacks"
+        else group
+        for group in report.groups
+    )
+    return replace(report, groups=tuple(groups))
 
 
 # ── looking ───────────────────────────────────────────────────────────────────────────────────
@@ -121,19 +130,24 @@ def _ports(chosen: Selected | None) -> Mapping[int, str]:
 def _look(
     world: World,
     around: Surroundings,
-    stack: str,
-    ports: Mapping[int, str],
+    subject: Examined,
     plans: tuple[Plan, ...],
+    *,
+    everything: bool,
 ) -> Machine:
-    """Everything at the same time; only a container with a card has to wait for the facts."""
+    """All at the same time; only a container with a card has to wait for the facts.
+
+    ``everything``: the hub too where the models of ``plans`` are here already.
+    """
     environment, root = around.environment, around.root
+    stack, ports = subject.request.stack, subject.ports
     asked = tuple(sorted({n + k for n in ports for k in range(_STAND_INS) if n + k <= 65535}))
     with ThreadPoolExecutor(max_workers=6) as pool:
         facts = pool.submit(world.facts, asked, own_project=stack, cards=True)
         daemon = pool.submit(look_at_daemon, world.runner, environment)
         system = pool.submit(look_at_system, world.runner, root, environment)
         state = pool.submit(look_at_state, world.home, root)
-        outside = pool.submit(_outside, world, around, plans)
+        outside = pool.submit(_outside, world, around, plans, everything=everything)
         graphics = pool.submit(_graphics, world, environment, root, facts, daemon, plans)
         found, told = facts.result(), daemon.result()
         images = found.docker.root_dir
@@ -149,17 +163,21 @@ def _look(
             ports=ports,
             stack=stack,
             architectures=frozenset(a for p in plans for a in p.requirements.architectures),
+            up=subject.request.again,
         )
 
 
-def _outside(world: World, around: Surroundings, plans: tuple[Plan, ...]) -> Outside:
+def _outside(
+    world: World, around: Surroundings, plans: tuple[Plan, ...], *, everything: bool
+) -> Outside:
     """Registries, hub, package indexes and a name, side by side; then the time, where it is."""
+    wanted = tuple(p for p in plans if everything or world.weights.locate(p.weights) is None)
     clocks = Clocks(around.now)
     with ThreadPoolExecutor(max_workers=5) as pool:
         references = tuple(sorted({s.image.reference for plan in plans for s in plan.services}))
         name = registry_host(around.environment, references)
         registries = pool.submit(_registries, world, references)
-        hub = pool.submit(hub_reach, world, plans, around.hub, timeout_s=PATIENCE_S)
+        hub = pool.submit(hub_reach, world, wanted, around.hub, timeout_s=PATIENCE_S)
         pip = pool.submit(ask_pip, world.runner)
         apt = pool.submit(ask_apt, world.runner, around.root, clocks, ask=around.ask)
         found = pool.submit(resolves, world.runner, name)
@@ -229,10 +247,9 @@ def _graphics(
 # ── the profile ───────────────────────────────────────────────────────────────────────────────
 
 
-def _profile(world: World, facts: HostFacts, stack: str, chosen: Selected) -> Group:
+def _profile(world: World, facts: HostFacts, request: UpRequest, chosen: Selected) -> Group:
     """What `up` would say before it starts; Docker and ports are judged above."""
-    request = UpRequest(stack=stack, selection=chosen.selection)
-    space = Workspace(world.home, stack)
+    space = Workspace(world.home, request.stack)
     running = space.manifest() is not None
     fitted = fit(world, chosen, facts, make=False, running=running)
     checks = preflight(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from deployctl.deploy import stack
+from deployctl.deploy import known, stack
 from deployctl.deploy.kept import stored_weights, way_of
 from deployctl.errors import Fault
 from deployctl.trouble import trouble
@@ -33,32 +33,46 @@ def container_fault(
     *,
     engine: str,
     restarts_before: int | None = None,
-    answers: bool = True,
+    answers: bool | None = None,
+    cut_off: bool = False,
 ) -> Fault | None:
     """Why a container does not work, by Docker's own word; ``None`` when it does.
 
     A restart of long ago is history: only what is wrong now counts. Nor does one count after which
-    it ``answers`` again, unless there were many.
+    it ``answers`` again (``None``: it was not asked), unless there were many; and an answer
+    outweighs a healthcheck, which is up to half a minute old. ``cut_off``: it is on no network.
     """
     loops = storms(state, now, restarts_before=restarts_before)
-    if loops or (not answers and relapsed(state, now)):
+    if loops or (answers is False and relapsed(state, now)):
         fault = _caused(world, request, state, engine)
         times = f"It keeps restarting, {state.restarts} times so far."
         if state.restarts == 1:
             times = "It ended a moment ago, and Docker has started it again."
         return replace(fault, message=f"{times} {fault.message}")
+    if cut_off and state.status == "running":
+        return lost_network(state, request)
     if stack.works(state):
         return None
     if state.status == "paused":
-        return Fault(
-            code="stack-not-running",
-            message=f"The container of {state.service} is paused.",
-            where=state.service,
-            hint=f"docker unpause {state.name}",
-        )
+        return known.paused(state)
     if stack.hangs(state) and state.service in _ROLE:
+        if answers:
+            return None
         return _hung(state, "its own healthcheck fails", request)
     return _caused(world, request, state, engine)
+
+
+def lost_network(state: ContainerState, request: UpRequest) -> Fault:
+    """Make ``stack-not-running`` of a container that somebody took off its network.
+
+    `up` makes it anew; no restart gives it a network again.
+    """
+    return Fault(
+        code="stack-not-running",
+        message=f"The container of {state.service} runs, and lost its network.",
+        where=state.service,
+        hint=request.again,
+    )
 
 
 def _caused(world: World, request: UpRequest, state: ContainerState, engine: str) -> Fault:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deployctl.deploy import stack
+from deployctl.deploy.known import down, unknown
 from deployctl.deploy.world import World
 from deployctl.errors import DeployctlError
 from deployctl.workspace import Workspace
@@ -22,15 +23,14 @@ def logs(
     tail: str,
     on_line: Callable[[str], None],
 ) -> None:
-    """Hand every line the stack's containers wrote to ``on_line``."""
+    """Hand every line the stack's containers wrote to ``on_line``.
+
+    ``stack-unknown`` or ``stack-not-running`` where there are none.
+    """
     space = Workspace(world.home, name)
     states = world.docker.containers(name)
     if not states:
-        raise DeployctlError(
-            f"Stack {name} has no containers.",
-            code="stack-unknown",
-            hint=f"deployctl up --stack {name}",
-        )
+        raise unknown(space) if space.manifest() is None else down(space, "and so no logs")
     known = {state.service for state in states}
     for service in services:
         if service not in known:

@@ -20,6 +20,8 @@ from deployctl.deploy.checks import check_of, failed, probe_check, skipped, unan
 from deployctl.deploy.figures import Sample, engine_vitals, service_vitals
 from deployctl.deploy.health import container_fault, silence_fault
 from deployctl.deploy.kept import engine_kind, kept_request
+from deployctl.deploy.misset import listed
+from deployctl.deploy.reviving import is_cut_off, networks_there
 from deployctl.deploy.world import UpRequest, World
 from deployctl.drift import Drift
 from deployctl.errors import DeployctlError, Fault
@@ -61,6 +63,7 @@ class _Asked:
     """The questions under way; the answers come in any order."""
 
     details: Mapping[str, Future[Mapping[str, Any] | None]]  # by service
+    networks: Future[frozenset[str]]  # ids of the stack's own
     moved: Mapping[str, Future[Drift | None]]
     probes: Mapping[str, Future[Probe]]
     metrics: Future[EngineMetrics | None]
@@ -74,9 +77,9 @@ class _Asked:
         probe = self.probes.get(service)
         return probe is not None and probe.result().ok
 
-    def fails(self, service: str) -> bool:
-        """Whether a service was asked, and did not answer."""
-        return service in self.probes and not self.answers(service)
+    def answered(self, service: str) -> bool | None:
+        """Whether a service answered its probe; ``None`` where it was not asked."""
+        return self.answers(service) if service in self.probes else None
 
 
 def look(
@@ -94,7 +97,7 @@ def look(
     request = kept_request(space.stack, manifest)
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         known = {} if before is None else before.starts
-        asked = _ask(pool, world, states, at, request.again, known)
+        asked = _ask(pool, world, states, at, request, known)
         webui = pool.submit(_webui, world, space, manifest, at, asked, now)
         details = {name: asked.details[name].result() for name in asked.details}
         kind = engine_kind(environment_of(details.get("engine")))
@@ -129,7 +132,7 @@ def _ask(
     world: World,
     states: tuple[ContainerState, ...],
     at: Endpoints,
-    again: str,
+    request: UpRequest,
     starts: Mapping[str, CardTrouble | None],
 ) -> _Asked:
     running = {s.service: s for s in states if s.status == "running"}
@@ -141,6 +144,7 @@ def _ask(
         usage={s.id: pool.submit(world.docker.usage, s.id) for s in running.values()},
         metrics=pool.submit(_metrics, world, at, ask=engine is not None),
         details=details,
+        networks=pool.submit(networks_there, world, request.stack),
         probes={
             name: pool.submit(probe, world.http, at)
             for name, probe in probes.items()
@@ -148,7 +152,7 @@ def _ask(
         },
         lately=None if engine is None else pool.submit(lately, world, engine),
         card=None if engine is None else ask_card(pool, world, engine, details["engine"], starts),
-        moved={s.service: pool.submit(drifting.of_image, world, s, again) for s in states},
+        moved={s.service: pool.submit(drifting.of_image, world, s, request.again) for s in states},
     )
 
 
@@ -239,8 +243,13 @@ class _Judged:
             self.now,
             engine=self.kind,
             restarts_before=known,
-            # Only of what has ended before: it may run between two ends at this very moment.
-            answers=state.restarts == 0 or not asked.fails(state.service),
+            # Waited for only where it tells something: a restart, or a healthcheck, may be history.
+            answers=asked.answered(state.service)
+            if state.restarts or state.health == "unhealthy"
+            else None,
+            cut_off=is_cut_off(
+                self.world, asked.details[state.service].result(), asked.networks.result()
+            ),
         )
 
 
@@ -252,7 +261,7 @@ def _webui(
     asked: _Asked,
     now: datetime,
 ) -> tuple[tuple[Drift, ...], tuple[CheckResult, ...]]:
-    """What differs in the chat window's settings; or why that could not be looked at.
+    """What differs in the chat window's settings, or why not; and whether it offers the model.
 
     One that is still starting, or hangs, is not asked; its own check says so.
     """
@@ -265,4 +274,5 @@ def _webui(
     except DeployctlError as problem:
         first = problem.faults[0]
         return (), (skipped("settings", f"not compared: {first.message}", first.hint),)
-    return found, ()
+    # One whose engine does not answer lists nothing, and that check says so.
+    return found, ((listed(admin, at, found),) if asked.answers("engine") else ())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from deployctl.deploy import stack
 from deployctl.deploy.kept import kept_request
+from deployctl.deploy.known import down, known, paused
 from deployctl.errors import DeployctlError
 from deployctl.model import Command
 from deployctl.readiness import probe_frontend
@@ -54,8 +55,8 @@ class OpenReport:
 def open_window(world: World, name: str, seat: Seat) -> OpenReport:
     """Open the chat window in the desktop's browser, if there is one.
 
-    ``stack-not-running`` when the stack is not up, ``frontend-not-ready`` when its frontend does
-    not answer.
+    ``stack-unknown`` when there is none of this name, ``stack-not-running`` when it is not up,
+    ``frontend-not-ready`` when its frontend does not answer.
     """
     space = Workspace(world.home, name)
     manifest = _manifest(world, space)
@@ -79,18 +80,21 @@ def open_window(world: World, name: str, seat: Seat) -> OpenReport:
 
 def _manifest(world: World, space: Workspace) -> Manifest:
     """What was brought up, if it runs and answers."""
-    name, manifest = space.stack, space.manifest()
-    states = {state.service: state for state in world.docker.containers(name)}
-    webui = states.get("webui")
-    if manifest is None or webui is None or not stack.works(webui):
+    name, (manifest, states) = space.stack, known(world, space)
+    webui = next((state for state in states if state.service == "webui"), None)
+    if webui is None or webui.status != "running":
         space.refuse_unfinished()  # somebody is bringing it up just now
+        if not states:
+            raise down(space, "so there is nothing to open")
+        if webui is not None and (held := paused(webui)) is not None:
+            raise DeployctlError.of((held,))
         how = "is not running" if webui is None else f"has a chat window that is {webui.status}"
         raise DeployctlError(
             f"Stack {name} {how}, so there is nothing to open.",
             code="stack-not-running",
             where="webui",
             hint=kept_request(name, manifest).again
-            if webui is None or manifest is None
+            if webui is None
             else f"deployctl status --stack {name}",
         )
     at = stack.endpoints(space, manifest.served_name, manifest.webui_port, manifest.engine_port)

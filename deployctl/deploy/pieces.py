@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployctl.errors import DeployctlError
-from deployctl.private import known_secrets, private_names
+from deployctl.private import known_secrets, private_hosts, private_names
 from deployctl.redact import Redactor, redacted
 from deployctl.runner import Runner
 
@@ -76,9 +76,18 @@ def redactor_for(
     runner: Runner,
 ) -> Redactor:
     """What takes out every secret that this machine, or one of the pieces, knows; and names."""
+    pieces = tuple(pieces)
     secrets = known_secrets(home, environment, root)
     secrets |= {text for piece in pieces for text in piece.secrets}
-    return Redactor(secrets, private_names(runner, environment, root))
+    hosts = {host: "<host>" for piece in pieces for host in private_hosts(_plain(piece))}
+    return Redactor(secrets, hosts | private_names(runner, environment, root))
+
+
+def _plain(piece: Piece) -> str:
+    """All that a piece says, as one text."""
+    if isinstance(piece.content, str):
+        return piece.content
+    return json.dumps(piece.content, default=str)
 
 
 def cleaned(piece: Piece, redactor: Redactor) -> str:

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from deployctl.deploy.changed import identity
+from deployctl.deploy.misset import blame_settings
 from deployctl.deploy.reviving import wake
 from deployctl.deploy.waiting import prove_stack
 from deployctl.errors import DeployctlError
@@ -29,7 +30,11 @@ def prove_and_keep(
     plan = prepared.wanted.plan
     if not started.changed:
         wake(run, space, plan, prepared.states)
-    answer = prove_stack(run, space, plan, prepared.states, way)
+    try:
+        answer = prove_stack(run, space, plan, prepared.states, way)
+    except DeployctlError as error:
+        error.faults = tuple(blame_settings(run.world, space, plan, f) for f in error.faults)
+        raise
     with contextlib.suppress(DeployctlError):  # a full disk must not fail what has answered
         keep_proved(space, _proved(prepared))
     return answer

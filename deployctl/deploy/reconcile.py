@@ -14,6 +14,7 @@ from urllib.parse import quote
 from deployctl.deploy import stack
 from deployctl.deploy.admin import Admin
 from deployctl.deploy.kept import kept_request
+from deployctl.deploy.known import unknown
 from deployctl.errors import DeployctlError
 from deployctl.services.overrides import Override, global_functions, model_override
 from deployctl.services.settings import Difference, differences
@@ -62,12 +63,7 @@ def reconcile(world: World, name: str, *, dry_run: bool, overrides: bool) -> Rec
     space = Workspace(world.home, name)
     manifest = space.manifest()
     if manifest is None:
-        raise DeployctlError(
-            f"There is no stack named {name}.",
-            code="stack-unknown",
-            where=str(space.folder),
-            hint=f"deployctl up --stack {name}",
-        )
+        raise unknown(space)
     environment = _environment(world, space, manifest)
     with contextlib.nullcontext() if dry_run else space.lock(world.doing):
         at = stack.endpoints(space, manifest.served_name, manifest.webui_port, manifest.engine_port)

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from deployctl.atomic import usable, write
+from deployctl.deploy.kept import kept_request
 from deployctl.errors import DeployctlError
 from deployctl.files import text_of
 from deployctl.vitals import moment
@@ -56,7 +57,8 @@ def refuse_again(space: Workspace, at: Endpoints, now: datetime) -> None:
             code="proof-failed",
             where="webui",
             hint="if the password was changed in the chat window, write the new one into "
-            f"admin_password of {at.secrets_file}, then: deployctl up --stack {at.stack}",
+            f"admin_password of {at.secrets_file}, then: "
+            f"{kept_request(space.stack, space.manifest()).again}",
         )
 
 

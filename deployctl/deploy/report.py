@@ -5,7 +5,7 @@ Whatever cannot be had becomes a line that says so: half a report is worth more 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from deployctl import __version__, archive
 from deployctl.deploy.evidence import Depth, stack_jobs
 from deployctl.deploy.kept import kept_selection
 from deployctl.deploy.machinepieces import machine_jobs
+from deployctl.deploy.others import without_others
 from deployctl.deploy.pieces import Gathered, Job, Piece, cleaned, gathered, redactor_for
 from deployctl.deploy.plan import plan
 from deployctl.deploy.status import status
@@ -64,6 +65,8 @@ class Report:
 def report(world: World, request: ReportRequest, writers: Writers) -> Report:
     """Pack one report. Raises ``report-unwritable`` and nothing else."""
     started = world.clock.now()
+    path = request.file or request.folder / _name(request)
+    archive.refuse_unwritable(path)
     with world.talk.phase("gather") as phase:
         found = gathered(_jobs(world, request, writers))
         phase.finish(f"{len(found.pieces)} files")
@@ -75,10 +78,12 @@ def report(world: World, request: ReportRequest, writers: Writers) -> Report:
             root=request.root,
             runner=world.runner,
         )
-        files = [(piece.name, cleaned(piece, redactor)) for piece in found.pieces]
+        files = [
+            (piece.name, without_others(cleaned(piece, redactor), request.stack))
+            for piece in found.pieces
+        ]
         phase.finish(f"{redactor.count} known secrets looked for")
-    index = redactor.text(_index(request, found, redactor.count))
-    path = request.file or request.folder / _name(request)
+    index = without_others(redactor.text(_index(request, found, redactor.count)), request.stack)
     size = archive.write(path, [("index.txt", index), *files], at=request.now)
     return Report(
         stack=request.stack,
@@ -141,6 +146,13 @@ def _manifest(space: Workspace) -> Manifest | None:
         return None
 
 
+def worth_a_look(files: Sequence[str]) -> tuple[str, ...]:
+    """Where in a report of these files a secret may be that nothing calls one."""
+    override = "bundle/compose.override.yaml"
+    logs = any(name.startswith("logs/") for name in files)
+    return (*(("logs/",) if logs else ()), *((override,) if override in files else ()))
+
+
 # ── the index ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -154,8 +166,13 @@ def _index(request: ReportRequest, found: Gathered, count: int) -> str:
             "Redacted: *** stands where a secret, a password, a token, a mail address, a public",
             "network address, a user's name, or in a log somebody's own words stood. Looked for:",
             f"{count} values known on this machine, in every usual spelling, and everything that",
-            "looks like a secret. A secret that nothing calls one can still be in it: the logs and",
-            "compose.override.yaml are worth a look before this is sent.",
+            "looks like a secret. A secret that nothing calls one can still be in it"
+            + (
+                ""
+                if not (look := worth_a_look(tuple(piece.name for piece in found.pieces)))
+                else f": have a look at\n{' and '.join(look)} before this is sent"
+            )
+            + ".",
             "",
             *(f"{piece.name:<{width}}  {piece.about}" for piece in found.pieces),
             *(

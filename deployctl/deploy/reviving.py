@@ -35,13 +35,26 @@ def cut_off(world: World, name: str, states: tuple[ContainerState, ...]) -> tupl
     Somebody removed the network, or the container from it. Docker starts such a container without
     any network, or not at all ("network … not found"), and `docker compose up` leaves it so.
     """
-    there = {str(row["Id"]) for row in world.docker.networks(name)} if states else set()
+    there = networks_there(world, name) if states else frozenset()
+    return tuple(s.service for s in states if is_cut_off(world, world.docker.inspect(s.id), there))
+
+
+def networks_there(world: World, name: str) -> frozenset[str]:
+    """The ids of the stack's own networks."""
+    return frozenset(str(row["Id"]) for row in world.docker.networks(name))
+
+
+def is_cut_off(world: World, found: Mapping[str, Any] | None, there: frozenset[str]) -> bool:
+    """Whether a container, as ``docker inspect`` has it, is without a network it should be on.
+
+    ``there``: networks known to be; about others Docker is asked.
+    """
 
     def is_there(network_id: str) -> bool:
         # One of the operator's, by an override, does not bear the stack's label.
         return network_id in there or world.docker.network(network_id) is not None
 
-    return tuple(s.service for s in states if _cut_off(world.docker.inspect(s.id), is_there))
+    return _cut_off(found, is_there)
 
 
 def _cut_off(found: Mapping[str, Any] | None, is_there: Callable[[str], bool]) -> bool:

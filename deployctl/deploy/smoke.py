@@ -116,7 +116,7 @@ def _begin(test: Test, mark: Mark) -> None:
     """Make sure that whatever bears the name is a smoke test's, and take that away."""
     world, space = test.world, test.space
     try:
-        there = _there(world, space, mark)
+        there = _there(world, test.request, space, mark)
     except BaseException:
         if not mark.found:
             mark.remove()
@@ -128,14 +128,14 @@ def _begin(test: Test, mark: Mark) -> None:
         _sweep(test)
 
 
-def _there(world: World, space: Workspace, mark: Mark) -> bool:
+def _there(world: World, request: SmokeRequest, space: Workspace, mark: Mark) -> bool:
     """Whether there is something of this name; ``smoke-refused`` if no smoke test made it."""
     states = world.docker.containers(space.stack)
     stack.refuse_foreign(space, states)
     others = (world.docker.volumes(space.stack), world.docker.networks(space.stack))
     there = bool(states) or any(others) or is_stack(space)
     if there and not (mark.found and last_worked_on_by_smoke(space)):
-        raise _refused(space.stack)
+        raise _refused(request)
     return there
 
 
@@ -145,13 +145,15 @@ def _sweep(test: Test) -> None:
     test.recorder.checks.clear()
 
 
-def _refused(name: str) -> DeployctlError:
+def _refused(request: SmokeRequest) -> DeployctlError:
+    name = request.stack
+    other = replace(request, stack=f"{name}-2").again
     return DeployctlError(
         f"Stack {name} is there, and it is not what a smoke test left. A smoke test would remove "
         "it with its chats.",
         code="smoke-refused",
         where=name,
-        hint=f"deployctl smoke --stack {name}-2  # or, to give that stack and its chats up: "
+        hint=f"{other}  # or, to give that stack and its chats up: "
         f"deployctl down --volumes --stack {name}",
     )
 

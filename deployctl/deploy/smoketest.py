@@ -5,6 +5,7 @@ Decides nothing and touches nothing: ``deploy/smoke.py`` does.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from deployctl.deploy.world import UpRequest
 from deployctl.errors import DeployctlError, Fault
 from deployctl.model import CheckResult, Plan, Status
 from deployctl.profiles.selection import Selection
-from deployctl.recorder import Recorder
+from deployctl.recorder import Recorder, TimeUpError
 from deployctl.redact import Redactor
 from deployctl.workspace import Workspace
 
@@ -33,10 +34,6 @@ PHASES = (
 _CHECKS = "checks"
 
 
-class TimeUpError(KeyboardInterrupt):
-    """The time for the whole smoke test is up. Ends what runs as Ctrl-C does."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmokeRequest:
     """What the operator asked of ``smoke``. ``artifacts``: a folder for the evidence.
@@ -51,6 +48,7 @@ class SmokeRequest:
     force: bool = False
     keep: bool = False
     artifacts: Path | None = None
+    timeout_s: int = 3600
     environment: Mapping[str, str] = field(default_factory=dict)  # whose secrets are left out
     root: Path = Path("/")
 
@@ -156,7 +154,7 @@ def faults_of(test: Test, problem: BaseException | None) -> tuple[Fault, ...]:
                     code="smoke-timeout",
                     message=f"The time for the smoke test was up during: {last}.",
                     where=last,
-                    hint=f"{request.again} --timeout 3h",
+                    hint=f"{request.again} --timeout {_longer(request.timeout_s)}",
                 ),
             )
         case KeyboardInterrupt():
@@ -171,10 +169,26 @@ def faults_of(test: Test, problem: BaseException | None) -> tuple[Fault, ...]:
     return ()
 
 
+def _longer(seconds: int) -> str:
+    """Twice the time that was not enough, at least five minutes, as `--timeout` takes it."""
+    minutes = max(-(-2 * seconds // 60), 5)
+    return f"{minutes}m" if minutes % 60 else f"{minutes // 60}h"
+
+
+def _whole(hint: str, request: SmokeRequest) -> str:
+    """A hint that names but a better profile or model, with all else that was asked."""
+    match shlex.split(hint, comments=True) if hint.startswith(("deployctl smoke ", "--")) else []:
+        case ["deployctl", "smoke", "--profile", name]:
+            return request.again_with(replace(request.selection, profile=name))
+        case ["--model", name]:
+            return request.again_with(replace(request.selection, model=name))
+    return hint
+
+
 def _hint(test: Test, hint: str) -> str:
     """A hint to look at the stack leads nowhere once it is gone: its evidence is there."""
     request = test.request
-    said = as_smoke(hint, request.stack)
+    said = _whole(as_smoke(hint, request.stack), request)
     looks = any(said.startswith(f"deployctl {verb}") for verb in ("logs", "status", "verify"))
     if not looks or request.keep:
         return said
@@ -185,7 +199,9 @@ def as_smoke(text: str, name: str) -> str:
     """A hint that brings a stack up again, for whoever typed `smoke`."""
     said = text.replace("deployctl up", "deployctl smoke").replace(" --on-failure keep", "")
     return (
-        said.replace(f" --stack {DEFAULT_SMOKE_STACK}", "") if name == DEFAULT_SMOKE_STACK else said
+        re.sub(rf" --stack {DEFAULT_SMOKE_STACK}(?![\w-])", "", said)
+        if name == DEFAULT_SMOKE_STACK
+        else said
     )
 
 
@@ -199,7 +215,7 @@ def report_of(test: Test, faults: tuple[Fault, ...]) -> SmokeReport:
         model=plan.model if plan else None,
         status="failed" if faults else "ok",
         steps=_steps(test),
-        kept=request.keep,
+        kept=request.keep and test.begun,
         artifacts=folder if (faults and test.begun) or request.artifacts else None,
         models=world.home / "models",
         images=tuple(image.reference for image in upped.images) if upped else (),
@@ -228,7 +244,7 @@ def _steps(test: Test) -> tuple[Step, ...]:
     verified = test.verified or _unverified(test)
     downed = tuple(test.downed)
     if not downed:
-        why = "the stack is kept" if test.request.keep else "not reached"
+        why = "the stack is kept" if test.request.keep and test.begun else "not reached"
         downed = (_skipped("down", why),)
     told = {"up": sorted(ups, key=_place), "verify": verified, "down": downed}
     return tuple(

@@ -6,6 +6,7 @@ The rendered files are checked, with the operator's override, before the live on
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,11 @@ from deployctl.deploy import reviving, stack
 from deployctl.deploy.changed import identities, identity
 from deployctl.deploy.composing import compose_up
 from deployctl.deploy.exposed import warn_of_exposed
+from deployctl.deploy.kept import kept_request
 from deployctl.deploy.stack import host_ports
 from deployctl.deploy.world import ResolvedImage, World
 from deployctl.diagnosis import Way
+from deployctl.errors import DeployctlError
 from deployctl.model import Bundle, ContainerState, Plan, Progress, Weights
 from deployctl.profiles.selection import Selection
 from deployctl.render import CONTAINER_USER, image_variable
@@ -26,6 +29,8 @@ from deployctl.services import webui
 from deployctl.workspace import ADMIN_EMAIL, Manifest, Workspace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from deployctl.deploy.run import Run
 
 
@@ -40,6 +45,7 @@ class Wanted:
     automatic: bool  # the profile was chosen, not named
     machine: tuple[tuple[str, str], ...]  # variables of this machine
     selection: Selection = field(default_factory=Selection)  # what that was made of
+    again: str = ""  # the command that asks for it once more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,12 +147,28 @@ def _refuse_lost_secrets(world: World, space: Workspace) -> None:
 def _check(world: World, space: Workspace, wanted: Wanted, project: Project) -> Mapping[str, str]:
     """Have Compose read the new files, the override too, before they replace the live ones."""
     with space.staged(wanted.bundle) as staged:
-        checked = stack.compose(
-            world, project.check(staged), code="render-invalid", hint=_override_hint(space)
-        )
+        hint = _override_hint(space, _again(space, wanted))
+        try:
+            checked = stack.compose(world, project.check(staged), code="render-invalid", hint=hint)
+        except DeployctlError as problem:
+            alone = replace(project, override=False).check(staged)
+            if space.override is None or not world.runner.run(alone).ok:
+                raise
+            raise _override_refused(space.override, problem) from None
         if space.override is not None:
             warn_of_exposed(world, space, wanted.plan, world.runner.run(project.read(staged)))
     return stack.config_hashes(checked.stdout)
+
+
+def _override_refused(file: Path, problem: DeployctlError) -> DeployctlError:
+    """The same, of a file that Compose often does not name: the operator's, as ours holds alone."""
+    line = re.search(r"\bline (\d+)", "\n".join(problem.faults[0].details))
+    told = replace(
+        problem.faults[0],
+        message=f"`docker compose` cannot use your own file {file}.",
+        where=f"{file}:{line[1]}" if line else str(file),
+    )
+    return DeployctlError.of((told,))
 
 
 def _own_the_data(
@@ -165,7 +187,7 @@ def _own_the_data(
         world,
         project.own("webui", webui.DATA, user=CONTAINER_USER),
         code="compose-failed",
-        hint=f"deployctl up --stack {space.stack}  # tries it again",
+        hint=f"{_again(space, wanted)}  # tries it again",
     )
 
 
@@ -264,7 +286,11 @@ def _for_the_neighbours(plan: Plan) -> str:
     return f"in the network: {shared}  (plain HTTP)\n" if shared else ""
 
 
-def _override_hint(space: Workspace) -> str:
+def _again(space: Workspace, wanted: Wanted) -> str:
+    return wanted.again or kept_request(space.stack, space.manifest()).again
+
+
+def _override_hint(space: Workspace, again: str) -> str:
     if space.override is not None:
-        return f"look at {space.override}, then: deployctl up --stack {space.stack}"
+        return f"look at {space.override}, then: {again}"
     return "deployctl up --debug"

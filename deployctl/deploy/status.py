@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deployctl.deploy import stack
+from deployctl.deploy import known, stack
 from deployctl.deploy.checks import check_of, missing, unknown, verdict
 from deployctl.deploy.drift import of_containers, of_folder
 from deployctl.deploy.figures import Sample
@@ -18,7 +18,6 @@ from deployctl.deploy.health import container_fault
 from deployctl.deploy.kept import kept_request
 from deployctl.deploy.look import Look, look
 from deployctl.deploy.world import StatusReport, World
-from deployctl.errors import DeployctlError
 from deployctl.workspace import Manifest, Workspace
 
 if TYPE_CHECKING:
@@ -59,13 +58,7 @@ def see(
     manifest = space.manifest()
     states = world.docker.containers(name)
     if manifest is None and not states:
-        space.refuse_unfinished()  # else the way out would be the command that is under way
-        raise DeployctlError(
-            f"There is no stack named {name}.",
-            code="stack-unknown",
-            where=str(space.folder),
-            hint=f"deployctl up --stack {name}",
-        )
+        raise known.unknown(space)
     if manifest is None:
         return _unrecorded(world, space, states, now)
     found = look(world, space, manifest, states, now, before=before)

@@ -12,6 +12,7 @@ from deployctl.deploy import drift, stack
 from deployctl.deploy.admin import Admin
 from deployctl.deploy.card import look_at_card
 from deployctl.deploy.kept import kept_request, kept_selection, way_of
+from deployctl.deploy.known import down, known, paused
 from deployctl.errors import DeployctlError
 from deployctl.files import text_of
 from deployctl.fitting import fitting
@@ -38,12 +39,13 @@ _FILES = (
 
 
 def running(world: World, space: Workspace) -> tuple[Manifest, tuple[ContainerState, ...]]:
-    """Make sure that there is something to check; ``stack-not-running``."""
-    manifest = space.manifest()
-    states = world.docker.containers(space.stack)
-    if manifest is None:
+    """Make sure that there is something to check; ``stack-unknown``, ``stack-not-running``."""
+    manifest, states = known(world, space)
+    if not states:
         space.refuse_unfinished()
-        raise _not_running(space, "has not been brought up", ())
+        raise down(space, "so there is nothing to verify")
+    if held := tuple(fault for state in states if (fault := paused(state)) is not None):
+        raise DeployctlError.of(held)
     running = {state.service for state in states if state.status == "running"}
     if missing := sorted({"engine", "webui"} - running):
         space.refuse_unfinished()
@@ -141,7 +143,7 @@ def _wanted(space: Workspace, manifest: Manifest) -> Wanted:
             f"{space.folder} does not say what was brought up.",
             code="stack-not-running",
             where=str(space.folder / "compose.yaml"),
-            hint=f"deployctl up --stack {space.stack}",
+            hint=kept_request(space.stack, manifest).again,
             details=(str(problem),),
         ) from None
 

@@ -93,6 +93,7 @@ def _bring_up(attempt: Attempt, held: contextlib.ExitStack) -> UpReport:
         automatic=chosen.choice is not None,
         machine=of_this_machine(judged.facts),
         selection=judged.selected.selection,
+        again=request.again,
     )
     with run.phase("start") as phase:
         prepared = prepare(world, space, wanted)

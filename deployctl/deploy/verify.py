@@ -47,7 +47,8 @@ class VerifyReport:
 def verify(world: World, name: str, only: tuple[str, ...] = ()) -> VerifyReport:
     """Run the checks (``only`` these) of a running stack; changes nothing that stays.
 
-    ``usage`` for a check that does not exist, ``stack-not-running`` when there is nothing to check.
+    ``usage`` for a check that does not exist, ``stack-unknown`` or ``stack-not-running`` when there
+    is nothing to check.
     """
     refuse_unknown(only)
     started = world.clock.now()
@@ -60,8 +61,9 @@ def verify(world: World, name: str, only: tuple[str, ...] = ()) -> VerifyReport:
             status: sum(result.status == status for result in results)
             for status in ("ok", "warning", "failed", "skipped")
         }
-        phase.finish(" · ".join(f"{count} {status}" for status, count in counts.items() if count))
-    bad = counts["failed"]
+        told = " · ".join(f"{count} {status}" for status, count in counts.items() if count)
+        bad = counts["failed"]
+        phase.finish(told, ok=not bad)
     return VerifyReport(
         stack=name,
         status="ok" if not bad else "failed" if bad == len(results) else "degraded",
@@ -79,16 +81,18 @@ def verify(world: World, name: str, only: tuple[str, ...] = ()) -> VerifyReport:
 
 def refuse_unknown(only: tuple[str, ...]) -> None:
     """Refuse names that no check has; ``usage`` with the nearest name, and all of them."""
+    meant = {name: difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5) for name in only}
+    known = ",".join(dict.fromkeys(near[0] for near in meant.values() if near)) or NAMES[0]
     for name in only:
         if name in NAMES:
             continue
-        near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5)
+        near = meant[name]
         asked = f"; did you mean {near[0]}?" if near else "."
         raise DeployctlError(
             f"There is no check named {name!r}{asked}",
             code="usage",
             where="--only",
-            hint=f"deployctl verify --only {near[0] if near else NAMES[0]}",
+            hint=f"deployctl verify --only {known}",
             details=(f"the checks: {', '.join(NAMES)}",),
         )
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from deployctl.deploy.healing import Healer, find_patients
+from deployctl.deploy.known import unknown
 from deployctl.deploy.status import see
 from deployctl.deploy.watchevent import EventKind, WatchEvent, event
 from deployctl.errors import DeployctlError, Fault
@@ -41,6 +42,20 @@ class Watcher:
     _resting: str = ""  # why it does not look
     _sample: Sample | None = None
     _healer: Healer | None = None
+
+    def begin(self) -> None:
+        """Refuse a name that has neither a record nor containers; ``stack-unknown``.
+
+        Where that cannot be told now (Docker restarts, it is coming up), :meth:`look` says so.
+        """
+        space = Workspace(self.world.home, self.stack)
+        try:
+            there = space.manifest() is not None or self.world.docker.containers(self.stack)
+            refusal = None if there else unknown(space)
+        except DeployctlError:
+            return
+        if refusal is not None:
+            raise refusal
 
     def look(self) -> tuple[WatchEvent, ...]:
         """Look once, heal if told and needed; what is worth saying."""

@@ -39,6 +39,8 @@ def why(
         log=log,
         oom_kills=_killed_since(world),
         killed_for="unknown" if state is None else world.killed_for(state),
+        limit_bytes=None if state is None else _limit(world, state),
+        override=_override(world, way.stack),
     )
     looping = state is not None and state.status == "running" and state.restarts > 0
     if state is not None and looping and not recognised(seen, way):
@@ -72,6 +74,20 @@ def _between_starts(world: World, stack: str, state: ContainerState) -> Containe
             if now.id == state.id and now.status != "running":
                 return replace(now, restarts=state.restarts)
     return state
+
+
+def _limit(world: World, state: ContainerState) -> int | None:
+    """The memory that Docker lets a container use, bytes; an override may have changed it."""
+    details = world.docker.inspect(state.id) or {}
+    return (details.get("HostConfig") or {}).get("Memory") or None
+
+
+def _override(world: World, name: str) -> str | None:
+    """The path of the operator's own Compose file, where there is one."""
+    from deployctl.workspace import Workspace
+
+    path = Workspace(world.home, name).override
+    return None if path is None else str(path)
 
 
 def _killed_since(world: World) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deployctl.amounts import rough
-from deployctl.diagnosis.remedies import more_memory, recommend, same, smaller
+from deployctl.diagnosis.remedies import more_memory, planned_limit, recommend, same, smaller
 from deployctl.diagnosis.signs import Found, Remedy
 
 if TYPE_CHECKING:
@@ -155,13 +155,8 @@ def says(end: End, evidence: Evidence, way: Way, role: str) -> str:
 
 
 def _limit(evidence: Evidence, way: Way) -> str:
-    if way.plan is None:
-        return ""
-    try:
-        service = way.plan.service(evidence.service)
-    except KeyError:
-        return ""
-    return f", {rough(service.memory_bytes)}"
+    limit = evidence.limit_bytes or planned_limit(evidence, way)
+    return f", {rough(limit)}" if limit else ""
 
 
 def way_out(end: End, evidence: Evidence, way: Way) -> str:

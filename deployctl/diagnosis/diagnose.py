@@ -15,7 +15,16 @@ from deployctl.amounts import counted
 from deployctl.diagnosis import containers, docker, gpu, llama_cpp, vllm, webui
 from deployctl.diagnosis.lifetimes import begin, last_start, served_until_the_end
 from deployctl.diagnosis.nouns import Evidence
-from deployctl.diagnosis.signs import BROAD, ROOT, Found, Match, Sign, best, shown_line
+from deployctl.diagnosis.signs import (
+    BROAD,
+    ROOT,
+    Found,
+    Match,
+    Sign,
+    best,
+    shown_line,
+    worth_showing,
+)
 from deployctl.engines.llama_cpp import KIND as LLAMA_CPP
 from deployctl.engines.vllm import KIND as VLLM
 from deployctl.errors import Fault
@@ -174,4 +183,4 @@ def _role(evidence: Evidence) -> str:
 
 
 def _shown(lines: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(shown_line(line) for line in lines if line.strip())
+    return tuple(shown_line(line) for line in lines if worth_showing(line))

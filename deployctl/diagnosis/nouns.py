@@ -18,6 +18,8 @@ class Evidence:
     ``log`` are the last lines the container wrote; ``output`` is what ``docker compose`` printed;
     ``oom_kills`` is how often this machine's kernel killed for memory since the start began, for
     whatever reason and whomever; ``killed_for`` is what it says of this very container.
+    ``limit_bytes`` is the memory the container really may use; ``override`` is the path of the
+    operator's own Compose file, where there is one.
     """
 
     service: str  # engine, webui, or one of the operator's override
@@ -27,6 +29,8 @@ class Evidence:
     output: tuple[str, ...] = ()
     oom_kills: int = 0
     killed_for: Literal["machine", "limit", "neither", "unknown"] = "unknown"
+    limit_bytes: int | None = None
+    override: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

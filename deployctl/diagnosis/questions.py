@@ -73,7 +73,12 @@ QUESTIONS = (
         seen="The chat window shows no model",
         why="The frontend does not reach the engine: it stopped, or its address or key was changed "
         "in the admin panel.",
-        commands=("deployctl status", "deployctl up", "deployctl logs webui"),
+        commands=(
+            "deployctl status  # names the setting, where one is why",
+            "deployctl reconcile webui  # sets it back",
+            "deployctl up  # starts what stopped",
+            "deployctl logs webui",
+        ),
     ),
     Question(
         seen="The password is lost, or sign-in fails",

@@ -10,7 +10,7 @@ from deployctl.profiles.units import format_size
 from deployctl.sizing import need
 
 if TYPE_CHECKING:
-    from deployctl.diagnosis.nouns import Way
+    from deployctl.diagnosis.nouns import Evidence, Way
     from deployctl.diagnosis.signs import Found
 
 _MIB, _GIB = 1024**2, 1024**3
@@ -82,8 +82,28 @@ def smaller(found: Found) -> str:
 # ── more memory ───────────────────────────────────────────────────────────────────────────────
 
 
+def planned_limit(evidence: Evidence, way: Way) -> int | None:
+    """The memory that the plan gives a service, bytes; ``None`` where it does not say."""
+    if way.plan is None:
+        return None
+    try:
+        return way.plan.service(evidence.service).memory_bytes
+    except KeyError:
+        return None
+
+
 def more_memory(found: Found) -> str:
-    """The same command with half as much again as the limit that was too low."""
+    """The same command with half as much again as the limit that was too low.
+
+    A limit that the operator's own file sets stays what it is whatever the profile says.
+    """
+    seen, planned = found.evidence, planned_limit(found.evidence, found.way)
+    if seen.override is not None and seen.limit_bytes not in (None, planned):
+        path = shlex.quote(seen.override)
+        return (
+            f"${{EDITOR:-vi}} {path} && {found.way.same()}  "
+            f"# the memory limit of {seen.service} is set in that file"
+        )
     service = found.evidence.service
     key = "frontend.memory" if service == "webui" else "engine.memory"
     plan = found.way.plan

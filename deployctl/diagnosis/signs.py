@@ -101,10 +101,18 @@ def best(signs: tuple[Sign, ...], lines: tuple[str, ...]) -> Match | None:
     return Match(sign=sign, words=words, lines=evidence(lines, shown, at))
 
 
+def worth_showing(line: str) -> bool:
+    """Whether a line can tell anybody anything.
+
+    llama.cpp's image sets LLAMA_ARG_HOST, and every start warns that our own option wins over it.
+    """
+    return bool(line.strip()) and "LLAMA_ARG_HOST environment variable is set" not in line
+
+
 def evidence(lines: tuple[str, ...], shown: set[int], at: int) -> tuple[str, ...]:
     """The lines to show, in their order, those nearest to the one that matters first."""
     wanted = sorted(
-        (i for i in shown if 0 <= i < len(lines) and lines[i].strip()),
+        (i for i in shown if 0 <= i < len(lines) and worth_showing(lines[i])),
         key=lambda i: abs(i - at),
     )
     return tuple(shown_line(lines[i]) for i in sorted(wanted[:_EVIDENCE_LINES]))

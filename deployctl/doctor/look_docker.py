@@ -70,7 +70,9 @@ _Rows = list[list[str]] | None
 def _rows(runner: Runner, client: str, *words: str) -> _Rows:
     """The lines of a list, each in its columns; ``None`` when Docker gave none."""
     label = f"docker {words[0]}"
-    result = runner.run(Command(argv=(client, *words), label=label, timeout_s=_TIMEOUT_S))
+    # Private: it is about all stacks of this machine, and logs are sent to others.
+    command = Command(argv=(client, *words), label=label, timeout_s=_TIMEOUT_S, private=True)
+    result = runner.run(command)
     columns = words[-1].count("\t") + 1
     lines = (line.split("\t") for line in result.stdout.splitlines())
     return [line for line in lines if len(line) == columns] if result.ok else None

@@ -41,12 +41,11 @@ def _ports(machine: Machine) -> Iterator[CheckResult]:
         why = f"{role.capitalize()} is to be reached there."
         if holder == "an unknown process" and machine.system.uid:
             why += " Whose it is only root may see."
-        stack = "" if machine.stack == "deployctl" else f" --stack {machine.stack}"
         yield failed(
             name,
             f"held by {holder}",
             why,
-            f"deployctl up{stack} --set ports.{role}={free}",
+            f"{machine.up} --set ports.{role}={free}",
             code="port-taken",
         )
 

@@ -168,6 +168,7 @@ class Machine:
     ports: Mapping[int, str]  # which to look at → whose it would be: webui, engine
     stack: str  # whose own ports do not count as taken
     architectures: frozenset[str]  # for which there are profiles
+    up: str = "deployctl up"  # the command that is to bring the stack up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

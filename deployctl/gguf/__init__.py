@@ -1,6 +1,14 @@
 """What a GGUF file says of itself: whether it is whole, and which model is in it. Reads streams."""
 
 from deployctl.gguf.header import GgufHeader, read_header
-from deployctl.gguf.reader import MAGIC, GgufError, GgufTensor, problem_with
+from deployctl.gguf.reader import MAGIC, GgufError, GgufTensor, NoGgufError, problem_with
 
-__all__ = ["MAGIC", "GgufError", "GgufHeader", "GgufTensor", "problem_with", "read_header"]
+__all__ = [
+    "MAGIC",
+    "GgufError",
+    "GgufHeader",
+    "GgufTensor",
+    "NoGgufError",
+    "problem_with",
+    "read_header",
+]

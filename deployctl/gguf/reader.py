@@ -83,6 +83,10 @@ class GgufError(Exception):
     """The header cannot be read; the text completes a sentence that begins with the file."""
 
 
+class NoGgufError(GgufError):
+    """It is something else altogether, or nothing: what a download of a web page leaves."""
+
+
 class StreamEndsError(GgufError):
     """There is less to read than the size says: a damaged file, or a prefix of a good one."""
 
@@ -95,6 +99,14 @@ class GgufTensor:
     dimensions: tuple[int, ...]  # the one that blocks run along first
     kind: str | None
     bytes: int | None
+
+
+def _legible(raw: bytes) -> str:
+    """Bytes for people: as text where they are some, else as numbers."""
+    text = raw.decode("ascii", "replace")
+    if text.isprintable() and "\ufffd" not in text:
+        return f"`{text}`"
+    return f"the bytes {raw.hex(' ')}"
 
 
 class Reader:
@@ -112,10 +124,11 @@ class Reader:
     def read(self) -> None:
         """Read all of it; raises ``GgufError``, with what was read so far kept."""
         if not self._size:
-            raise GgufError("is empty")
+            raise NoGgufError("is empty")
         magic = self._take(min(4, self._left))
         if magic != MAGIC:
-            raise GgufError(f"is not a GGUF model: it begins with {magic!r} instead of {MAGIC!r}")
+            begins = _legible(magic)
+            raise NoGgufError(f"is not a GGUF model: it begins with {begins}, not with `GGUF`")
         version = self._number("<I")
         if version not in (2, 3):
             raise GgufError(f"is a GGUF file of version {version}; the engine reads 2 and 3")

@@ -200,9 +200,20 @@ def _edit(node: Node, key: str, value: str, *, model: str) -> str:
     return f"write `{key.rpartition('.')[2]}: {value}`"
 
 
+def _close(asked: str, names: tuple[str, ...]) -> list[str]:
+    """The name that was meant: the nearest, or the one whose beginning is."""
+    near = {
+        name: difflib.SequenceMatcher(None, asked, name[: len(asked)]).ratio() for name in names
+    }
+    best = max(near, key=lambda name: near[name], default="")
+    if len(asked) > 2 and near.get(best, 0) >= 0.75:
+        return [best]
+    return difflib.get_close_matches(asked, names, n=1, cutoff=0.4)
+
+
 def unknown_model(missing: NotFound, node: Node, lines: tuple[str, ...]) -> Fault:
     """The fault of a name that the catalog does not have."""
-    close = difflib.get_close_matches(str(node.value).lower(), missing.names, n=1, cutoff=0.4)
+    close = _close(str(node.value).lower(), missing.names)
     message = missing.message + (f" Did you mean {quoted(close[0])}?" if close else "")
     best = (close or missing.names or ("NAME",))[0]
     return excerpt.fault(

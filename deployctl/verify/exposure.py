@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from deployctl.amounts import counted
 from deployctl.reach import authority
 from deployctl.sidebyside import side_by_side
 from deployctl.verify.nouns import Container, Seen, doubtful, failed, ok
@@ -43,7 +44,7 @@ def published(subject: Subject) -> Seen:
     ]
     if wrong:
         return failed(
-            f"reachable where the profile does not ask for it: {len(wrong)} places",
+            f"reachable where the profile does not ask for it: {counted(len(wrong), 'place')}",
             f"remove the ports from compose.override.yaml, then: {subject.up}",
             details=tuple(wrong),
         )
@@ -61,7 +62,8 @@ def published(subject: Subject) -> Seen:
     lan = f", and as the profile asks at {', '.join(authority(*p) for p in sorted(asked))}"
     return ok(
         f"{len(bound) - len(wide)} ports on loopback{lan if asked else ''}; "
-        f"{len(tried)} tries at {len(others)} other addresses of this machine were refused"
+        f"{len(tried)} tries at {len(others)} other "
+        f"{'address' if len(others) == 1 else 'addresses'} of this machine were refused"
     )
 
 

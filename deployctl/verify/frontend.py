@@ -7,7 +7,8 @@ import uuid
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from deployctl.errors import DeployctlError
+from deployctl.drift import because_of
+from deployctl.errors import DeployctlError, Fault
 from deployctl.readiness import QUESTION, probe_frontend, prove, sign_in
 from deployctl.verify import chats
 from deployctl.verify.ask import chat, content, dig, good, question, quoted, told
@@ -47,7 +48,7 @@ def ui_answer(subject: Subject) -> Seen:
             kept=subject.session.token,
         )
     except DeployctlError as problem:
-        fault = problem.faults[0]
+        fault = _blamed(subject, problem.faults[0])
         return failed(fault.message, fault.hint, where=fault.where, details=fault.details)
     subject.session.token = token
     return ok(f"{quoted(answer.text)} after {answer.seconds:.1f} s")
@@ -69,7 +70,7 @@ def browser_path(subject: Subject) -> Seen:
         sent = http.call(f"{base}/api/chat/completions", token=token, body=body, timeout_s=60)
         found = dig(sent.data, "chat_id")
         if not good(sent) or not isinstance(found, str):
-            return failed(f"the chat window's request gave {told(sent)}", _logs(subject))
+            return _failed(subject, f"the chat window's request gave {told(sent)}")
         chat_id = found
         answer = _answer(subject, token, chat_id, named)
     finally:
@@ -164,10 +165,10 @@ def _judged(subject: Subject, token: Secret, answer: dict[str, Any]) -> Seen:
     problem = dig(answer, "error", "content") or dig(answer, "error")
     if problem:
         said = problem if isinstance(problem, str) else json.dumps(problem)
-        return failed(f"the chat window shows an error: {quoted(said, 200)}", _logs(subject))
+        return _failed(subject, f"the chat window shows an error: {quoted(said, 200)}")
     said = content(answer)
     if not said.strip():
-        return failed("the chat window's question got no answer", _logs(subject))
+        return _failed(subject, "the chat window's question got no answer")
     if not subject.wanted.tools and (sends := _sends_tools(subject, token)):
         return failed(sends, subject.up)
     read = _tokens_read(answer)
@@ -215,6 +216,20 @@ def _sends_tools(subject: Subject, token: Secret) -> str | None:
         "the chat window adds its tools to every message, and the profile says that the model has "
         "no use for them"
     )
+
+
+def _blamed(subject: Subject, fault: Fault) -> Fault:
+    """The fault with the setting of the chat window that is why, if one is."""
+    try:
+        return because_of(fault, subject.settings())
+    except DeployctlError:  # `ui-settings` says that they could not be read
+        return fault
+
+
+def _failed(subject: Subject, summary: str) -> Seen:
+    """The page got no answer: by a setting, or else what its log says."""
+    fault = _blamed(subject, Fault(code="proof-failed", message=summary, hint=_logs(subject)))
+    return failed(fault.message, fault.hint, details=fault.details)
 
 
 def _logs(subject: Subject) -> str:

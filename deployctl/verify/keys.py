@@ -6,13 +6,18 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from deployctl.errors import DeployctlError
 from deployctl.model import Secret
 from deployctl.verify.ask import question, told
 from deployctl.verify.nouns import Container, KeptFile, Seen, failed, ok
 
 if TYPE_CHECKING:
+    from deployctl.drift import Drift
     from deployctl.loopback import Reply
     from deployctl.verify.nouns import Subject
+
+#: The setting that opens sign-up.
+_SIGN_UP = "ui.enable_signup"
 
 _NOBODYS = Secret("deployctl-verify-nobodys-key")
 
@@ -56,7 +61,22 @@ def sign_up_closed(subject: Subject) -> Seen:
     )
     if reply.status == HTTPStatus.FORBIDDEN:
         return ok("making an account says HTTP 403")
-    return failed(f"making an account gave {told(reply)}, not HTTP 403", subject.up)
+    if reply.status != HTTPStatus.BAD_REQUEST:  # which is about the address: it was open
+        return failed(f"making an account gave {told(reply)}, not HTTP 403", subject.up)
+    changed = next((each for each in _settings(subject) if each.name == _SIGN_UP), None)
+    if changed is not None:
+        return failed(f"sign-up is open: {changed.what}", changed.hint)
+    return failed(
+        "sign-up is open: the frontend was started so",
+        f"remove ENABLE_SIGNUP from compose.override.yaml, then: {subject.up}",
+    )
+
+
+def _settings(subject: Subject) -> tuple[Drift, ...]:
+    try:
+        return subject.settings()
+    except DeployctlError:  # `ui-settings` says that they could not be read
+        return ()
 
 
 #: Files that hold secrets or may; their mode must leave out everybody else.

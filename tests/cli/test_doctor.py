@@ -16,8 +16,10 @@ from deployctl.doctor.look_outside import PATIENCE_S
 from deployctl.doctor.nouns import Group
 from deployctl.doctor.results import failed, ok, skipped, warning
 from deployctl.model import DockerFacts
+from deployctl.planner import build_plan
+from deployctl.profiles.selection import Selection
 from tests.cli.commandline import deployctl
-from tests.fakes import FakeFacts, facts
+from tests.fakes import FakeFacts, FakeWeights, facts
 from tests.machines import machine
 from tests.world import Box
 
@@ -130,6 +132,51 @@ def test_a_profile_is_judged_too(box: Box, capsys: pytest.CaptureFixture[str]) -
     assert "needs an NVIDIA card" in out
     assert deployctl(box, "doctor", "--profile", "smoke") == 0
     assert deployctl(box, "doctor", "--profile", "smok") == 3
+
+
+def test_a_profile_that_cannot_run_is_told_so_with_the_way_to_one_that_can(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployctl(box, "doctor", "--profile", "rtx3060")
+    out = capsys.readouterr().out
+    assert out.endswith("Profile rtx3060 cannot run here.\nNext: deployctl recommend\n")
+
+
+def test_a_profile_that_is_none_leads_to_another_doctor(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deployctl(box, "doctor", "--profile", "smok", "--stack", "s1") == 3
+    assert "next:  deployctl doctor --profile smoke --stack s1\n" in capsys.readouterr().err
+
+
+def test_with_a_profile_only_what_it_needs(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    box.weights = FakeWeights(silent=frozenset({"hf"}), here=False)
+    deployctl(box, "doctor", "--problems")
+    assert "! hub hub.example" in capsys.readouterr().out
+    deployctl(box, "doctor", "--profile", "smoke", "--problems")  # its model is of a package
+    assert "hub.example" not in capsys.readouterr().out
+    deployctl(box, "doctor", "--profile", "cpu-only", "--problems")
+    own = build_plan(box.world().resolve(Selection(profile="cpu-only"))).weights.source.filename
+    assert f"{own} cannot be had there now" in capsys.readouterr().out
+    box.weights = FakeWeights(silent=frozenset({"hf"}))
+    deployctl(box, "doctor", "--profile", "cpu-only", "--problems")
+    assert "hub.example" not in capsys.readouterr().out
+
+
+def test_a_stack_that_stands_is_examined_as_it_was_asked_for(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--profile", "smoke", "--set", "ports.webui=27860", "--set", "ports.engine=28000")
+    assert deployctl(box, "up", *words, "--stack", "oper") == 0
+    capsys.readouterr()
+    assert deployctl(box, "doctor", "--stack", "oper") == 0
+    out = capsys.readouterr().out
+    assert [f"port {n} " in out for n in (27860, 28000, 7860, 8000)] == [True, True, False, False]
+    assert "Profile smoke\n" in out
+    assert out.endswith(f"Next: deployctl up {' '.join(words)} --stack oper\n")
+    (box.home / "stacks/oper/manifest.json").write_text("[1]")
+    assert deployctl(box, "doctor", "--stack", "oper") == 0
+    assert capsys.readouterr().out.endswith("Next: deployctl up --stack oper\n")
 
 
 def test_nothing_is_changed(box: Box) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from deployctl.cli.smoke import _hand_out, _shielded, _within, text
+from deployctl.cli.smoke import _hand_out, _shielded, _within
+from deployctl.cli.smoketext import text
 from deployctl.cli.verify import Written
-from deployctl.deploy.smoketest import SmokeReport, Step, TimeUpError
+from deployctl.deploy.smoketest import SmokeReport, Step
 from deployctl.errors import Fault
 from deployctl.model import CheckResult
+from deployctl.recorder import TimeUpError
 from tests.cli.commandline import deployctl
 from tests.world import Box
 
@@ -54,7 +58,6 @@ DOWN = Fault(code="compose-failed", message="not removed", hint="x")
 
 def test_the_table_ends_with_what_came_of_it() -> None:
     assert text(report()).splitlines() == [
-        "✓ preflight           0.2 s  preflight done",
         "– model-on-gpu               no card",
         "✓ nothing left        0.0 s  nothing left done",
         "",
@@ -63,6 +66,42 @@ def test_the_table_ends_with_what_came_of_it() -> None:
         "                          image localhost/a:1",
         "                          image localhost/b:1",
     ]
+
+
+def test_what_the_phases_told_is_not_told_again(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box.http.engine_ready = False
+    assert deployctl(box, *SMOKE) == 6
+    seen = capsys.readouterr()
+    assert not any(name in seen.out for name in ("preflight", "engine ready", "not reached"))
+    assert "nothing left" in seen.out
+    assert "failed after" in seen.out
+
+
+@pytest.mark.parametrize("keep", [(), ("--keep",)])
+def test_a_refused_test_has_no_table(
+    box: Box, keep: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deployctl(box, "up", "--profile", "smoke") == 0
+    capsys.readouterr()
+    assert deployctl(box, *SMOKE, "--stack", "deployctl", *keep) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_evidence_is_for_its_owner_alone(box: Box, tmp_path: Path) -> None:
+    kept, junit = tmp_path / "new/kept", tmp_path / "junit.xml"
+    before = os.umask(0o022)
+    try:
+        deployctl(box, *SMOKE, "--artifacts", str(kept), "--junit", str(junit))
+    finally:
+        os.umask(before)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (kept, *kept.rglob("*"))}
+    assert kept / "junit.xml" in modes
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
+    assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}
+    assert stat.S_IMODE(junit.stat().st_mode) == 0o644
+    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o755
 
 
 @pytest.mark.parametrize(

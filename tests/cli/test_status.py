@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from deployctl.cli.reconcile import text
+from deployctl.cli.vitalstext import lines_of
+from deployctl.deploy.reconcile import ReconcileReport, SetBack
+from deployctl.deploy.status import status
 from tests.cli.commandline import deployctl
 from tests.fakes import FakeClock
 from tests.panel import FakePanel
@@ -101,3 +106,37 @@ def test_only_the_chat_window_is_reconciled(
 ) -> None:
     assert deployctl(running, "reconcile", "engine") == 2
     assert "webui" in capsys.readouterr().err
+
+
+def test_no_line_of_a_report_is_wider_than_asked(running: Box) -> None:
+    panel = running.http
+    assert isinstance(panel, FakePanel)
+    panel.engine_silent = True
+    running.docker.states["engine"] = replace(
+        running.docker.states["engine"], image="a/b:" + "c" * 40
+    )
+    report = status(running.world("status"), "deployctl", datetime(2026, 11, 22, tzinfo=UTC))
+    whole = lines_of(report, 10_000)
+    assert max(map(len, whole)) > 100
+    for width in (60, 80, 100):
+        told = [line for line in lines_of(report, width) if "next: " not in line]
+        assert max(map(len, told)) <= width
+        squeezed = " ".join(" ".join(lines_of(report, width)).split())
+        assert squeezed.replace("· ", "") == " ".join(" ".join(whole).split()).replace("· ", "")
+
+
+def test_watching_a_name_that_nothing_has_ends_at_once(
+    running: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running.docker.states.clear()
+    running.clock = LimitedClock(1)
+    assert deployctl(running, "watch", "--stack", "nosuch") == 5
+    err = capsys.readouterr().err
+    assert "[stack-unknown]" in err
+    assert "the stacks there are: deployctl" in err
+
+
+def test_a_secret_that_is_set_back_is_said_to_be_one() -> None:
+    one = SetBack(name="openai.api_keys", where="Connections", before="***", after="***")
+    report = ReconcileReport(stack="s", dry_run=True, set_back=(one,), left=())
+    assert text(report).endswith("Connections (openai.api_keys): (a secret; not shown)")

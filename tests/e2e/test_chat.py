@@ -77,8 +77,8 @@ def test_open_says_where_and_opens_what_browser_names(stack: Stack) -> None:
     assert (data["opened_with"], data["tried"]) == ("true", ["no-such-browser"])
 
 
-def test_what_is_down_is_exit_6_and_says_how_it_comes_up(stack: Stack) -> None:
-    for words in (("chat", "Hi"), ("open",)):
+def test_what_never_was_is_exit_5_and_says_how_it_comes_up(stack: Stack) -> None:
+    for words in (("chat", "Hi"), ("open",), ("verify",), ("logs",)):
         outcome = stack.product.run(*words, "--stack", f"{stack.name}-not", "--output", "json")
-        assert (outcome.exit_code, outcome.error["code"]) == (6, "stack-not-running")
+        assert (outcome.exit_code, outcome.error["code"]) == (5, "stack-unknown")
         assert outcome.error["hint"] == f"deployctl up --stack {stack.name}-not"

@@ -223,12 +223,15 @@ def test_an_engine_that_died_under_an_answer_is_said_to_have(box: Box) -> None:
 
 
 def test_what_does_not_run_cannot_be_asked(box: Box) -> None:
-    for name, why in (("nope", "has never been brought up"), ("s", "is down")):
+    for name, why, code, exit_code in (
+        ("nope", "There is no stack named nope.", "stack-unknown", 5),
+        ("s", "is down", "stack-not-running", 6),
+    ):
         box.docker.states.clear()
         with pytest.raises(DeployctlError) as caught:
             connect(box.world("chat"), name)
         (fault,) = caught.value.faults
-        assert (fault.code, caught.value.exit_code) == ("stack-not-running", 6)
+        assert (fault.code, caught.value.exit_code) == (code, exit_code)
         assert why in fault.message
         assert fault.hint.startswith("deployctl up ")
         assert fault.hint.endswith(f"--stack {name}")

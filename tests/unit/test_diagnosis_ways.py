@@ -246,3 +246,24 @@ def test_an_image_for_another_processor_that_is_emulated_is_no_failure() -> None
     fault = refused((warned, said), way())
     assert fault is not None
     assert fault.code == "start-platform"
+
+
+def test_a_limit_that_an_override_sets_is_told_as_it_is_and_changed_there() -> None:
+    path = "/srv/a b/compose.override.yaml"
+    killed = Evidence(
+        service="engine",
+        engine=LLAMA_CPP,
+        state=state(oom_killed=True, exit_code=137),
+        limit_bytes=20 * 1024**2,
+        override=path,
+    )
+    fault = diagnose(killed, way())
+    assert fault.code == "engine-oom-killed"
+    assert fault.message.endswith("more memory than its limit, 20 MiB.")
+    assert f"'{path}'" in fault.hint
+    assert "engine.memory=" not in fault.hint
+    planned = way().plan
+    assert planned is not None
+    limit = planned.service("engine").memory_bytes
+    assert "engine.memory=" in diagnose(replace(killed, limit_bytes=limit), way()).hint
+    assert "engine.memory=" in diagnose(replace(killed, override=None), way()).hint

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deployctl.catalog import Catalog
-from deployctl.deploy.exposed import exposed
+from deployctl.deploy.exposed import exposed, ways_out
 from deployctl.deploy.up import up
 from deployctl.deploy.world import UpRequest
 from deployctl.model import Command, CommandResult, Plan
@@ -81,7 +81,47 @@ def test_up_warns_and_only_an_override_costs_the_look(tmp_path: Path) -> None:
     override = Workspace(tmp_path, "s").folder / "compose.override.yaml"
     override.write_text("services: {}\n")
     up(box.world(), request)
-    (warning,) = box.talk.warned
+    warning, out = box.talk.warned
     assert warning.startswith(
         f"Port 9000 of engine is open to every network of this machine, by your {override}."
     )
+    assert out.startswith("engine has a way out (")
+    assert f", by your {override}.\n" in out
+
+
+CLOSED = {"sysctls": {"net.ipv4.ip_default_ttl": "1"}, "dns": ["127.0.0.1"]}
+NETWORKS = {
+    "default": {"driver_opts": {"com.docker.network.bridge.enable_ip_masquerade": "false"}},
+    "mine": {"name": "s_mine"},
+    "inside": {"internal": True},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "by"),
+    [
+        ({}, None),
+        ({"networks": {"default": None, "inside": None}}, None),
+        ({"networks": {"default": None, "mine": None}}, "network mine leads out"),
+        ({"networks": {"elsewhere": None}}, "network elsewhere leads out"),
+        ({"sysctls": {"net.ipv4.ip_default_ttl": "64"}}, "its packets survive 64 hops, not 1"),
+        ({"sysctls": None}, "its packets survive 64 hops, not 1"),
+        ({"dns": ["127.0.0.1", "192.0.2.53"]}, "its resolver asks 127.0.0.1, 192.0.2.53"),
+        ({"network_mode": "host", "networks": None}, "network_mode host"),
+        ({"network_mode": "none", "networks": None}, None),
+    ],
+)
+def test_a_way_out_is_said(plan: Plan, changes: dict[str, Any], by: str | None) -> None:
+    service = {**CLOSED, "networks": {"default": None}, **changes}
+    found = ways_out({"services": {"engine": service}, "networks": NETWORKS}, plan)
+    assert found == (() if by is None else (f"engine has a way out ({by})",))
+
+
+def test_a_network_that_is_masqueraded_lets_out_all_that_are_in_it(plan: Plan) -> None:
+    service = {**CLOSED, "networks": {"default": None}}
+    config = {"services": {"engine": service, "webui": service}, "networks": {"default": {}}}
+    assert [said.split()[0] for said in ways_out(config, plan)] == ["engine", "webui"]
+    free = build_plan(
+        resolve(Selection(profile="smoke", sets=("egress=all",)), Catalog({}).readers())
+    )
+    assert ways_out(config, free) == ()

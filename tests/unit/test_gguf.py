@@ -42,9 +42,9 @@ def test_a_cut_in_the_data_says_how_much_is_missing() -> None:
         (b"", "is empty"),
         (
             b"<!doctype html><title>Sign in</title>",
-            "is not a GGUF model: it begins with b'<!do' instead of b'GGUF'",
+            "is not a GGUF model: it begins with `<!do`, not with `GGUF`",
         ),
-        (b"GG", "is not a GGUF model: it begins with b'GG' instead of b'GGUF'"),
+        (b"GG", "is not a GGUF model: it begins with `GG`, not with `GGUF`"),
         (gguf(version=1), "is a GGUF file of version 1; the engine reads 2 and 3"),
         (
             b"GGUF" + struct.pack("<IQQ", 3, 2**60, 2**60),

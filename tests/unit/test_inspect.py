@@ -183,7 +183,7 @@ def test_what_cannot_be_understood_is_said(shelf: Shelf, tmp_path: Path) -> None
     assert [fault.code for fault in faults] == ["model-unreadable"] * 2
     assert faults[0].message == (
         "The model page.gguf cannot be understood: page.gguf is not a GGUF model: it begins with "
-        "b'<!do' instead of b'GGUF'."
+        "`<!do`, not with `GGUF`."
     )
     assert "ends inside its own header" in faults[1].message
     assert "is one of several" in fails(shelf, f"file:{tmp_path}/m-00001-of-00002.gguf").message

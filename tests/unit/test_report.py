@@ -14,12 +14,16 @@ from urllib.parse import quote
 
 import pytest
 
+from deployctl.deploy.others import without_others
 from deployctl.deploy.report import Report, ReportRequest, Writers, report
 from deployctl.deploy.up import up
 from deployctl.deploy.world import UpRequest
+from deployctl.doctor.look_docker import _rows
 from deployctl.errors import DeployctlError
-from deployctl.private import known_secrets, private_names
+from deployctl.ports import _docker_ps
+from deployctl.private import known_secrets, private_hosts, private_names
 from deployctl.profiles.selection import Selection
+from deployctl.runner import SubprocessRunner
 from tests.fakes import FakeDocker, container
 from tests.scripted import ScriptedRunner
 from tests.world import Box
@@ -257,6 +261,59 @@ def test_the_plan_is_that_of_the_stack(box: Box, tmp_path: Path) -> None:
     files = unpacked(made(box, {"PATH": ""}, tmp_path).path)
     assert "max_tokens=77" in files["plan.txt"]
     assert "--set model.max_tokens=77" in files["index.txt"]
+
+
+def test_hosts_behind_passwords_and_private_ones_are_not_told() -> None:
+    text = (
+        "URL: http://bob:pw@shop.example.com/x\n"
+        "B: smtp://a:p@ss/w@mail.example.net:587 C: https://wiki.corp.internal.example/x\n"
+        "D: https://u:p@ghcr.io/v2 E: http://a:b@localhost:1 F: http://a:b@127.0.0.1:1\n"
+        "G: https://huggingface.co/x H: http://engine:8000/v1 I: http://host.docker.internal:1\n"
+        "J: http://nas.local K: https://example.org/local"
+    )
+    assert private_hosts(text) == {
+        *("shop.example.com", "mail.example.net", "wiki.corp.internal.example", "nas.local"),
+    }
+
+
+def test_an_overrides_private_host_is_nowhere(box: Box, tmp_path: Path) -> None:
+    folder = box.home / "stacks" / STACK
+    folder.mkdir(parents=True)
+    (folder / "compose.override.yaml").write_text(
+        "services: {webui: {environment: {URL: 'http://bob:pw@corp.internal.example/x'}}}\n"
+    )
+    (folder / "deployctl.log").write_text("connecting to corp.internal.example\n")
+    files = unpacked(made(box, {"PATH": ""}, tmp_path).path)
+    assert "http://***@<host>/x" in files["bundle/compose.override.yaml"]
+    assert [name for name, text in files.items() if "corp.internal" in text] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("chmod 600 /h/stacks/pay/.env /h/stacks/s1/.env", "/stacks/<other>/.env /h/stacks/s1/"),
+        ("deployctl status --stack pay", "--stack <other>"),
+        ("deployctl status --stack s1", "--stack s1"),
+        ("held by container s1-webui-1", "container s1-webui-1"),
+        ("held by container s1-b-webui-1", "container <other>"),
+        ("held by container db", "container <other>"),
+        ("a container that ended", "a container that ended"),
+        ("listening in the LAN: pay, s1; every", "LAN: <other>, s1; every"),
+    ],
+)
+def test_names_of_other_stacks_are_masked(text: str, kept: str) -> None:
+    assert kept in without_others(text, "s1")
+
+
+def test_the_log_has_no_list_of_the_machines_containers(tmp_path: Path) -> None:
+    said: list[str] = []
+    docker = tmp_path / "docker"
+    docker.write_text("#!/bin/sh\necho 'wages-webui-1\twages\t127.0.0.1:7860->8080/tcp'\n")
+    docker.chmod(0o755)
+    runner = SubprocessRunner(said.append)
+    assert "wages-webui-1" in _docker_ps(runner, str(docker))
+    assert _rows(runner, str(docker), "ps", "--format", "a\tb\tc")
+    assert [line for line in said if "wages" in line] == []
 
 
 def test_hosts_of_mirrors_are_nobodys_business(tmp_path: Path) -> None:

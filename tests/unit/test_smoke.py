@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from deployctl.deploy.smoke import smoke
-from deployctl.deploy.smoketest import PHASES, SmokeReport, SmokeRequest, TimeUpError, as_smoke
+from deployctl.deploy.smoketest import PHASES, SmokeReport, SmokeRequest, _longer, as_smoke
 from deployctl.deploy.up import up
 from deployctl.deploy.verify import VerifyReport
 from deployctl.deploy.world import UpRequest, World
 from deployctl.errors import DeployctlError
 from deployctl.model import CheckResult
 from deployctl.profiles.selection import Selection
+from deployctl.recorder import TimeUpError, failed_check
 from deployctl.smokemark import held
 from deployctl.workspace import Workspace
 from tests.fakes import FakeFacts, container, facts
@@ -274,6 +275,20 @@ def test_whoever_ends_it_the_stack_is_taken_down(box: Box, end: BaseException, c
     assert left(box) == []
 
 
+def test_time_that_was_up_is_told_as_that_with_twice_as_much(box: Box) -> None:
+    report = run(box, ending(TimeUpError()))
+    assert report.faults[0].hint.endswith(" --timeout 2h")
+    assert failed_check("start", TimeUpError(), 1.0).summary == "ran out of time"
+    assert failed_check("start", KeyboardInterrupt(), 1.0).summary == "interrupted"
+
+
+@pytest.mark.parametrize(("seconds", "longer"), [(9, "5m"), (200, "7m"), (5400, "3h")])
+def test_more_time_is_twice_what_was_given_and_at_least_five_minutes(
+    seconds: int, longer: str
+) -> None:
+    assert _longer(seconds) == longer
+
+
 def test_an_interruption_that_broke_something_is_one(box: Box) -> None:
     broken = RuntimeError("release unlocked lock")
     broken.__context__ = KeyboardInterrupt()
@@ -333,7 +348,9 @@ def test_a_wrong_profile_is_the_first_phases_failure(box: Box) -> None:
 
 def test_a_stack_that_no_smoke_test_made_is_refused(box: Box) -> None:
     up(box.world(), UpRequest(stack=NAME, selection=SMOKE))
-    assert refused(box) == "smoke-refused"
+    (fault,) = run(box).faults
+    assert fault.code == "smoke-refused"
+    assert fault.hint.startswith(f"deployctl smoke --profile smoke --stack {NAME}-2  # or,")
     assert box.docker.states
     assert not (box.home / "smoke").exists()
 

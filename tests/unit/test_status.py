@@ -261,7 +261,52 @@ def test_one_that_crashed_long_ago_and_answers_is_well(box: Box) -> None:
     assert looked(box).status == "ok"
 
 
+@pytest.mark.parametrize(("service", "role"), [("engine", "engine"), ("webui", "frontend")])
+def test_an_answer_outweighs_a_stale_healthcheck(box: Box, service: str, role: str) -> None:
+    box.docker.states[service] = replace(box.docker.states[service], health="unhealthy")
+    report = looked(box)
+    assert report.status == "ok"
+    seen = {check.name: check.summary for check in report.checks}
+    assert seen[f"container {service}"] == (
+        "running; Docker's last healthcheck failed, it answers now"
+    )
+    panel(box).engine_silent = service == "engine"
+    panel(box).frontend_silent = service == "webui"
+    codes = {check.code for check in looked(box).checks if check.status == "failed"}
+    assert codes == {f"{role}-hung"}
+
+
+@pytest.mark.parametrize("service", ["engine", "webui"])
+@pytest.mark.parametrize("health", ["healthy", "unhealthy", None])
+def test_a_container_taken_off_its_network_is_made_anew_by_up(
+    box: Box, service: str, health: str | None
+) -> None:
+    box.docker.states[service] = replace(box.docker.states[service], health=health)
+    panel(box).engine_silent = service == "engine"
+    panel(box).frontend_silent = service == "webui"
+    alone = {"NetworkSettings": {"Networks": {}}, "HostConfig": {"NetworkMode": "deployctl_x"}}
+    box.docker.inspected = {**box.docker.inspected, f"id-{service}": alone}
+    container, outside = (c for c in looked(box).checks if c.status == "failed")
+    assert (container.code, container.hint) == ("stack-not-running", "deployctl up --profile smoke")
+    assert container.summary == f"The container of {service} runs, and lost its network."
+    assert (outside.code, outside.hint) == (container.code, container.hint)
+
+
+def test_a_look_between_two_ends_that_sees_it_start_says_that_it_ends(box: Box) -> None:
+    box.http.engine_ready = False  # HTTP 503
+    box.docker.states["engine"] = replace(
+        box.docker.states["engine"],
+        health="starting",
+        restarts=2,
+        started_at="2026-11-22T11:59:57Z",
+    )
+    container, outside = (c for c in looked(box).checks if c.status == "failed")
+    assert "It keeps restarting, 2 times so far." in container.summary
+    assert outside.code == container.code != "engine-not-ready"
+
+
 def test_a_paused_and_an_unhealthy_container_fail(box: Box) -> None:
+    panel(box).frontend_silent = True
     box.docker.states["engine"] = replace(box.docker.states["engine"], status="paused")
     box.docker.states["webui"] = replace(box.docker.states["webui"], health="unhealthy")
     codes = {check.where: check.code for check in looked(box).checks if check.status == "failed"}
@@ -443,3 +488,30 @@ def test_no_secret_is_in_what_is_handed_out(box: Box) -> None:
         plain(reconcile(box.world("reconcile"), STACK, dry_run=True, overrides=False))
     )
     assert "planted" not in text
+
+
+def test_a_wrong_key_set_in_the_panel_is_named_with_the_command_that_sets_it_back(
+    box: Box,
+) -> None:
+    well = next(check for check in looked(box).checks if check.name == "model listed")
+    assert (well.status, well.summary) == ("ok", "offers smollm2-135m")
+    panel(box).settings["openai.api_keys"] = ["wrong"]
+    report = looked(box)
+    check = next(check for check in report.checks if check.status == "failed")
+    assert (report.status, check.name, check.code) == ("degraded", "model listed", "proof-failed")
+    assert "it lists: none. Admin Settings > Connections > OpenAI API, keys" in check.summary
+    assert check.hint == f"deployctl reconcile webui --stack {STACK}"
+    with pytest.raises(DeployctlError) as ended:  # and so does `up`, which has nothing to do
+        up(box.world(), UpRequest(stack=STACK, selection=Selection(profile="smoke")))
+    fault = ended.value.faults[0]
+    assert (fault.code, fault.hint) == ("proof-failed", check.hint)
+    assert fault.message == check.summary
+    assert "planted-key" not in fault.message
+
+
+def test_a_model_that_is_not_listed_for_another_reason_blames_no_setting(box: Box) -> None:
+    box.http.served_name = "other"
+    panel(box).settings["ui.enable_signup"] = True
+    failed = [c for c in looked(box).checks if c.status == "failed"]
+    assert "model listed" not in [check.name for check in failed]  # the engine's own check says it
+    assert all("reconcile" not in check.hint for check in failed)

@@ -175,3 +175,15 @@ def _drawn(talk: LiveTalk) -> str:
 )
 def test_how_far_a_step_is(done: int | None, total: int | None, unit: str, text: str) -> None:
     assert far(done, total, unit) == text
+
+
+def test_a_phase_that_ends_with_something_bad_has_no_tick(time: Time) -> None:
+    plain, told, live = io.StringIO(), io.StringIO(), io.StringIO()
+    for talk in (Lines(plain), Events(told), LiveTalk(live, colour=False)):
+        with talk.phase("checks") as phase:
+            phase.finish("2 ok · 3 failed", ok=False)
+    assert lines(plain)[0].startswith("✗ checks")
+    assert lines(plain)[0].endswith("2 ok · 3 failed")
+    assert events(told)[-1]["ok"] is False
+    assert "✗ checks" in live.getvalue()
+    assert "2 ok · 3 failed" in live.getvalue()

@@ -172,6 +172,21 @@ def test_a_broken_override_stops_before_anything_starts(box: Box) -> None:
     assert "start the stack" not in box.runner.labels
 
 
+def test_a_broken_override_is_named_with_its_line_and_the_whole_command(box: Box) -> None:
+    bring_up(box)
+    file = box.home / "stacks" / request("smoke").stack / "compose.override.yaml"
+    file.write_text("services: {}\n", encoding="utf-8")
+    box.runner.fail_once = "check the stack's files"  # ours alone is fine
+    with pytest.raises(DeployctlError) as refused:
+        up(box.world(), replace(request("smoke", "concurrency=3"), images="local"))
+    (fault,) = refused.value.faults
+    assert (fault.code, fault.where) == ("render-invalid", f"{file}:2")
+    assert str(file) in fault.message
+    assert fault.hint.startswith(f"look at {file}, then: deployctl up --profile smoke ")
+    assert "--set concurrency=3" in fault.hint
+    assert fault.hint.endswith("--images local")
+
+
 def test_after_an_interruption_the_next_up_converges(box: Box) -> None:
     box.runner.interrupt_at = "start the stack"
     with pytest.raises(KeyboardInterrupt):

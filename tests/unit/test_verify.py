@@ -108,10 +108,10 @@ def test_a_stack_that_does_not_run_is_said_so_with_the_command_that_starts_it(
     assert fault.details == (f"{missing}: exited",)
 
 
-def test_a_stack_that_never_was_is_not_running_either(tmp_path: Path) -> None:
+def test_a_stack_that_never_was_is_unknown(tmp_path: Path) -> None:
     with pytest.raises(DeployctlError) as refused:
         VerifyBox(home=tmp_path).verify()
-    assert refused.value.faults[0].code == "stack-not-running"
+    assert refused.value.faults[0].code == "stack-unknown"
 
 
 def test_a_bug_of_ours_is_not_a_failed_check(box: VerifyBox) -> None:
@@ -159,7 +159,7 @@ KNOBS: list[tuple[str, str, Any, str]] = [
     ("key-required", "keyless", True, "not HTTP 401"),
     ("key-wrong", "keyless", True, "not HTTP 401"),
     ("metrics", "metrics", False, "/metrics says HTTP 501"),
-    ("sign-up-closed", "sign_up", reply({"detail": "invalid email"}, 400), "HTTP 400: invalid"),
+    ("sign-up-closed", "sign_up", reply({"detail": "invalid email"}, 400), "sign-up is open"),
     ("ui-browser-path", "ui_params", {}, "adds its tools to every message"),
     ("ui-browser-path", "ui_tokens", 5037, "read 5037 tokens for a question of 37"),
     ("ui-browser-path", "ui_error", {"content": "no parser"}, "shows an error: “no parser”"),
@@ -391,11 +391,12 @@ def test_published_beyond_loopback_fails_by_dockers_word(box: VerifyBox) -> None
     seen = box.one("published-loopback")
     assert seen.status == "failed"
     assert seen.details == ("engine is published at 0.0.0.0:9000 (Docker)",)
+    assert seen.summary.endswith("ask for it: 1 place")
 
 
 def test_published_beyond_loopback_fails_by_trying(box: VerifyBox) -> None:
     box.facts = FakeFacts(facts(addresses=("127.0.0.1", "192.168.1.20")))
-    assert "2 tries at 1 other addresses" in box.one("published-loopback").summary
+    assert "2 tries at 1 other address of" in box.one("published-loopback").summary
     box.stack.listening = (("192.168.1.20", 8000),)
     seen = box.one("published-loopback")
     assert seen.details == ("something answers at 192.168.1.20:8000 (tried)",)
@@ -625,3 +626,25 @@ def test_the_speed_of_a_processor_fails(on_card: VerifyBox) -> None:
 
     on_card.stack._chat = crawling  # type: ignore[method-assign]
     assert "it computes on the processor" in on_card.one("model-on-gpu").details[0]
+
+
+def test_an_open_sign_up_is_closed_by_what_opened_it(box: VerifyBox) -> None:
+    box.stack.sign_up = reply({"detail": "The email format is wrong."}, 400)
+    by_override = box.one("sign-up-closed")
+    assert by_override.hint.startswith("remove ENABLE_SIGNUP from compose.override.yaml, then: ")
+    box.stack.settings = {"ui.enable_signup": True}
+    seen = box.one("sign-up-closed")
+    assert seen.summary.startswith("sign-up is open: Admin Settings > General > New Sign Ups")
+    assert seen.hint == "deployctl reconcile webui --stack deployctl"
+
+
+def test_no_answer_by_a_setting_names_it_and_the_way_back(box: VerifyBox) -> None:
+    url = "OPENAI_API_BASE_URL=http://engine:8080/v1"
+    box.docker.inspected["id-webui"]["Config"]["Env"].append(url)
+    box.stack.settings = {"openai.enable": False}
+    box.stack.ui_error = {"content": "Model not found"}
+    page = box.one("ui-browser-path")
+    box.stack.answer = " "
+    for seen in (page, box.one("ui-answer")):
+        assert "Admin Settings > Connections > OpenAI API (openai.enable) is off" in seen.summary
+        assert seen.hint == "deployctl reconcile webui --stack deployctl"

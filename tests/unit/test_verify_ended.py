@@ -45,6 +45,8 @@ def left(others: set[threading.Thread]) -> list[threading.Thread]:
     """Threads of the checks that do not end soon, and those that would hold the process."""
     mine = [thread for thread in threading.enumerate() if thread not in others]
     for thread in mine:
+        while thread.ident is None:  # it is just being started
+            pass
         thread.join(5)
     return [thread for thread in mine if thread.is_alive()]
 

@@ -47,7 +47,7 @@ class Phase:
     def step(self, name: str, *, done: int | None = None, **_more: object) -> None:
         self.steps.append((name, done))
 
-    def finish(self, summary: str) -> None:
+    def finish(self, summary: str, *, ok: bool = True) -> None:
         pass
 
 

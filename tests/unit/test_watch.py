@@ -17,6 +17,7 @@ from deployctl.deploy.up import up
 from deployctl.deploy.watch import Watcher
 from deployctl.deploy.watchevent import WatchEvent
 from deployctl.deploy.world import UpRequest
+from deployctl.errors import DeployctlError
 from deployctl.model import CommandResult
 from deployctl.profiles.selection import Selection
 from deployctl.workspace import Workspace
@@ -179,10 +180,47 @@ def test_a_busy_frontend_is_given_a_minute(box: Box, day: Day) -> None:
     assert kinds(watch.look()) == ["healing", "healed"]
 
 
+def test_a_name_that_nothing_has_is_refused_at_the_start(box: Box, day: Day) -> None:
+    watcher(box, day).begin()
+    there, box.docker.states = box.docker.states, {}
+    watcher(box, day).begin()  # down, and on record
+    nosuch = Watcher(world=box.world("watch"), stack="nosuch", now=day)
+    with pytest.raises(DeployctlError) as refused:
+        nosuch.begin()
+    (fault,) = refused.value.faults
+    assert (fault.code, int(refused.value.exit_code)) == ("stack-unknown", 5)
+    assert fault.details == (f"the stacks there are: {STACK}",)
+    box.docker.states = there
+    nosuch.begin()  # containers without a record
+    box.docker.down = True
+    nosuch.begin()  # it may come: look() says so
+    box.docker.down, box.docker.states = False, {}
+    Workspace(box.home, "nosuch").ensure()
+    with Workspace(box.home, "nosuch").lock("up"):
+        nosuch.begin()  # it is coming up
+
+
+def test_a_container_taken_off_its_network_is_left_with_the_way_out(box: Box, day: Day) -> None:
+    box.docker.inspected = {
+        "id-engine": {
+            "NetworkSettings": {"Networks": {}},
+            "HostConfig": {"NetworkMode": "deployctl_x"},
+        }
+    }
+    panel(box).engine_silent = True
+    watch = watcher(box, day, heal=True)
+    fault, _ = watch.look()
+    assert (fault.code, fault.hint) == ("stack-not-running", "deployctl up --profile smoke")
+    assert "lost its network" in fault.text
+    box.clock.sleep(600)
+    assert watch.look() == ()
+    assert restarts(box) == 0, "no restart gives it a network"
+
+
 def test_what_docker_calls_ill_and_answers_is_left_alone(box: Box, day: Day) -> None:
     box.docker.states["engine"] = replace(box.docker.states["engine"], health="unhealthy")
     watch = watcher(box, day, heal=True)
-    watch.look()
+    assert kinds(watch.look()) == ["status"]
     box.clock.sleep(600)
     watch.look()
     assert restarts(box) == 0

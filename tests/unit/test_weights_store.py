@@ -89,7 +89,7 @@ def test_missing_folder_unreadable_and_foreign_files_are_told_apart(
         ),
         "page": (
             "weights-corrupt",
-            "page.gguf is not a GGUF model: it begins with b'<htm' instead of b'GGUF'.",
+            "page.gguf is not a GGUF model: it begins with `<htm`, not with `GGUF`.",
         ),
         "sum": ("weights-corrupt", "my model.gguf has the wrong checksum."),
     }

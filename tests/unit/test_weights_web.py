@@ -99,9 +99,7 @@ def test_a_page_that_does_not_say_it_is_one_is_noticed_by_its_first_bytes(
 ) -> None:
     hub.files["m.gguf"] = HubFile(b"<!doctype html><title>Sign in to the network</title>")
     fault = fails(shelf, model)
-    assert fault.message == (
-        "m.gguf is not a GGUF model: it begins with b'<!do' instead of b'GGUF'."
-    )
+    assert fault.message == ("m.gguf is not a GGUF model: it begins with `<!do`, not with `GGUF`.")
     assert fault.details[0] == (
         "the file begins: <!doctype html><title>Sign in to the network</title>"
     )

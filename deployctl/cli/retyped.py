@@ -1,0 +1,112 @@
+"""What was typed, once more with one word mended: hints that keep all its options. Pure.
+
+A cause knows the better word, not what else was typed; only the command line knows that.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+from collections.abc import Iterable
+from dataclasses import replace
+
+from deployctl.errors import Fault
+
+#: Options whose value a hint may mend, under each of their names.
+_MENDED = {
+    "--profile": ("--profile", "-p"),
+    "--model": ("--model",),
+    "--stack": ("--stack",),
+    "--only": ("--only",),
+    "--file": ("--file",),
+}
+
+#: A hint that is one option, alone or behind a command, and perhaps a remark.
+_ONE_OPTION = re.compile(
+    r"(?:deployctl (?P<command>\w+) )?(?P<option>--(?:profile|model|stack|only|file)) "
+    r"(?P<value>[^\s'\"`]+|'[^']*')(?P<remark>\s+#.*)?"
+)
+
+#: Commands that do something else when their other options are left out.
+_SAME = ("up", "smoke", "verify", "report")
+
+_NO_CHOICE = re.compile(
+    r"Invalid value for (?P<names>'.+?'): (?:Value error, )?'(?P<typed>.*)' is not one of "
+    r"(?P<choices>'.+')\."
+)
+_NO_COMMAND = re.compile(r"No such command '(?P<typed>[^']*)'\.(?: Did you mean .*)?", re.DOTALL)
+_MISSING = re.compile(
+    r"Missing argument '(?P<name>[^']+)'\.(?:\s*Choose from:\s*(?P<of>.+))?", re.S
+)
+
+#: Words of the library that reads the command line → ours.
+_WORDS = (
+    (r": Value error, ", ": "),
+    (r"Input should be a valid number, unable to parse string as a number", "it is not a number."),
+    (r"Input should be a valid integer, .*", "it is not a whole number."),
+    (r"Input should be (?P<how>greater|less) than or equal to (?P<n>[\d.]+)", None),
+    (r"^Invalid value: --", "--"),
+)
+
+
+def retyped(arguments: Iterable[str], names: Iterable[str], value: str) -> str:
+    """The command line as it was typed, with ``value`` for the option that has these names."""
+    words, kept = iter(arguments), ["deployctl"]
+    names, set_ = tuple(names), False
+    for word in words:
+        long = word.partition("=")[0]
+        if word in names:
+            next(words, None)
+        elif not (word[:2] in names or ("=" in word and long in names)):  # -pNAME, --profile=NAME
+            kept.append(word)
+            continue
+        if not set_:
+            kept += [word if word in names else long if long in names else word[:2], value]
+        set_ = True
+    return shlex.join(kept if set_ else [*kept, *list(names)[:1], value])
+
+
+def mended(fault: Fault, arguments: list[str]) -> Fault:
+    """The fault; a hint that is but one option becomes the whole command line with it."""
+    found = _ONE_OPTION.fullmatch(fault.hint)
+    if found is None or "--" in arguments:
+        return fault
+    command, typed = found["command"], next((w for w in arguments if not w.startswith("-")), "")
+    same = command is None or (command == typed and typed in _SAME)
+    if not same and not (fault.code == "profile-unknown" and found["option"] == "--profile"):
+        return fault
+    value = shlex.split(found["value"])[0]
+    line = retyped(arguments, _MENDED[found["option"]], value)
+    return replace(fault, hint=f"{line}{found['remark'] or ''}")
+
+
+def in_our_words(
+    message: str, arguments: list[str], commands: Iterable[str]
+) -> tuple[str, str | None]:
+    """What is wrong with what was typed, and the command line that was meant, if that is near."""
+    if found := _NO_CHOICE.fullmatch(message):
+        choices = re.findall(r"'([^']*)'", found["choices"])
+        names = re.findall(r"'([^']*)'", found["names"])
+        said = f"{names[0]} is {', '.join(choices[:-1])} or {choices[-1]}, not {found['typed']!r}."
+        near = difflib.get_close_matches(found["typed"].lower(), choices, n=1, cutoff=0.5)
+        if not near or not names[0].startswith("-"):
+            return said, None
+        return f"{said} Did you mean {near[0]}?", retyped(arguments, names, near[0])
+    if found := _NO_COMMAND.fullmatch(message):
+        near = difflib.get_close_matches(found["typed"], tuple(commands), n=1, cutoff=0.5)
+        if not near or "Did you mean" in message or found["typed"] not in arguments:
+            return message, None
+        at = arguments.index(found["typed"])
+        meant = shlex.join(("deployctl", *arguments[:at], near[0], *arguments[at + 1 :]))
+        return f"{message} Did you mean {near[0]!r}?", meant
+    if found := _MISSING.fullmatch(message):
+        which = ", ".join((found["of"] or "").replace(",", " ").split())
+        return f"The argument {found['name'].upper()} is missing{which and f': {which}'}.", None
+    for theirs, ours in _WORDS:
+        message = re.sub(theirs, _bound if ours is None else ours, message)
+    return message, None
+
+
+def _bound(found: re.Match[str]) -> str:
+    return f"it should be at {'least' if found['how'] == 'greater' else 'most'} {found['n']}."

@@ -1,0 +1,87 @@
+"""What there is of a stack of some name, in the words that every command has for it.
+
+Nothing at all (``stack-unknown``), nothing that runs, or something paused (``stack-not-running``).
+Only looks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deployctl.deploy.kept import kept_request
+from deployctl.errors import DeployctlError, Fault
+from deployctl.workspace import Manifest, Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deployctl.deploy.world import World
+    from deployctl.model import ContainerState
+
+
+def known(world: World, space: Workspace) -> tuple[Manifest, tuple[ContainerState, ...]]:
+    """What was brought up under this name, and its containers, of which there may be none.
+
+    ``stack-unknown`` when nothing was, or when its folder does not say what.
+    """
+    manifest = space.manifest()
+    states = world.docker.containers(space.stack)
+    if manifest is None and not states:
+        raise unknown(space)
+    if manifest is None:
+        space.refuse_unfinished()
+        raise DeployctlError(
+            f"{unrecorded(space)}.",
+            code="stack-unknown",
+            where=str(space.folder),
+            hint=f"deployctl up --stack {space.stack}",
+        )
+    return manifest, states
+
+
+def unknown(space: Workspace) -> DeployctlError:
+    """Make ``stack-unknown``, with the names that there are; raises where one is coming up."""
+    space.refuse_unfinished()  # else the way out would be the command that is under way
+    names = _names(space.folder.parent)
+    return DeployctlError(
+        f"There is no stack named {space.stack}.",
+        code="stack-unknown",
+        where=str(space.folder),
+        hint=f"deployctl up --stack {space.stack}",
+        details=(f"the stacks there are: {', '.join(names)}",) if names else (),
+    )
+
+
+def _names(folder: Path) -> tuple[str, ...]:
+    """The stacks that have been brought up."""
+    try:
+        return tuple(sorted(path.parent.name for path in folder.glob("*/manifest.json")))
+    except OSError:
+        return ()
+
+
+def unrecorded(space: Workspace) -> str:
+    """What is said of containers without a record of them, as a clause."""
+    return f"{space.folder} does not say what was brought up"
+
+
+def down(space: Workspace, so: str = "") -> DeployctlError:
+    """Make ``stack-not-running`` of a stack without containers; ``so``: what follows from that."""
+    return DeployctlError(
+        f"Stack {space.stack} is down: it has no containers{f', {so}' if so else ''}.",
+        code="stack-not-running",
+        where=str(space.folder),
+        hint=kept_request(space.stack, space.manifest()).again,
+    )
+
+
+def paused(state: ContainerState) -> Fault | None:
+    """Make ``stack-not-running`` of a paused container; ``None`` where it is not paused."""
+    if state.status != "paused":
+        return None
+    return Fault(
+        code="stack-not-running",
+        message=f"The container of {state.service} is paused.",
+        where=state.service,
+        hint=f"docker unpause {state.name}",
+    )
