@@ -88,6 +88,8 @@ def text(report: UpReport) -> str:
     from deployctl.cli.status import reached
 
     first = report.answer.text.splitlines()[0]
+    if not first.endswith((".", "!", "?", "…")):
+        first += " …"  # no more of it was waited for
     suffix = "" if report.stack == DEFAULT_STACK_NAME else f" --stack {report.stack}"
     lines = [
         "",
