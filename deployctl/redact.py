@@ -57,7 +57,9 @@ def _in_text(text: str, *, named: bool) -> Iterator[str]:
     if named and not REFERENCE.fullmatch(text):
         yield text
     name, equals, rest = text.partition("=")
-    if equals and rest and secret_name(name) and not REFERENCE.fullmatch(rest):
+    # A name is one line: of a whole file the part before its first `=` is none.
+    single = "\n" not in name
+    if equals and rest and single and secret_name(name) and not REFERENCE.fullmatch(rest):
         yield rest
     yield from users(text)
 

@@ -105,6 +105,7 @@ def test_status_of_a_stack_that_is_up_is_ok(stack: Stack) -> None:
         "container webui": "ok",
         "engine answers": "ok",
         "frontend answers": "ok",
+        "model listed": "ok",
     }
 
 
