@@ -78,7 +78,10 @@ def test_open_says_where_and_opens_what_browser_names(stack: Stack) -> None:
 
 
 def test_what_never_was_is_exit_5_and_says_how_it_comes_up(stack: Stack) -> None:
-    for words in (("chat", "Hi"), ("open",), ("verify",), ("logs",)):
+    for words in (("chat", "Hi"), ("open",), ("verify",)):
         outcome = stack.product.run(*words, "--stack", f"{stack.name}-not", "--output", "json")
         assert (outcome.exit_code, outcome.error["code"]) == (5, "stack-unknown")
         assert outcome.error["hint"] == f"deployctl up --stack {stack.name}-not"
+    logs = stack.product.run("logs", "--stack", f"{stack.name}-not")  # which has no JSON
+    assert logs.exit_code == 5
+    assert "[stack-unknown]" in logs.stderr

@@ -52,9 +52,8 @@ def panel(up: Stack) -> Iterator[Panel]:
 
 
 def drift(stack: Stack) -> dict[str, dict[str, str]]:
-    """What `status` says is not as asked, by name; the stack itself is well."""
-    outcome = stack.status()
-    return {one["name"]: one for one in outcome.data["drift"]}
+    """What `status` says is not as asked, by name."""
+    return {one["name"]: one for one in stack.status().envelope["data"]["drift"]}
 
 
 def reconcile(stack: Stack, *more: str) -> Outcome:
@@ -130,6 +129,7 @@ def test_what_the_admin_panel_changed_is_shown_and_reconcile_brings_it_back(
     }
     found = drift(up)
     assert set(found) == changed
+    assert up.status().exit_code == 6, "with these connections no model is offered"
     hints = {one["hint"] for one in found.values()}
     assert hints == {f"deployctl reconcile webui --stack {up.name}"}
     assert "sk-planted" not in up.status().stdout
