@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deployctl.deploy.names import DEFAULT_STACK
+from deployctl.deploy.names import DEFAULT_STACK, ImageMode
 
 if TYPE_CHECKING:
     from deployctl.profiles.selection import Selection
@@ -68,6 +68,15 @@ SetOption = Annotated[
     typer.Option(
         "--set", metavar="KEY=VALUE", help="Change one profile value; repeatable, wins over all."
     ),
+]
+
+FitOption = Annotated[
+    bool, typer.Option("--fit", help="Where it does not fit, take the nearest values that do.")
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Go on where only an estimate says no.")]
+ImagesOption = Annotated[
+    ImageMode,
+    typer.Option("--images", help="Where images may come from: auto is local, pull, build."),
 ]
 
 DEFAULT_STACK_NAME = DEFAULT_STACK

@@ -12,6 +12,7 @@ from deployctl.amounts import exact
 from deployctl.cli.options import (
     DEFAULT_STACK_NAME,
     DebugOption,
+    FitOption,
     ModelOption,
     Output,
     OutputOption,
@@ -37,9 +38,7 @@ def plan(
     overlay: OverlayOption = None,
     model: ModelOption = None,
     set_: SetOption = None,
-    fit: Annotated[
-        bool, typer.Option("--fit", help="Where it does not fit, take the nearest values that do.")
-    ] = False,
+    fit: FitOption = False,
     force: Annotated[bool, typer.Option("--force", help="Say what `up --force` would do.")] = False,
     stack: StackOption = DEFAULT_STACK_NAME,
     output: OutputOption = Output.TEXT,

@@ -14,6 +14,9 @@ import typer
 
 from deployctl.cli.options import (
     DebugOption,
+    FitOption,
+    ForceOption,
+    ImagesOption,
     ModelOption,
     Output,
     OverlayOption,
@@ -23,7 +26,7 @@ from deployctl.cli.options import (
     chosen,
 )
 from deployctl.cli.verify import Written
-from deployctl.deploy.names import DEFAULT_SMOKE_STACK, ImageMode
+from deployctl.deploy.names import DEFAULT_SMOKE_STACK
 from deployctl.profiles.selection import AUTO
 
 if TYPE_CHECKING:
@@ -35,16 +38,9 @@ def smoke(  # one parameter per option
     overlay: OverlayOption = None,
     model: ModelOption = None,
     set_: SetOption = None,
-    fit: Annotated[
-        bool, typer.Option("--fit", help="Where it does not fit, take the nearest values that do.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Go on where only an estimate says no.")
-    ] = False,
-    images: Annotated[
-        ImageMode,
-        typer.Option("--images", help="Where images may come from: auto is local, pull, build."),
-    ] = "auto",
+    fit: FitOption = False,
+    force: ForceOption = False,
+    images: ImagesOption = "auto",
     stack: Annotated[
         str,
         typer.Option("--stack", metavar="NAME", help="The test's own stack, made and removed."),

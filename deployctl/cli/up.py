@@ -11,6 +11,9 @@ import typer
 from deployctl.cli.options import (
     DEFAULT_STACK_NAME,
     DebugOption,
+    FitOption,
+    ForceOption,
+    ImagesOption,
     ModelOption,
     Output,
     OutputOption,
@@ -21,7 +24,7 @@ from deployctl.cli.options import (
     StackOption,
     chosen,
 )
-from deployctl.deploy.names import ImageMode, OnFailure
+from deployctl.deploy.names import OnFailure
 from deployctl.profiles.selection import AUTO
 
 if TYPE_CHECKING:
@@ -33,16 +36,9 @@ def up(  # one parameter per option
     overlay: OverlayOption = None,
     model: ModelOption = None,
     set_: SetOption = None,
-    fit: Annotated[
-        bool, typer.Option("--fit", help="Where it does not fit, take the nearest values that do.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Go on where only an estimate says no.")
-    ] = False,
-    images: Annotated[
-        ImageMode,
-        typer.Option("--images", help="Where images may come from: auto is local, pull, build."),
-    ] = "auto",
+    fit: FitOption = False,
+    force: ForceOption = False,
+    images: ImagesOption = "auto",
     on_failure: Annotated[
         OnFailure | None,
         typer.Option(
