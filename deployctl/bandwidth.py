@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from deployctl.files import text_of
 from deployctl.hardware import cache_bytes
-from deployctl.model import HostFacts
 
 if TYPE_CHECKING:
     import ctypes
+
+    from deployctl.model import HostFacts
 
 #: The file below the state folder.
 FILE = "bandwidth.json"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from deployctl.amounts import gib
 from deployctl.errors import DeployctlError
 from deployctl.fitting import Fitting, Speed, fitting, own_card, without_tensor_cores
-from deployctl.model import HostFacts, Plan
 from deployctl.preflight import architecture, card
-from deployctl.sizing import Fit, Verdict
+
+if TYPE_CHECKING:
+    from deployctl.model import HostFacts, Plan
+    from deployctl.sizing import Fit, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

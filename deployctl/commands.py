@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deployctl.model import Command
+from deployctl.outcomes import Command
 
 #: What the operator's shell may hold for other projects of theirs. An empty value is as good as
 #: none, except that COMPOSE_DISABLE_ENV_FILE must be a truth value.

@@ -18,7 +18,7 @@ from docker.tls import TLSConfig
 from deployctl.endpoint import Endpoint, docker_endpoint
 from deployctl.errors import DOCKER_HINTS, DeployctlError
 from deployctl.logfeed import FollowedLog, LogFeed, LogStream
-from deployctl.model import ContainerState, Usage
+from deployctl.outcomes import ContainerState, Usage
 
 _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"

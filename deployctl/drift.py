@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from deployctl.errors import Fault
-from deployctl.services.overrides import Override
-from deployctl.services.settings import Difference
+if TYPE_CHECKING:
+    from deployctl.errors import Fault
+    from deployctl.services.overrides import Override
+    from deployctl.services.settings import Difference
 
 #: Where the finding was made.
 Place = Literal["container", "file", "image", "weights", "profile", "setting", "override"]

@@ -13,11 +13,14 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from deployctl.files import text_of
-from deployctl.model import Command, CommandResult, Gpu
-from deployctl.runner import Runner
+from deployctl.model import Gpu
+from deployctl.outcomes import Command, CommandResult
+
+if TYPE_CHECKING:
+    from deployctl.runner import Runner
 
 #: nvidia-smi takes seconds on a card without persistence mode; rocm-smi is a Python program.
 _TIMEOUT_S = 20.0

@@ -19,7 +19,8 @@ from deployctl import hardware
 from deployctl.endpoint import docker_endpoint
 from deployctl.files import text_of
 from deployctl.gpus import cdi, container_toolkit, gather_gpus
-from deployctl.model import Command, CommandResult, DockerFacts, HostFacts
+from deployctl.model import DockerFacts, HostFacts
+from deployctl.outcomes import Command, CommandResult
 from deployctl.ports import busy_ports, local_addresses
 from deployctl.runner import TIMED_OUT, Runner
 from deployctl.versions import MIN_COMPOSE, MIN_ENGINE, too_old, written

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from deployctl.model import CheckResult
+if TYPE_CHECKING:
+    from deployctl.outcomes import CheckResult
 
 #: What XML 1.0 allows (section 2.2) is all but these; surrogates cannot be encoded either.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

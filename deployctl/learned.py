@@ -13,10 +13,12 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployctl.files import text_of
-from deployctl.model import Plan
+
+if TYPE_CHECKING:
+    from deployctl.model import Plan
 
 FILE = "measured.json"
 

@@ -10,8 +10,10 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from deployctl.model import Secret
+if TYPE_CHECKING:
+    from deployctl.secret import Secret
 
 #: A log larger than this is put aside, once, when the next command opens it.
 _LOG_BYTES = 5 * 1024**2

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Protocol
 
-from deployctl.model import Secret
-
 if TYPE_CHECKING:
     import requests
+
+    from deployctl.secret import Secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from deployctl.sizing import Load, Part
@@ -26,32 +26,6 @@ class Origin:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
-
-
-class Secret:
-    """A value that must not be seen: prints as ``***``, is given only by :meth:`reveal`."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        if not value:
-            raise ValueError("an empty secret protects nothing")
-        self._value = value
-
-    def reveal(self) -> str:
-        """The value itself; call it only where it is written to a 0600 file or sent."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "***"
-
-    __str__ = __repr__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,143 +332,3 @@ class HostFacts:
     board: str | None = None  # as the device tree names it; None where there is none
     cdi: bool | None = None  # whether Docker knows NVIDIA cards by CDI; None without such a card
     oom_kills: int | None = None  # processes that the kernel killed for memory since it booted
-
-
-# ── commands and what comes of them ───────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """One subprocess to run. ``label`` is what the operator sees; ``env`` is added to ours.
-
-    The output of a ``private`` one may hold passwords (of indexes, proxies), or be about what is
-    none of the stack's: it is not logged.
-    """
-
-    argv: tuple[str, ...]
-    label: str
-    timeout_s: float
-    cwd: Path | None = None
-    env: tuple[tuple[str, str], ...] = ()
-    stdin: str | None = None
-    private: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandResult:
-    """What a subprocess left behind. ``output`` is stdout and stderr in order of arrival."""
-
-    command: Command
-    exit_code: int
-    stdout: str
-    output: str
-    seconds: float
-
-    @property
-    def ok(self) -> bool:
-        """Whether it exited 0."""
-        return self.exit_code == 0
-
-    def tail(self, lines: int = 20) -> tuple[str, ...]:
-        """The last non-empty lines of the output."""
-        return tuple(line for line in self.output.splitlines() if line.strip())[-lines:]
-
-
-Status = Literal["ok", "degraded", "failed"]
-CheckStatus = Literal["ok", "warning", "failed", "skipped"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResult:
-    """One named thing that was looked at. ``code`` is set when it failed.
-
-    ``skipped`` means that there is nothing to look at, and ``summary`` says why.
-    """
-
-    name: str
-    status: CheckStatus
-    summary: str
-    hint: str = ""
-    code: str | None = None
-    where: str | None = None
-    details: tuple[str, ...] = ()
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerState:
-    """One container of the stack as Docker sees it now."""
-
-    service: str
-    id: str
-    status: str  # created, running, restarting, exited, dead, paused
-    health: str | None  # starting, healthy, unhealthy; None without a healthcheck
-    exit_code: int
-    oom_killed: bool
-    restarts: int
-    config_hash: str | None
-    image: str  # the reference the container was made from
-    image_id: str  # the image itself, whatever the reference names by now
-    working_dir: str | None  # the folder Compose ran in; None when it did not make it
-    error: str = ""
-    name: str = ""
-    started_at: str | None = None  # RFC 3339, in UTC; None when it never ran
-    finished_at: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """What a container uses: memory now, without what the kernel would give back; CPU so far."""
-
-    memory_bytes: int
-    cpu_seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseResult:
-    """One phase of a recipe, done."""
-
-    name: str
-    seconds: float
-    summary: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What came back through the UI."""
-
-    text: str
-    reasoning: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WarmUp:
-    """Short requests sent to the engine before anybody uses it; all of it measured.
-
-    Seconds are those of the slowest answer of a round. ``tokens_per_s`` is what the engine says of
-    one answer of the last round, or what its tokens took in all.
-    """
-
-    requests: int
-    first_s: float
-    last_s: float
-    tokens_per_s: float | None
-
-
-class Progress(Protocol):
-    """Something that likes to hear how far a long step has come."""
-
-    def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
-        """Say what is happening; ``done``/``total`` in bytes or steps when known."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
-    """Whether something outside answers now. ``asked`` is who stands in for ``name``, a mirror."""
-
-    kind: Literal["registry", "hub"]
-    name: str  # docker.io, huggingface.co
-    asked: str  # the host that was asked
-    answers: bool
-    reason: str = ""  # why not, where it is known

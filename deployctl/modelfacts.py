@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployctl.chattemplate import traits_of
-from deployctl.gguf import GgufHeader
 from deployctl.hfconfig import ConfigError, format_of, sampling_of, shape_of, templates_of
-from deployctl.model import ModelShape
+
+if TYPE_CHECKING:
+    from deployctl.gguf import GgufHeader
+    from deployctl.model import ModelShape
 
 Said = dict[str, Any]
 

@@ -14,7 +14,12 @@ from deployctl.deadlines import deadlines
 from deployctl.engines import engine as engine_of
 from deployctl.errors import DeployctlError, Fault
 from deployctl.fitting import context_of, load_of
-from deployctl.model import Card, Plan, Requirements, WeightsSpec
+from deployctl.model import (
+    Card,
+    Plan,
+    Requirements,
+    WeightsSpec,
+)
 from deployctl.reach import who_can_reach
 from deployctl.services import webui
 from deployctl.sources import parse_source

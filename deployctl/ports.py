@@ -11,10 +11,13 @@ import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployctl.files import text_of
-from deployctl.model import Command
-from deployctl.runner import Runner
+from deployctl.outcomes import Command
+
+if TYPE_CHECKING:
+    from deployctl.runner import Runner
 
 #: State 0A of /proc/net/tcp: listening.
 _LISTEN = "0A"

@@ -10,13 +10,17 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from deployctl.amounts import gib, rough
 from deployctl.errors import DOCKER_HINTS, DOCKER_PROBLEMS
 from deployctl.fitting import Fitting, own_card, too_long
-from deployctl.model import CheckResult, Gpu, HostFacts, Plan
+from deployctl.outcomes import CheckResult
 from deployctl.profiles.selection import AUTO, Selection
 from deployctl.sizing import need
+
+if TYPE_CHECKING:
+    from deployctl.model import Gpu, HostFacts, Plan
 
 _MIB = 1024**2
 

@@ -15,12 +15,15 @@ import platform
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from deployctl.files import text_of
 from deployctl.redact import harvest, users
-from deployctl.runner import Runner
 from deployctl.secretshapes import secret_name
+
+if TYPE_CHECKING:
+    from deployctl.runner import Runner
 
 _NAMES_ANYWAY = frozenset(
     {"root", "docker", "admin", "user", "localhost", "engine", "webui", "deployctl", "debian"}

@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from deployctl.atomic import have, usable
-from deployctl.model import Bundle, Plan
+from deployctl.model import Bundle, Plan  # read back by their names
 from deployctl.profiles.selection import Selection
-from deployctl.workspace import Workspace
+
+if TYPE_CHECKING:
+    from deployctl.workspace import Workspace
 
 #: Raised when a record of an older deployctl is not to be used any more.
 _VERSION = 1

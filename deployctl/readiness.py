@@ -11,11 +11,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from deployctl.errors import DeployctlError
-from deployctl.loopback import Http, Reply
-from deployctl.model import Answer, Secret
+from deployctl.outcomes import Answer
+from deployctl.secret import Secret
+
+if TYPE_CHECKING:
+    from deployctl.loopback import Http, Reply
 
 #: What the model is asked. Short to read, short to answer, the same for every model.
 QUESTION = "Say hello in one short sentence."

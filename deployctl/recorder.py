@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deployctl.errors import DeployctlError
-from deployctl.model import CheckResult
+from deployctl.outcomes import CheckResult
 
 if TYPE_CHECKING:
     from deployctl.readiness import Clock

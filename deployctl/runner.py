@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import IO, Protocol
 
-from deployctl.model import Command, CommandResult
+from deployctl.outcomes import Command, CommandResult
 
 #: What a shell reports for a command that does not exist, that timed out, that was interrupted.
 NOT_FOUND, TIMED_OUT, STOPPED = 127, 124, 130

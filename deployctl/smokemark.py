@@ -14,12 +14,14 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from deployctl.atomic import usable
 from deployctl.errors import DeployctlError
 from deployctl.files import text_of
-from deployctl.workspace import Workspace
+
+if TYPE_CHECKING:
+    from deployctl.workspace import Workspace
 
 #: What a stack's folder may hold before there is a stack: the operator's own, and an empty lock.
 _NOT_A_STACK = frozenset({"compose.override.yaml", "lock"})

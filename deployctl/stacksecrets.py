@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deployctl.atomic import usable, write
 from deployctl.errors import DeployctlError
-from deployctl.model import Secret
+from deployctl.secret import Secret
 
 _ALPHABET = string.ascii_letters + string.digits
 

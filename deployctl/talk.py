@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from deployctl.model import Progress
+from deployctl.outcomes import Progress
 
 
 class PhaseTalk(Progress, Protocol):

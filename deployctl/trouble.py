@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from deployctl.amounts import counted
 
 if TYPE_CHECKING:
-    from deployctl.model import ContainerState
+    from deployctl.outcomes import ContainerState
 
 
 def trouble(state: ContainerState) -> str | None:

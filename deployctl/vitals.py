@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from deployctl.model import ContainerState, Gpu
+    from deployctl.model import Gpu
+    from deployctl.outcomes import ContainerState
 
 #: How the tokens per second were found: between two looks, of the last answer as the engine's log
 #: says, over all answers since its start.
@@ -31,6 +32,7 @@ class ServiceVitals:
     memory_limit_bytes: int | None
     cpus: float | None  # processors in use, measured over cpus_window_s
     cpus_window_s: float | None
+    cpus_basis: RateBasis | None
     cpus_limit: float | None
 
 

@@ -17,15 +17,18 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from deployctl import stacksecrets
 from deployctl.atomic import have, usable, write
 from deployctl.errors import DeployctlError
 from deployctl.files import text_of
 from deployctl.log import Log
-from deployctl.model import Bundle, Secret
-from deployctl.stacksecrets import StackSecrets
+from deployctl.secret import Secret
+
+if TYPE_CHECKING:
+    from deployctl.model import Bundle
+    from deployctl.stacksecrets import StackSecrets
 
 #: The first administrator of the frontend. ``.invalid`` is reserved: it is nobody's mailbox.
 ADMIN_EMAIL = "admin@deployctl.invalid"

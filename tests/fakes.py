@@ -15,20 +15,22 @@ from deployctl.errors import DeployctlError
 from deployctl.logfeed import LogFeed
 from deployctl.loopback import Reply
 from deployctl.model import (
-    Command,
-    CommandResult,
-    ContainerState,
     DockerFacts,
     HostFacts,
     Image,
-    Progress,
-    Reach,
-    Secret,
     Source,
-    Usage,
     Weights,
     WeightsSpec,
 )
+from deployctl.outcomes import (
+    Command,
+    CommandResult,
+    ContainerState,
+    Progress,
+    Reach,
+    Usage,
+)
+from deployctl.secret import Secret
 from deployctl.talk import PhaseTalk
 from deployctl.vitals import moment
 from tests.scripted import result

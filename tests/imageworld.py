@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from deployctl.model import Command, CommandResult, Image
+from deployctl.model import Image
+from deployctl.outcomes import Command, CommandResult
 from deployctl.runner import STOPPED
 from tests.fakes import FakeDocker
 from tests.scripted import result

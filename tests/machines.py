@@ -17,7 +17,7 @@ from deployctl.doctor.nouns import (
     State,
     System,
 )
-from deployctl.model import Reach
+from deployctl.outcomes import Reach
 from tests.fakes import GIB, facts
 
 HOME = Path("/home/ada/.local/share/deployctl")

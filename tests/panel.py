@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from deployctl.loopback import Reply
-from deployctl.model import Secret
+from deployctl.secret import Secret
 from tests.fakes import FakeHttp
 
 METRICS = "llamacpp:requests_processing 0\nllamacpp:requests_deferred 0\nllamacpp:n_decode_total {}"

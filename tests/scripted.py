@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from deployctl.model import Command, CommandResult
+from deployctl.outcomes import Command, CommandResult
 from deployctl.runner import NOT_FOUND
 
 

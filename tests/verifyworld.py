@@ -16,9 +16,10 @@ from deployctl.deploy.up import up
 from deployctl.deploy.verify import VerifyReport, verify
 from deployctl.deploy.world import UpRequest, World
 from deployctl.loopback import Reply
-from deployctl.model import CheckResult, Command, CommandResult, Secret
+from deployctl.outcomes import CheckResult, Command, CommandResult
 from deployctl.planner import build_plan
 from deployctl.profiles.selection import Selection
+from deployctl.secret import Secret
 from deployctl.verify.nouns import Seen, Subject
 from deployctl.verify.registry import chosen
 from deployctl.workspace import Workspace

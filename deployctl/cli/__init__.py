@@ -10,16 +10,6 @@ import typer
 from deployctl.cli.boundary import guarded
 from deployctl.cli.commandlist import COMMANDS, GROUPS
 
-app = typer.Typer(
-    name="deployctl",
-    help="Takes a box to a local-LLM chat window that has already answered.",
-    epilog="Start here: deployctl up",
-    add_completion=False,
-    # Plain help: Rich would double the time of every --help.
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-
 
 def _say_version(asked: bool) -> None:
     if asked:
@@ -30,7 +20,6 @@ def _say_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     _version: Annotated[
         bool,
@@ -42,18 +31,35 @@ def _root(
     """Declare the options that stand before a command."""
 
 
-def _register() -> None:
-    """Make a command of each module's function of the same name, or, of a built-in's, ``open_``."""
-    for name in COMMANDS:
-        module = import_module(f"deployctl.cli.{name}")
-        app.command(name)(getattr(module, name, None) or getattr(module, f"{name}_"))
-    for name in GROUPS:
-        app.add_typer(import_module(f"deployctl.cli.{name}").group)
+def app(name: str | None = None) -> typer.Typer:
+    """The command line, or as much of it as the command ``name`` needs.
 
-
-_register()
+    Importing and registering all of them takes a tenth of a second, of which `status` has four.
+    """
+    made = typer.Typer(
+        name="deployctl",
+        help="Takes a box to a local-LLM chat window that has already answered.",
+        epilog="Start here: deployctl up",
+        add_completion=False,
+        # Plain help: Rich would double the time of every --help.
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        callback=_root,
+    )
+    for command in COMMANDS:
+        if name in (None, command):
+            module = import_module(f"deployctl.cli.{command}")
+            # Of a built-in's name: ``open_``.
+            made.command(command)(getattr(module, command, None) or getattr(module, f"{command}_"))
+    for group in GROUPS:
+        if name in (None, group):
+            made.add_typer(import_module(f"deployctl.cli.{group}").group)
+    return made
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line; returns its exit code. Nothing escapes but a bug under ``--debug``."""
-    return guarded(lambda: app(args=arguments or ["--help"], standalone_mode=False), arguments)
+    name = arguments[0] if arguments and arguments[0] in (*COMMANDS, *GROUPS) else None
+    return guarded(
+        lambda: app(name)(args=arguments or ["--help"], standalone_mode=False), arguments
+    )

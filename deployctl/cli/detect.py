@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from deployctl.deploy.detect import DetectReport
-    from deployctl.model import DockerFacts, Gpu, HostFacts, Reach
+    from deployctl.model import DockerFacts, Gpu, HostFacts
+    from deployctl.outcomes import Reach
 
 _UNKNOWN = "unknown"
 

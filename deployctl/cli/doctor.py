@@ -20,7 +20,7 @@ from deployctl.cli.options import (
 if TYPE_CHECKING:
     from deployctl.deploy.doctor import DoctorReport, Surroundings
     from deployctl.doctor.nouns import Group
-    from deployctl.model import CheckResult
+    from deployctl.outcomes import CheckResult
 
 _MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "·"}
 

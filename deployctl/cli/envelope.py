@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from deployctl.errors import ExitCode, Fault
-from deployctl.model import Secret, Status
+from deployctl.outcomes import Status
+from deployctl.secret import Secret
 
 #: Raised when a key of the envelope changes its meaning or goes away; additions do not count.
 VERSION = 1

@@ -18,8 +18,6 @@ from deployctl.cli.options import Output
 from deployctl.deploy.names import DEFAULT_STACK
 from deployctl.deploy.world import World
 from deployctl.errors import DeployctlError, ExitCode, Fault
-from deployctl.model import ContainerState, HostFacts, Status
-from deployctl.talk import Talk
 from deployctl.visible import harmless
 
 if TYPE_CHECKING:
@@ -30,8 +28,11 @@ if TYPE_CHECKING:
     from deployctl.images import ImageStore
     from deployctl.kernellog import KilledFor
     from deployctl.loopback import Http
+    from deployctl.model import HostFacts
+    from deployctl.outcomes import ContainerState, Status
     from deployctl.profiles.resolve import Profile
     from deployctl.profiles.selection import Resolver, Selection
+    from deployctl.talk import Talk
     from deployctl.weights import WeightsStore
 
 #: What Compose accepts as a project name.
@@ -103,10 +104,8 @@ class Session:
 def real_world(session: Session, stack: str) -> World:
     """Build the real ports. Heavy modules are imported here, by the commands that need them."""
     from deployctl import folders, workspace
-    from deployctl.catalog import Catalog
     from deployctl.clock import SystemClock
     from deployctl.runner import SubprocessRunner
-    from deployctl.weights import WeightsStore
 
     if session.command in ("up", "smoke"):
         threading.Thread(target=_import_ahead, daemon=True).start()
@@ -116,9 +115,21 @@ def real_world(session: Session, stack: str) -> World:
     # Only what changes something is logged: logs and status would log what they print.
     changes = session.command in ("up", "down", "smoke")
     runner = SubprocessRunner(log) if changes else SubprocessRunner()
-    catalog = Catalog(environment)
     docker = cast("Docker", _Late(_docker))
     models = home / "models"
+
+    def catalog_there() -> object:
+        from deployctl.catalog import Catalog
+
+        return Catalog(environment)
+
+    def weights_there() -> object:
+        from deployctl.weights import WeightsStore
+
+        return WeightsStore(models, environment=environment, runner=runner, again=session.again)
+
+    catalog = cast("Catalog", _Late(catalog_there))
+    weights = cast("WeightsStore", _Late(weights_there))
 
     def facts(
         ports: tuple[int, ...],
@@ -156,7 +167,6 @@ def real_world(session: Session, stack: str) -> World:
             again=session.again,
         )
 
-    weights = WeightsStore(models, environment=environment, runner=runner, again=session.again)
     return World(
         home=home,
         catalog=catalog,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from deployctl.deploy.smoketest import SmokeReport
-    from deployctl.model import CheckResult
+    from deployctl.outcomes import CheckResult
 
 _MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "–"}
 

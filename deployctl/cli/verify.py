@@ -19,7 +19,7 @@ from deployctl.cli.options import (
 if TYPE_CHECKING:
     from deployctl.deploy.verify import VerifyReport
     from deployctl.errors import Fault
-    from deployctl.model import CheckResult
+    from deployctl.outcomes import CheckResult
 
 #: Columns for the text of a check, after its mark, name and seconds.
 _WIDTH, _NAME = 100, 19
@@ -146,7 +146,7 @@ def xml(report: VerifyReport) -> str:
 def not_verified(stack: str, problems: tuple[Fault, ...]) -> str:
     """Write as JUnit XML that nothing could be checked: a CI system shows what it finds there."""
     from deployctl.junit import junit
-    from deployctl.model import CheckResult
+    from deployctl.outcomes import CheckResult
 
     checks = tuple(
         CheckResult(

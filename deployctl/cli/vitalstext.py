@@ -11,7 +11,7 @@ from deployctl.amounts import rough
 if TYPE_CHECKING:
     from deployctl.deploy.world import StatusReport
     from deployctl.drift import Drift
-    from deployctl.model import CheckResult
+    from deployctl.outcomes import CheckResult
     from deployctl.vitals import EngineVitals, ServiceVitals
 
 _MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "-"}
@@ -89,7 +89,8 @@ def _service(service: ServiceVitals, width: int) -> list[str]:
         parts.append(f"memory {rough(service.memory_bytes)}{share}")
     if service.cpus is not None:
         limited = f" of {service.cpus_limit:g}" if service.cpus_limit else ""
-        parts.append(f"CPUs {service.cpus:.2f}{limited}")
+        average = "" if service.cpus_basis == "now" else f" {service.cpus_basis}"
+        parts.append(f"CPUs {service.cpus:.2f}{limited}{average}")
     parts.append(service.image)
     return _row(f"  {service.service:<13} ", parts, width)
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from deployctl.loopback import Http, Reply
-    from deployctl.model import Secret
     from deployctl.readiness import Endpoints
+    from deployctl.secret import Secret
     from deployctl.workspace import Workspace
 
 _SIGNED_OUT = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)

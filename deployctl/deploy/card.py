@@ -12,13 +12,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from deployctl.errors import Fault
-from deployctl.model import Command
 from deployctl.oncard import CardTrouble, card_trouble
+from deployctl.outcomes import Command
 from deployctl.vitals import has_card, moment
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import UpRequest, World
-    from deployctl.model import ContainerState
+    from deployctl.outcomes import ContainerState
 
 #: Lines of the engine's log in which its start is told, and that tell how it goes lately.
 _AT_START, _LATELY = 4000, 300

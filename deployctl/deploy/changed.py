@@ -12,7 +12,12 @@ from deployctl.changes import Applied, Change, changes, doubt_of
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import World
-    from deployctl.model import Bundle, HostFacts, Plan, Weights
+    from deployctl.model import (
+        Bundle,
+        HostFacts,
+        Plan,
+        Weights,
+    )
     from deployctl.profiles.resolve import Profile
     from deployctl.workspace import Manifest, Workspace
 

@@ -26,7 +26,7 @@ from deployctl.workspace import Manifest, Workspace
 if TYPE_CHECKING:
     from deployctl.deploy.world import World
     from deployctl.diagnosis import Way
-    from deployctl.model import ContainerState
+    from deployctl.outcomes import ContainerState
     from deployctl.readiness import Endpoints
 
 #: An answer may take this long in all, seconds. Whoever reads it ends it earlier with Ctrl-C.

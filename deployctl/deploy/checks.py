@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deployctl.deploy import known
-from deployctl.model import CheckResult, ContainerState, Status
+from deployctl.outcomes import CheckResult, ContainerState, Status
 
 if TYPE_CHECKING:
     from deployctl.errors import Fault

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from deployctl.deploy.world import World
     from deployctl.diagnosis import Way
     from deployctl.errors import Fault
-    from deployctl.model import CommandResult, Progress
+    from deployctl.outcomes import CommandResult, Progress
     from deployctl.workspace import Workspace
 
 #: What Docker says when somebody else is working on the same containers: a `docker compose` that

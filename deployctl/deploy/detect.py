@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from deployctl.deploy.world import World
 from deployctl.errors import DeployctlError
-from deployctl.model import HostFacts, Plan, Reach
+from deployctl.outcomes import Reach
 from deployctl.planner import build_plan
 from deployctl.profiles.selection import Selection
+
+if TYPE_CHECKING:
+    from deployctl.deploy.world import World
+    from deployctl.model import HostFacts, Plan
 
 #: How long the hub may take to answer, seconds.
 _HUB_TIMEOUT_S = 5.0

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from deployctl.deploy.detect import hub_reach, shipped_plans
 from deployctl.deploy.examined import Examined, examined
 from deployctl.deploy.select import fit
-from deployctl.deploy.world import UpRequest, World
 from deployctl.doctor.judge import judge
 from deployctl.doctor.look_docker import card_devices, look_at_daemon, persistence, probe_card
 from deployctl.doctor.look_outside import (
@@ -31,12 +30,14 @@ from deployctl.doctor.results import warning
 from deployctl.errors import DeployctlError
 from deployctl.images.reference import host_of
 from deployctl.images.registry import ask_all
-from deployctl.model import CheckResult, HostFacts, Plan, Reach
 from deployctl.preflight import preflight
 from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
     from deployctl.deploy.select import Selected
+    from deployctl.deploy.world import UpRequest, World
+    from deployctl.model import HostFacts, Plan
+    from deployctl.outcomes import CheckResult, Reach
     from deployctl.profiles.selection import Selection
 
 #: Ports behind a taken one that are looked at for one that is free.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from deployctl.commands import Project
 from deployctl.deploy import stack
 from deployctl.deploy.world import DownReport, World
 from deployctl.errors import DeployctlError
-from deployctl.model import Progress
 from deployctl.workspace import Workspace
+
+if TYPE_CHECKING:
+    from deployctl.commands import Project
+    from deployctl.outcomes import Progress
 
 
 def down(world: World, name: str, *, volumes: bool) -> DownReport:

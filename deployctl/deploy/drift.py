@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deployctl.deploy.admin import Admin
     from deployctl.deploy.world import World
     from deployctl.drift import Drift
-    from deployctl.model import ContainerState
+    from deployctl.outcomes import ContainerState
     from deployctl.workspace import Manifest, Workspace
 
 

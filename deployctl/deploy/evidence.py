@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deployctl.deploy.pieces import Job, Piece
-from deployctl.model import Command
+from deployctl.outcomes import Command
 from deployctl.private import secrets_of
 from deployctl.redact import Redactor, harvest
 from deployctl.secretshapes import MASK
@@ -21,7 +21,7 @@ from deployctl.stackfiles import logs_of, rendered, variable_names
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import World
-    from deployctl.model import ContainerState
+    from deployctl.outcomes import ContainerState
     from deployctl.workspace import Workspace
 
 #: One event of the daemon in a line: seconds since 1970, what, of whom, and how it ended.

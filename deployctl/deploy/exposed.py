@@ -11,7 +11,8 @@ from deployctl.render import DNS, HOP_LIMIT
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import World
-    from deployctl.model import CommandResult, Plan
+    from deployctl.model import Plan
+    from deployctl.outcomes import CommandResult
     from deployctl.workspace import Workspace
 
 #: Docker's word for "in this machine's name", on a network's packets that leave it.

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from deployctl.deploy.world import World
-    from deployctl.model import ContainerState, Usage
     from deployctl.oncard import CardTrouble
+    from deployctl.outcomes import ContainerState, Usage
     from deployctl.workspace import Manifest
 
 
@@ -50,27 +50,42 @@ def service_vitals(
     first: Sample,
     last: Sample,
 ) -> ServiceVitals:
-    """One container's figures: what it uses is told between the two samples."""
+    """One container's figures. Its processors are told between the samples, or since its start.
+
+    A single look tells them since the start: within its own moment it would measure its questions.
+    """
     memory_limit, cpus_limit = limits_of(details)
-    then, usage = first.usage.get(state.id), last.usage.get(state.id)
-    window = last.at - first.at
-    cpus = None
-    if then is not None and usage is not None and window > 0:
-        cpus = max(0.0, usage.cpu_seconds - then.cpu_seconds) / window
+    usage, up = last.usage.get(state.id), uptime_s(state, now)
+    cpus, window, basis = _cpus(first.usage.get(state.id), usage, last.at - first.at, up)
     return ServiceVitals(
         service=state.service,
         state=state.status,
         health=state.health if state.status == "running" else None,
         restarts=state.restarts,
-        uptime_s=uptime_s(state, now),
+        uptime_s=up,
         image=state.image,
         image_moved=moved,
         memory_bytes=None if usage is None else usage.memory_bytes,
         memory_limit_bytes=memory_limit,
         cpus=cpus,
-        cpus_window_s=None if cpus is None else window,
+        cpus_window_s=window,
+        cpus_basis=basis,
         cpus_limit=cpus_limit,
     )
+
+
+def _cpus(
+    then: Usage | None, usage: Usage | None, window_s: float, up_s: float | None
+) -> tuple[float | None, float | None, RateBasis | None]:
+    """Processors in use, over how many seconds, and which those are."""
+    if usage is None:
+        return None, None, None
+    # A container that was started anew counts from zero.
+    if then is not None and window_s > 0 and usage.cpu_seconds >= then.cpu_seconds:
+        return (usage.cpu_seconds - then.cpu_seconds) / window_s, window_s, "now"
+    if not up_s:
+        return None, None, None
+    return usage.cpu_seconds / up_s, up_s, "since its start"
 
 
 def engine_vitals(

@@ -19,13 +19,13 @@ from deployctl.deploy.kept import kept_request
 from deployctl.deploy.watchevent import WatchEvent, event
 from deployctl.errors import DeployctlError, Fault
 from deployctl.files import text_of
-from deployctl.model import Command, ContainerState
+from deployctl.outcomes import Command, ContainerState
 from deployctl.vitals import moment, relapsed, uptime_s
 
 if TYPE_CHECKING:
     from deployctl.deploy.watchevent import EventKind
     from deployctl.deploy.world import StatusReport, World
-    from deployctl.model import Status
+    from deployctl.outcomes import Status
     from deployctl.workspace import Manifest, Workspace
 
 _HOUR = timedelta(hours=1)

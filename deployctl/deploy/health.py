@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from deployctl.deploy.world import UpRequest, World
-    from deployctl.model import ContainerState
+    from deployctl.outcomes import ContainerState
     from deployctl.readiness import Probe
 
 _ROLE = {"engine": "engine", "webui": "frontend"}

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from deployctl.deploy.kept import kept_request
 from deployctl.errors import DeployctlError, Fault
-from deployctl.workspace import Manifest, Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from deployctl.deploy.world import World
-    from deployctl.model import ContainerState
+    from deployctl.outcomes import ContainerState
+    from deployctl.workspace import Manifest, Workspace
 
 
 def known(world: World, space: Workspace) -> tuple[Manifest, tuple[ContainerState, ...]]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from deployctl.deploy import stack
 from deployctl.deploy.known import down, unknown
-from deployctl.deploy.world import World
 from deployctl.errors import DeployctlError
 from deployctl.workspace import Workspace
+
+if TYPE_CHECKING:
+    from deployctl.deploy.world import World
 
 #: Compose 2.26 begins every line with this, into files and pipes too, whatever --ansi says.
 _CLEAR_LINE = "\x1b[2K"

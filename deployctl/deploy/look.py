@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployctl.deploy import drift as drifting
 from deployctl.deploy import stack
@@ -22,19 +22,21 @@ from deployctl.deploy.health import container_fault, silence_fault
 from deployctl.deploy.kept import engine_kind, kept_request
 from deployctl.deploy.misset import listed
 from deployctl.deploy.reviving import is_cut_off, networks_there
-from deployctl.deploy.world import UpRequest, World
-from deployctl.drift import Drift
 from deployctl.errors import DeployctlError, Fault
 from deployctl.metrics import EngineMetrics, read_metrics
-from deployctl.model import CheckResult, ContainerState, Usage
-from deployctl.oncard import CardTrouble
 from deployctl.readiness import Endpoints, Probe, probe_engine, probe_frontend
 from deployctl.vitals import (
     EngineVitals,
     ServiceVitals,
     environment_of,
 )
-from deployctl.workspace import Manifest, Workspace
+
+if TYPE_CHECKING:
+    from deployctl.deploy.world import UpRequest, World
+    from deployctl.drift import Drift
+    from deployctl.oncard import CardTrouble
+    from deployctl.outcomes import CheckResult, ContainerState
+    from deployctl.workspace import Manifest, Workspace
 
 #: How long a service may be without an answer after its start before it counts as hung, seconds:
 #: the probe of a healthy one answers within milliseconds.
@@ -67,7 +69,6 @@ class _Asked:
     moved: Mapping[str, Future[Drift | None]]
     probes: Mapping[str, Future[Probe]]
     metrics: Future[EngineMetrics | None]
-    usage: Mapping[str, Future[Usage | None]]  # by container id
     lately: Future[tuple[str, ...]] | None
     card: CardAsked | None
     at: float
@@ -107,11 +108,7 @@ def look(
         moved = tuple(d for each in asked.moved.values() if (d := each.result()) is not None)
         # The later of the two moments between which rates are told, when all else is known.
         sample = _sample(pool, world, states, at, asked)
-        first = before or Sample(
-            at=asked.at,
-            usage={i: u for i, each in asked.usage.items() if (u := each.result()) is not None},
-            metrics=asked.metrics.result(),
-        )
+        first = before or Sample(at=asked.at, metrics=asked.metrics.result())
         said = asked.lately.result() if asked.lately is not None else ()
     gone = {d.name for d in moved}
     return Look(
@@ -136,20 +133,21 @@ def _ask(
     starts: Mapping[str, CardTrouble | None],
 ) -> _Asked:
     running = {s.service: s for s in states if s.status == "running"}
-    probes = {"engine": probe_engine, "webui": probe_frontend}
+    probes = {"webui": probe_frontend, "engine": probe_engine}
     engine = running.get("engine")
+    # First those for whose answer others wait.
+    asking = {
+        name: pool.submit(probe, world.http, at)
+        for name, probe in probes.items()
+        if name in running
+    }
     details = {s.service: pool.submit(world.docker.inspect, s.id) for s in states}
     return _Asked(
         at=world.clock.now(),
-        usage={s.id: pool.submit(world.docker.usage, s.id) for s in running.values()},
-        metrics=pool.submit(_metrics, world, at, ask=engine is not None),
+        probes=asking,
         details=details,
+        metrics=pool.submit(_metrics, world, at, ask=engine is not None),
         networks=pool.submit(networks_there, world, request.stack),
-        probes={
-            name: pool.submit(probe, world.http, at)
-            for name, probe in probes.items()
-            if name in running
-        },
         lately=None if engine is None else pool.submit(lately, world, engine),
         card=None if engine is None else ask_card(pool, world, engine, details["engine"], starts),
         moved={s.service: pool.submit(drifting.of_image, world, s, request.again) for s in states},

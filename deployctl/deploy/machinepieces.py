@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployctl import __version__
 from deployctl.deploy.pieces import Job, Piece
-from deployctl.model import Command
+from deployctl.outcomes import Command
 from deployctl.secretshapes import secret_name
 
 if TYPE_CHECKING:

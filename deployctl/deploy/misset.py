@@ -13,7 +13,7 @@ from deployctl.deploy.admin import Admin
 from deployctl.deploy.checks import failed, skipped
 from deployctl.drift import because_of
 from deployctl.errors import DeployctlError, Fault
-from deployctl.model import CheckResult
+from deployctl.outcomes import CheckResult
 from deployctl.readiness import model_ids, not_listed
 from deployctl.vitals import environment_of
 

@@ -12,7 +12,7 @@ from deployctl.deploy import stack
 from deployctl.deploy.kept import kept_request
 from deployctl.deploy.known import down, known, paused
 from deployctl.errors import DeployctlError
-from deployctl.model import Command
+from deployctl.outcomes import Command
 from deployctl.readiness import probe_frontend
 from deployctl.workspace import Manifest, Workspace
 

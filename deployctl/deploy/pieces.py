@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployctl.errors import DeployctlError
 from deployctl.private import known_secrets, private_hosts, private_names
 from deployctl.redact import Redactor, redacted
-from deployctl.runner import Runner
+
+if TYPE_CHECKING:
+    from deployctl.runner import Runner
 
 #: Characters of each piece: enough to see a start, little enough to mail.
 _MOST = 400_000

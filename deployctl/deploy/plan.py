@@ -10,7 +10,6 @@ from deployctl.deploy.select import fit, runs, select
 from deployctl.errors import DeployctlError, Fault
 from deployctl.model import DockerFacts, WeightsSpec
 from deployctl.preflight import preflight
-from deployctl.sizing import Basis
 from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -19,8 +18,10 @@ if TYPE_CHECKING:
     from deployctl.deploy.select import Again
     from deployctl.deploy.world import World
     from deployctl.fitting import Fitting
-    from deployctl.model import CheckResult, HostFacts, Plan
+    from deployctl.model import HostFacts, Plan
+    from deployctl.outcomes import CheckResult
     from deployctl.profiles.selection import Selection
+    from deployctl.sizing import Basis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from deployctl.deploy.run import Run
     from deployctl.deploy.start import Prepared, Started
     from deployctl.diagnosis import Way
-    from deployctl.model import Answer
+    from deployctl.outcomes import Answer
     from deployctl.workspace import Workspace
 
 

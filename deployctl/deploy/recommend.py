@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from deployctl.choice import Recommendation, recommend
 from deployctl.deploy.select import Planned, candidates, planned_shipped
-from deployctl.deploy.world import World
 from deployctl.errors import DeployctlError
-from deployctl.model import HostFacts, Plan
 from deployctl.planner import build_plan
 from deployctl.profiles.models import read_entry
-from deployctl.profiles.schema import ModelEntry
 from deployctl.profiles.selection import Selection
+
+if TYPE_CHECKING:
+    from deployctl.deploy.world import World
+    from deployctl.model import HostFacts, Plan
+    from deployctl.profiles.schema import ModelEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from deployctl.model import Secret
     from deployctl.readiness import Endpoints
+    from deployctl.secret import Secret
     from deployctl.workspace import Workspace
 
 #: How long the frontend counts a sign-in, seconds: routers/auths.py, signin_rate_limiter.

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from deployctl.commands import Project
     from deployctl.deploy.run import Run
     from deployctl.deploy.world import World
-    from deployctl.model import ContainerState, Plan
+    from deployctl.model import Plan
+    from deployctl.outcomes import ContainerState
     from deployctl.workspace import Workspace
 
 #: How long something that has worked may say nothing before it counts as hung, seconds. Docker's

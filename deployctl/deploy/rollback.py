@@ -17,7 +17,7 @@ from deployctl.proved import last_proved
 if TYPE_CHECKING:
     from deployctl.deploy.attempt import Attempt
     from deployctl.deploy.world import World
-    from deployctl.model import Answer
+    from deployctl.outcomes import Answer
     from deployctl.proved import Proved, ProvedImage
 
 

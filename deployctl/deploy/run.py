@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from deployctl.model import PhaseResult
+from deployctl.outcomes import PhaseResult
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import World
-    from deployctl.model import WarmUp
+    from deployctl.outcomes import WarmUp
     from deployctl.talk import PhaseTalk
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from deployctl.choice import Candidate, Choice, choose, limit_of
-from deployctl.deploy.world import World
 from deployctl.errors import DeployctlError
 from deployctl.fitting import Fitting, fitting, too_long
 from deployctl.learned import Learned
@@ -16,6 +16,9 @@ from deployctl.planner import build_plan
 from deployctl.profiles.resolve import Profile
 from deployctl.profiles.selection import AUTO, Selection
 from deployctl.workspace import Workspace
+
+if TYPE_CHECKING:
+    from deployctl.deploy.world import World
 
 #: Selection → the command line that asks for the same with it; for hints.
 Again = Callable[[Selection], str]

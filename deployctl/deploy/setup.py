@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployctl.errors import DeployctlError
 from deployctl.host import gather_host
-from deployctl.model import DockerFacts
 from deployctl.provision.advice import nvidia_note
 from deployctl.provision.apply import apply_setup, prove
-from deployctl.provision.model import SetupPlan
 from deployctl.provision.plan import plan_setup
 from deployctl.provision.system import inspect
-from deployctl.readiness import Clock
-from deployctl.runner import Runner
-from deployctl.talk import Talk
+
+if TYPE_CHECKING:
+    from deployctl.model import DockerFacts
+    from deployctl.provision.model import SetupPlan
+    from deployctl.readiness import Clock
+    from deployctl.runner import Runner
+    from deployctl.talk import Talk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,9 +31,8 @@ from deployctl.deploy.smoketest import (
 from deployctl.deploy.up import up
 from deployctl.deploy.verify import VerifyReport, verify
 from deployctl.errors import DeployctlError, Fault
-from deployctl.model import CheckResult, Plan
+from deployctl.outcomes import CheckResult
 from deployctl.preflight import asked_ports
-from deployctl.profiles.selection import Selection
 from deployctl.recorder import Recorder, failed_check
 from deployctl.smokemark import (
     Mark,
@@ -47,6 +46,8 @@ from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import World
+    from deployctl.model import Plan
+    from deployctl.profiles.selection import Selection
 
 #: How often what an earlier run left is taken away: a `docker compose up` of a killed tool goes on.
 _SWEEPS, _SWEEP_EVERY_S = 5, 2.0

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, TypeVar
 from deployctl.deploy.names import DEFAULT_SMOKE_STACK, ImageMode
 from deployctl.deploy.world import UpRequest
 from deployctl.errors import DeployctlError, Fault
-from deployctl.model import CheckResult, Plan, Status
+from deployctl.outcomes import CheckResult, Status
 from deployctl.profiles.selection import Selection
 from deployctl.recorder import Recorder, TimeUpError
 from deployctl.redact import Redactor
-from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import UpReport, World
+    from deployctl.model import Plan
+    from deployctl.workspace import Workspace
 
 #: What `up` does, in its order; what was not reached is told as skipped.
 PHASES = (

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployctl.commands import Project
-from deployctl.deploy.world import World
 from deployctl.errors import DeployctlError
-from deployctl.model import Command, CommandResult, ContainerState, Plan
 from deployctl.reach import LOOPBACK, url
 from deployctl.readiness import Endpoints
 from deployctl.runner import NOT_FOUND
 from deployctl.workspace import ADMIN_EMAIL, Manifest, Workspace
+
+if TYPE_CHECKING:
+    from deployctl.deploy.world import World
+    from deployctl.model import Plan
+    from deployctl.outcomes import Command, CommandResult, ContainerState
 
 
 def project(space: Workspace, variables: tuple[tuple[str, str], ...] = ()) -> Project:

@@ -12,17 +12,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from deployctl import stacksecrets
-from deployctl.commands import Project
 from deployctl.deploy import reviving, stack
 from deployctl.deploy.changed import identities, identity
 from deployctl.deploy.composing import compose_up
 from deployctl.deploy.exposed import warn_of_exposed
 from deployctl.deploy.kept import kept_request
 from deployctl.deploy.stack import host_ports
-from deployctl.deploy.world import ResolvedImage, World
-from deployctl.diagnosis import Way
 from deployctl.errors import DeployctlError
-from deployctl.model import Bundle, ContainerState, Plan, Progress, Weights
 from deployctl.profiles.selection import Selection
 from deployctl.render import CONTAINER_USER, image_variable
 from deployctl.services import webui
@@ -31,7 +27,12 @@ from deployctl.workspace import ADMIN_EMAIL, Manifest, Workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from deployctl.commands import Project
     from deployctl.deploy.run import Run
+    from deployctl.deploy.world import ResolvedImage, World
+    from deployctl.diagnosis import Way
+    from deployctl.model import Bundle, Plan, Weights
+    from deployctl.outcomes import ContainerState, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

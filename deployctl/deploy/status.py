@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from deployctl.drift import Drift
     from deployctl.errors import Fault
-    from deployctl.model import CheckResult, ContainerState
+    from deployctl.outcomes import CheckResult, ContainerState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

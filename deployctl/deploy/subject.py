@@ -17,19 +17,21 @@ from deployctl.errors import DeployctlError
 from deployctl.files import text_of
 from deployctl.fitting import fitting
 from deployctl.learned import Learned
-from deployctl.model import ContainerState, Plan, Secret
 from deployctl.planner import build_plan
 from deployctl.ports import holder
 from deployctl.verify import wayout
 from deployctl.verify.nouns import Container, KeptFile, Ports, Session, Subject
 from deployctl.verify.wanted import Wanted, wanted_of
 from deployctl.vitals import environment_of
-from deployctl.workspace import Manifest, Workspace
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import World
     from deployctl.drift import Drift
     from deployctl.errors import Fault
+    from deployctl.model import Plan
+    from deployctl.outcomes import ContainerState
+    from deployctl.secret import Secret
+    from deployctl.workspace import Manifest, Workspace
 
 #: Files of the stack's folder that are looked at: their modes, and what is written in them.
 _FILES = (

@@ -12,7 +12,6 @@ from deployctl.deploy.attempt import Attempt
 from deployctl.deploy.changed import changed, of_this_machine
 from deployctl.deploy.failing import settle
 from deployctl.deploy.learn import learn
-from deployctl.deploy.names import ImageMode
 from deployctl.deploy.plan import refuse
 from deployctl.deploy.proving import prove_and_keep
 from deployctl.deploy.run import Run
@@ -21,7 +20,6 @@ from deployctl.deploy.start import Started, Wanted, prepare, start
 from deployctl.deploy.world import ResolvedImage, UpReport, UpRequest, World
 from deployctl.diagnosis import Way
 from deployctl.errors import DeployctlError
-from deployctl.model import Answer, ContainerState, HostFacts, Plan, Weights
 from deployctl.preflight import asked_ports, preflight
 from deployctl.render import render
 from deployctl.workspace import Manifest, Workspace
@@ -29,6 +27,9 @@ from deployctl.workspace import Manifest, Workspace
 if TYPE_CHECKING:
     from deployctl.changes import Change
     from deployctl.choice import Choice
+    from deployctl.deploy.names import ImageMode
+    from deployctl.model import HostFacts, Plan, Weights
+    from deployctl.outcomes import Answer, ContainerState
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from deployctl.deploy.aside import Aside
 from deployctl.deploy.subject import running, subject_of
 from deployctl.errors import DeployctlError
-from deployctl.model import CheckResult, Status
+from deployctl.outcomes import CheckResult, Status
 from deployctl.sidebyside import apart
 from deployctl.verify.nouns import Check, Seen, Subject
 from deployctl.verify.registry import NAMES, chosen

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from deployctl.deploy.world import World
     from deployctl.diagnosis import Way
     from deployctl.logfeed import LogFeed
-    from deployctl.model import ContainerState, Plan
+    from deployctl.model import Plan
+    from deployctl.outcomes import ContainerState
     from deployctl.talk import PhaseTalk
 
 T = TypeVar("T")

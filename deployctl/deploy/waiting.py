@@ -34,8 +34,10 @@ from deployctl.readiness import (
 if TYPE_CHECKING:
     from deployctl.deploy.run import Run
     from deployctl.diagnosis import Way
-    from deployctl.model import Answer, ContainerState, Plan, Secret, WarmUp
+    from deployctl.model import Plan
+    from deployctl.outcomes import Answer, ContainerState, WarmUp
     from deployctl.readiness import Endpoints
+    from deployctl.secret import Secret
     from deployctl.workspace import Workspace
 
 #: Seconds between two probes once the log says that it cannot take long any more. Not yet while

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from deployctl.deploy.aside import Aside
-from deployctl.model import WarmUp
+from deployctl.outcomes import WarmUp
 from deployctl.readiness import QUESTION
 
 if TYPE_CHECKING:

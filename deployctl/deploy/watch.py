@@ -16,13 +16,13 @@ from deployctl.deploy.known import unknown
 from deployctl.deploy.status import see
 from deployctl.deploy.watchevent import EventKind, WatchEvent, event
 from deployctl.errors import DeployctlError, Fault
-from deployctl.model import Status
 from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
     from deployctl.deploy.figures import Sample
     from deployctl.deploy.status import Seen
     from deployctl.deploy.world import World
+    from deployctl.outcomes import Status
     from deployctl.workspace import Manifest
 
 

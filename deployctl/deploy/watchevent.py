@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from deployctl.errors import Fault
-    from deployctl.model import Status
+    from deployctl.outcomes import Status
 
 EventKind = Literal[
     "status", "fault", "recovered", "drift", "resting", "healing", "healed", "not-healed"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from deployctl.deploy.world import World
     from deployctl.errors import Fault
-    from deployctl.model import ContainerState
+    from deployctl.outcomes import ContainerState
     from deployctl.redact import Redactor
 
 #: Lines of a log in which the cause of a failure is looked for.

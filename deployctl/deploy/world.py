@@ -7,33 +7,35 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from deployctl.changes import Change
 from deployctl.deploy.names import DEFAULT_STACK, ImageMode, OnFailure
-from deployctl.model import (
-    Answer,
-    CheckResult,
-    ContainerState,
-    HostFacts,
-    Image,
-    PhaseResult,
-    Progress,
-    Reach,
-    Source,
-    Status,
-    WarmUp,
-    Weights,
-    WeightsSpec,
-)
 from deployctl.profiles.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deployctl.catalog import Catalog
+    from deployctl.changes import Change
     from deployctl.dockerd import Docker
     from deployctl.drift import Drift
     from deployctl.kernellog import KilledFor
     from deployctl.loopback import Http
+    from deployctl.model import (
+        HostFacts,
+        Image,
+        Source,
+        Weights,
+        WeightsSpec,
+    )
+    from deployctl.outcomes import (
+        Answer,
+        CheckResult,
+        ContainerState,
+        PhaseResult,
+        Progress,
+        Reach,
+        Status,
+        WarmUp,
+    )
     from deployctl.profiles.selection import Resolver
     from deployctl.readiness import Clock
     from deployctl.runner import Runner

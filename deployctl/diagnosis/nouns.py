@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from deployctl.model import ContainerState, Plan
+    from deployctl.model import Plan
+    from deployctl.outcomes import ContainerState
     from deployctl.profiles.selection import Selection
 
 

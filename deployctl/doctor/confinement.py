@@ -9,7 +9,7 @@ from typing import Any
 
 from deployctl.doctor.nouns import System
 from deployctl.doctor.results import SILENT, failed, ok, skipped, warning
-from deployctl.model import CheckResult
+from deployctl.outcomes import CheckResult
 
 
 def judge_confinement(

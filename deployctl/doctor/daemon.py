@@ -11,7 +11,8 @@ from deployctl.doctor.confinement import judge_confinement
 from deployctl.doctor.nouns import Daemon, System
 from deployctl.doctor.results import SILENT, failed, ok, skipped, warning
 from deployctl.errors import DOCKER_HINTS, DOCKER_PROBLEMS
-from deployctl.model import CheckResult, DockerFacts
+from deployctl.model import DockerFacts
+from deployctl.outcomes import CheckResult
 from deployctl.versions import MIN_COMPOSE, MIN_ENGINE, too_old, written
 
 #: Storage drivers that share layers between images. `overlayfs` is containerd's own.

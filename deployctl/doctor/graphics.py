@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from deployctl.doctor.nouns import Graphics, Machine
 from deployctl.doctor.results import ok, skipped, warning
-from deployctl.model import CheckResult, Gpu
+from deployctl.model import Gpu
+from deployctl.outcomes import CheckResult
 
 #: CUDA of an image → the driver it needs (NVIDIA's table of minor-version compatibility).
 _CUDA_DRIVERS = ((13, 580), (12, 525), (11, 450))

@@ -16,7 +16,7 @@ from typing import Any
 from deployctl.doctor.nouns import CardProbe, Daemon, Holding
 from deployctl.endpoint import docker_endpoint
 from deployctl.host import docker_info
-from deployctl.model import Command
+from deployctl.outcomes import Command
 from deployctl.runner import Runner
 
 #: A daemon that works answers in a tenth of a second.

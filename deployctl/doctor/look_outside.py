@@ -22,7 +22,7 @@ from deployctl.images.inputs import apt_conf, apt_proxies
 from deployctl.images.mirrors import mirrors_file, read_mirrors
 from deployctl.images.pull import pull_for
 from deployctl.images.registry import Silence, ask_all
-from deployctl.model import Command
+from deployctl.outcomes import Command
 from deployctl.provision.model import AptSource
 from deployctl.provision.system import apt_sources
 from deployctl.runner import NOT_FOUND, Runner

@@ -14,7 +14,8 @@ from typing import Literal
 
 from deployctl.doctor.nouns import System
 from deployctl.files import text_of
-from deployctl.model import Command, CommandResult, DockerFacts
+from deployctl.model import DockerFacts
+from deployctl.outcomes import Command, CommandResult
 from deployctl.provision.system import inspect, is_systemd, needs_apparmor
 from deployctl.runner import Runner
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from deployctl.doctor.nouns import Machine, Proxies, System
 from deployctl.doctor.results import failed, ok, skipped, warning
-from deployctl.model import CheckResult
+from deployctl.outcomes import CheckResult
 from deployctl.secretshapes import MASK
 
 _STUB = "127.0.0.53"  # systemd-resolved; Docker knows it and looks behind it

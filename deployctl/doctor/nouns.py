@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from deployctl.model import CheckResult, HostFacts, Reach
+from deployctl.model import HostFacts
+from deployctl.outcomes import CheckResult, Reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

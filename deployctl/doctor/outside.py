@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from deployctl.doctor.nouns import Index, Outside, System
 from deployctl.doctor.results import ok, skipped, warning
-from deployctl.model import CheckResult, Reach
+from deployctl.outcomes import CheckResult, Reach
 
 #: Certificates and sign-ins are judged by the minute; beyond this they start to be refused.
 _WRONG_S = 60.0

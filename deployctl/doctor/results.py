@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployctl.model import CheckResult
+from deployctl.outcomes import CheckResult
 
 #: Why nothing is known of what only the daemon could tell.
 SILENT = "the daemon does not say: it does not answer"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from deployctl.amounts import gib, rough
 from deployctl.doctor.nouns import Machine, Place
 from deployctl.doctor.results import failed, ok, skipped, warning
-from deployctl.model import CheckResult
+from deployctl.outcomes import CheckResult
 
 _MIB, _GIB = 1024**2, 1024**3
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from deployctl.doctor.nouns import Holding, Machine, State
 from deployctl.doctor.results import failed, ok, skipped, warning
-from deployctl.model import CheckResult
+from deployctl.outcomes import CheckResult
 
 #: Filesystems of other machines: locks may not hold there, and Docker's root may not read them.
 _AFAR = frozenset(

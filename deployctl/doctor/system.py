@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from deployctl.amounts import gib
 from deployctl.doctor.nouns import Machine, System
 from deployctl.doctor.results import failed, ok, skipped, warning
-from deployctl.model import CheckResult
+from deployctl.outcomes import CheckResult
 from deployctl.versions import parse, too_old
 
 #: overlay2, on which Docker keeps images, needs it.

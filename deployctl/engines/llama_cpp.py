@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING
 
 from deployctl.deadlines import engine_start_s
 from deployctl.fitting import allowance, batch_of, context_of
-from deployctl.model import Healthcheck, Image, Port, Service, Text, Tmpfs, Variable
-from deployctl.services import NO_PROXIES, generated, reach, recipe_for, weights_mount
+from deployctl.model import (
+    Healthcheck,
+    Image,
+    Port,
+    Service,
+    Text,
+    Tmpfs,
+    Variable,
+)
+from deployctl.services.common import NO_PROXIES, generated, reach, recipe_for, weights_mount
 
 if TYPE_CHECKING:
     from deployctl.profiles.schema import ProfileSpec

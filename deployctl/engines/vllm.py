@@ -21,7 +21,7 @@ from deployctl.model import (
     Tmpfs,
     Variable,
 )
-from deployctl.services import NO_PROXIES, asked_by_python, generated, reach, weights_mount
+from deployctl.services.common import NO_PROXIES, asked_by_python, generated, reach, weights_mount
 from deployctl.sizing import graph_sizes, pool_bytes, weights_bytes
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from deployctl.model import Progress
+from deployctl.outcomes import Progress
 
 #: How one image says what happens to it.
 Say = Callable[[str], None]

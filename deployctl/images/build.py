@@ -12,7 +12,8 @@ from deployctl.images.board import Board, Say
 from deployctl.images.inputs import Inputs
 from deployctl.images.recipes import Recipe
 from deployctl.images.steps import BuildLog
-from deployctl.model import Command, CommandResult, DockerFacts
+from deployctl.model import DockerFacts
+from deployctl.outcomes import Command, CommandResult
 from deployctl.runner import NOT_FOUND, StoppableRunner
 
 #: A compile on two busy cores takes ten minutes; nothing honest takes two hours.

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from deployctl.images.reference import is_loopback
-from deployctl.model import Command
+from deployctl.outcomes import Command
 from deployctl.provision.model import AptSource
 from deployctl.provision.system import apt_sources
 from deployctl.runner import Runner, StoppableRunner

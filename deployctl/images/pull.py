@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from deployctl.errors import DeployctlError
 from deployctl.images.board import Say
 from deployctl.images.reference import host_of, parse_reference
-from deployctl.model import Command
+from deployctl.outcomes import Command
 from deployctl.runner import STOPPED, StoppableRunner
 
 #: Until a registry has described the image Docker says nothing; then one line per layer. The

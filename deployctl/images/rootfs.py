@@ -18,7 +18,7 @@ from deployctl.errors import DeployctlError
 from deployctl.images.board import Say
 from deployctl.images.inputs import Inputs
 from deployctl.images.recipes import Recipe
-from deployctl.model import Command, CommandResult
+from deployctl.outcomes import Command, CommandResult
 from deployctl.provision.apply import ensure_packages
 from deployctl.runner import StoppableRunner
 

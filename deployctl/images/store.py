@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from deployctl.errors import DeployctlError, Fault
 from deployctl.images.board import Board, Say
 from deployctl.images.recipes import BUILT_HERE, Recipe, load_recipe
-from deployctl.model import Image, Progress
+from deployctl.model import Image
+from deployctl.outcomes import Progress
 from deployctl.runner import StoppableRunner
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from deployctl.dockerd import Docker
     from deployctl.images.registry import Silence
     from deployctl.images.workshop import Workshop
-    from deployctl.model import Reach
+    from deployctl.outcomes import Reach
 
 #: The name an image has here, and where it came from.
 _Got = tuple[str, Literal["local", "pull", "build"]]
@@ -107,7 +108,7 @@ class ImageStore:
         from deployctl.images.pull import pull_for
         from deployctl.images.reference import parse_reference
         from deployctl.images.registry import PATIENCE_S, ask, ask_all
-        from deployctl.model import Reach
+        from deployctl.outcomes import Reach
 
         mirrors = read_mirrors(mirrors_file(self._environment))
         hosts = {

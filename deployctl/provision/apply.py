@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from deployctl.errors import DeployctlError
 from deployctl.files import text_of
 from deployctl.host import gather_docker
-from deployctl.model import Command, CommandResult, DockerFacts, Progress
+from deployctl.model import DockerFacts
+from deployctl.outcomes import Command, CommandResult, Progress
 from deployctl.provision.model import SetupPlan, Step, typed
 from deployctl.provision.plan import plan_packages
 from deployctl.provision.refusals import docker_problem

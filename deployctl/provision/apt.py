@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from deployctl.model import Command
+from deployctl.outcomes import Command
 from deployctl.provision.model import AptSource
 
 #: apt waits so long for another apt (unattended upgrades at boot) before it gives up, seconds.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from deployctl.model import Command
+from deployctl.outcomes import Command
 
 Rights = Literal["root", "sudo", "none"]
 

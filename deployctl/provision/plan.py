@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from deployctl.model import Command, DockerFacts
+from deployctl.model import DockerFacts
+from deployctl.outcomes import Command
 from deployctl.provision import advice, apt, refusals
 from deployctl.provision.model import OsFacts, SetupPlan, Step
 from deployctl.provision.packages import Needs, Part, choose

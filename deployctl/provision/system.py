@@ -17,7 +17,8 @@ from pathlib import Path
 
 from deployctl.endpoint import context_name
 from deployctl.files import text_of
-from deployctl.model import Command, CommandResult, DockerFacts
+from deployctl.model import DockerFacts
+from deployctl.outcomes import Command, CommandResult
 from deployctl.provision import apt
 from deployctl.provision.model import AptSource, OsFacts, Rights
 from deployctl.provision.packages import (

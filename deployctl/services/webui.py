@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING
 
 from deployctl.deadlines import frontend_start_s
 from deployctl.engines import engine
-from deployctl.model import Healthcheck, Image, Mount, Port, Service, Text, Tmpfs
+from deployctl.model import (
+    Healthcheck,
+    Image,
+    Mount,
+    Port,
+    Service,
+    Text,
+    Tmpfs,
+)
 from deployctl.reach import LOOPBACK, url
-from deployctl.services import NO_PROXIES, asked_by_python, generated, reach, recipe_for
+from deployctl.services.common import NO_PROXIES, asked_by_python, generated, reach, recipe_for
 from deployctl.sizing import Part
 
 if TYPE_CHECKING:

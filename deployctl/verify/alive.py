@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from deployctl.model import ContainerState
+    from deployctl.outcomes import ContainerState
     from deployctl.verify.nouns import Subject
 
 

@@ -11,7 +11,7 @@ from deployctl.verify.ask import dig, good
 
 if TYPE_CHECKING:
     from deployctl.loopback import Http, Reply
-    from deployctl.model import Secret
+    from deployctl.secret import Secret
     from deployctl.verify.nouns import Ports
 
 #: How often, and how many seconds apart, to look for a chat whose making was not confirmed: the

@@ -16,7 +16,7 @@ from deployctl.verify.nouns import Seen, doubtful, failed, ok
 
 if TYPE_CHECKING:
     from deployctl.loopback import Reply
-    from deployctl.model import Secret
+    from deployctl.secret import Secret
     from deployctl.verify.nouns import Subject
 
 #: Seconds for the whole, and between two looks at the chat.

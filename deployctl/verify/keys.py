@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from deployctl.errors import DeployctlError
-from deployctl.model import Secret
+from deployctl.secret import Secret
 from deployctl.verify.ask import question, told
 from deployctl.verify.nouns import Container, KeptFile, Seen, failed, ok
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from deployctl.model import CheckStatus, ContainerState, HostFacts, Plan, Secret
+from deployctl.model import HostFacts, Plan
+from deployctl.outcomes import CheckStatus, ContainerState
+from deployctl.secret import Secret
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import LocalPort

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deployctl import gguf
-from deployctl.model import Progress, WeightsSpec
+from deployctl.model import WeightsSpec
+from deployctl.outcomes import Progress
 from deployctl.weights.meter import Meter
 from deployctl.weights.problems import CorruptError, DeniedError, MissingError
 from deployctl.weights.safetensors import problem_with as safetensors_problem

@@ -15,7 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from deployctl.model import Progress, Source, Weights, WeightsSpec
+from deployctl.model import Source, Weights, WeightsSpec
+from deployctl.outcomes import Progress
 from deployctl.weights import manifest
 from deployctl.weights.check import readable_by_all, readable_folder, verify
 from deployctl.weights.contents import check_complete, check_shards, is_tensors, wanted

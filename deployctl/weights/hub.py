@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
-from deployctl.model import Secret, Source
+from deployctl.model import Source
+from deployctl.secret import Secret
 from deployctl.weights.bounded import bounded
 from deployctl.weights.problems import (
     DeniedError,

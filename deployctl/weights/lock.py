@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deployctl.model import Progress
+from deployctl.outcomes import Progress
 
 _LOOK_AGAIN_S = 0.2
 

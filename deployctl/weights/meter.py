@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deployctl.model import Progress
+from deployctl.outcomes import Progress
 
 #: Seconds between two reports: ten a second look continuous and cost nothing.
 _PACE_S = 0.1

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from deployctl.model import Progress, Source, Weights, WeightsSpec
+from deployctl.model import Source, Weights, WeightsSpec
+from deployctl.outcomes import Progress
 from deployctl.runner import StoppableRunner
 from deployctl.weights import faults, looks
 from deployctl.weights.check import compare, readable_by_all, verify

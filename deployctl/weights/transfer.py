@@ -13,7 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from deployctl.model import Progress
+from deployctl.outcomes import Progress
 from deployctl.weights.bounded import bounded
 from deployctl.weights.meter import Meter
 from deployctl.weights.problems import CorruptError, CutError, NoSpaceError, UnreachableError

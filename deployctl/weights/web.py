@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from deployctl.model import Secret
+from deployctl.secret import Secret
 from deployctl.weights.bounded import bounded
 from deployctl.weights.problems import (
     CorruptError,

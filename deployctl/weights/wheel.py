@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deployctl.model import Command, CommandResult, Progress, Source
+from deployctl.model import Source
+from deployctl.outcomes import Command, CommandResult, Progress
 from deployctl.runner import STOPPED, Runner, StoppableRunner
 from deployctl.weights.meter import Meter
 from deployctl.weights.problems import (

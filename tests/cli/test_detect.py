@@ -9,7 +9,8 @@ import pytest
 
 from deployctl.cli.detect import text
 from deployctl.deploy.detect import DetectReport
-from deployctl.model import DockerFacts, Gpu, HostFacts, Reach
+from deployctl.model import DockerFacts, Gpu, HostFacts
+from deployctl.outcomes import Reach
 from tests.cli.commandline import deployctl
 from tests.fakes import GIB, FakeFacts, facts
 from tests.world import Box

@@ -11,7 +11,7 @@ import pytest
 from deployctl.cli import console, run
 from deployctl.cli.boundary import guarded
 from deployctl.errors import DeployctlError
-from deployctl.model import Command
+from deployctl.outcomes import Command
 from deployctl.runner import SubprocessRunner
 from tests.cli.commandline import deployctl
 from tests.world import Box

@@ -17,7 +17,7 @@ from deployctl.cli.smoketext import text
 from deployctl.cli.verify import Written
 from deployctl.deploy.smoketest import SmokeReport, Step
 from deployctl.errors import Fault
-from deployctl.model import CheckResult
+from deployctl.outcomes import CheckResult
 from deployctl.recorder import TimeUpError
 from tests.cli.commandline import deployctl
 from tests.world import Box

@@ -16,7 +16,7 @@ import pytest
 from deployctl.dockerd import Docker, DockerDaemon
 from deployctl.errors import DeployctlError, Fault
 from deployctl.logfeed import LogFeed
-from deployctl.model import ContainerState
+from deployctl.outcomes import ContainerState
 from tests.docker.tiny import import_image
 from tests.fakes import FakeDocker, container
 

@@ -19,7 +19,8 @@ from deployctl.images import ImageStore
 from deployctl.model import Service, Text, Variable
 from deployctl.profiles.schema import ProfileSpec
 from deployctl.runner import SubprocessRunner
-from deployctl.services import NO_PROXIES, webui
+from deployctl.services import webui
+from deployctl.services.common import NO_PROXIES
 from deployctl.sources import parse_source
 from tests.imageworld import Said
 from tests.profilefiles import CATALOG, shipped

@@ -13,9 +13,9 @@ from deployctl.deploy.chat import Asked, Message, ask, connect
 from deployctl.deploy.up import up
 from deployctl.deploy.world import UpRequest
 from deployctl.errors import DeployctlError
-from deployctl.model import Secret
 from deployctl.profiles.selection import Selection
 from deployctl.reply import Piece, Reader, ReplyError
+from deployctl.secret import Secret
 from tests.world import Box
 
 QUESTION = Asked(messages=(Message(role="user", content="Hi"),))

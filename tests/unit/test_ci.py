@@ -38,7 +38,7 @@ def used(text: str) -> list[tuple[str, str]]:
 
 def options() -> dict[str, set[str]]:
     """Each command's options, from the command line itself."""
-    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    commands: dict[str, Any] = typer.main.get_command(app()).commands  # type: ignore[attr-defined]
     return {
         name: {word for parameter in command.params for word in parameter.opts}
         for name, command in commands.items()

@@ -23,7 +23,8 @@ from deployctl.diagnosis.signs import Found, Sign, best
 from deployctl.engines.llama_cpp import KIND as LLAMA_CPP
 from deployctl.engines.vllm import KIND as VLLM
 from deployctl.errors import CODES, Fault
-from deployctl.model import ContainerState, Plan, WeightsSpec
+from deployctl.model import Plan, WeightsSpec
+from deployctl.outcomes import ContainerState
 from deployctl.planner import build_plan
 from deployctl.profiles.resolve import resolve
 from deployctl.profiles.schema import ProfileSpec

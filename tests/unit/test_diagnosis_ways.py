@@ -20,9 +20,9 @@ from deployctl.engines.llama_cpp import KIND as LLAMA_CPP
 from deployctl.engines.vllm import KIND as VLLM
 from deployctl.errors import DeployctlError
 from deployctl.loopback import Reply
-from deployctl.model import Secret
 from deployctl.profiles.resolve import Profile
 from deployctl.profiles.selection import Selection
+from deployctl.secret import Secret
 from deployctl.workspace import Manifest
 from tests.fakes import FakeDocker, FakeHttp, container
 from tests.unit.test_diagnosis import lines, seen, state, way

@@ -24,7 +24,8 @@ from deployctl.doctor.nouns import (
     StackFolder,
 )
 from deployctl.errors import CODES
-from deployctl.model import CheckResult, Command, DockerFacts, Gpu, Reach
+from deployctl.model import DockerFacts, Gpu
+from deployctl.outcomes import CheckResult, Command, Reach
 from deployctl.runner import SubprocessRunner
 from tests.fakes import GIB
 from tests.machines import HOME, INFO, PLACE, SYSTEM, docker_facts, machine

@@ -11,7 +11,8 @@ from deployctl.catalog import Catalog
 from deployctl.deploy.exposed import exposed, ways_out
 from deployctl.deploy.up import up
 from deployctl.deploy.world import UpRequest
-from deployctl.model import Command, CommandResult, Plan
+from deployctl.model import Plan
+from deployctl.outcomes import Command, CommandResult
 from deployctl.planner import build_plan
 from deployctl.profiles.resolve import resolve
 from deployctl.profiles.selection import Selection

@@ -14,7 +14,7 @@ from deployctl.model import Plan, Variable
 from deployctl.planner import build_plan
 from deployctl.reach import url, who_can_reach
 from deployctl.render import render, variables_of
-from deployctl.services import reach
+from deployctl.services.common import reach
 from tests.profilefiles import shipped
 
 LAN = ("exposure=lan", "ports.address=192.168.1.20")

@@ -14,7 +14,8 @@ from deployctl.images import ImageStore
 from deployctl.images.recipes import load_recipe
 from deployctl.images.reference import parse_reference
 from deployctl.images.registry import Silence
-from deployctl.model import Image, Reach
+from deployctl.model import Image
+from deployctl.outcomes import Reach
 from tests.imageworld import (
     ENGINE,
     NO_RECIPE,

@@ -10,6 +10,8 @@ PACKAGE = Path(__file__).parents[2] / "deployctl"
 PURE = [
     "errors.py",
     "model.py",
+    "outcomes.py",
+    "secret.py",
     "sources.py",
     "gguf",
     "cli/retyped.py",

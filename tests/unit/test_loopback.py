@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from deployctl.loopback import RequestsHttp
-from deployctl.model import Secret
+from deployctl.secret import Secret
 
 
 class Server(BaseHTTPRequestHandler):

@@ -6,7 +6,8 @@ import pytest
 
 from deployctl.catalog import Catalog
 from deployctl.fitting import fitting
-from deployctl.model import CheckResult, Gpu, HostFacts, Plan
+from deployctl.model import Gpu, HostFacts, Plan
+from deployctl.outcomes import CheckResult
 from deployctl.planner import build_plan
 from deployctl.preflight import preflight
 from deployctl.profiles.resolve import resolve

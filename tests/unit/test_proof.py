@@ -9,9 +9,9 @@ from deployctl.deploy.up import up
 from deployctl.deploy.world import UpReport, UpRequest
 from deployctl.errors import DeployctlError, Fault
 from deployctl.loopback import Reply
-from deployctl.model import Secret
 from deployctl.profiles.selection import Selection
 from deployctl.proved import last_proved
+from deployctl.secret import Secret
 from deployctl.workspace import Workspace
 from tests.fakes import FakeHttp
 from tests.world import Box

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deployctl.errors import DeployctlError
-from deployctl.model import Command
+from deployctl.outcomes import Command
 from deployctl.provision.apply import apply_setup, ensure_packages, prove
 from deployctl.provision.model import SetupPlan, Step
 from deployctl.provision.plan import DAEMON_LOG, plan_setup

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from deployctl.model import Command
+from deployctl.outcomes import Command
 from deployctl.provision import apt
 from deployctl.provision.model import AptSource, typed
 

@@ -7,7 +7,6 @@ import pytest
 
 from deployctl.errors import DeployctlError
 from deployctl.loopback import Reply, RequestsHttp
-from deployctl.model import Secret
 from deployctl.readiness import (
     Endpoints,
     Probe,
@@ -16,6 +15,7 @@ from deployctl.readiness import (
     prove,
     wait,
 )
+from deployctl.secret import Secret
 from tests.fakes import FakeClock, FakeHttp
 
 AT = Endpoints(

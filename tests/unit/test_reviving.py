@@ -13,8 +13,9 @@ from deployctl.deploy.world import UpReport, UpRequest
 from deployctl.diagnosis import Way
 from deployctl.errors import DeployctlError
 from deployctl.loopback import Reply
-from deployctl.model import Command, CommandResult, Secret
+from deployctl.outcomes import Command, CommandResult
 from deployctl.profiles.selection import Selection
+from deployctl.secret import Secret
 from tests.fakes import FakeHttp, FakeRunner, container, failed
 from tests.world import Box
 

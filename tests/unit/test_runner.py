@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from deployctl.model import Command
+from deployctl.outcomes import Command
 from deployctl.runner import NOT_FOUND, STOPPED, TIMED_OUT, SubprocessRunner
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployctl.model import Command
+from deployctl.outcomes import Command
 from deployctl.runner import NOT_FOUND, Runner, SubprocessRunner
 from tests.scripted import ScriptedRunner
 

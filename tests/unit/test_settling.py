@@ -13,8 +13,8 @@ from deployctl.deploy.world import UpReport, UpRequest
 from deployctl.diagnosis.docker import SIGNS
 from deployctl.errors import CODES, DOCKER_PROBLEMS, DeployctlError, ExitCode, Fault
 from deployctl.loopback import Reply
-from deployctl.model import Secret
 from deployctl.profiles.selection import Selection
+from deployctl.secret import Secret
 from deployctl.workspace import Workspace
 from tests.fakes import FakeHttp, FakeTalk, container
 from tests.world import Box

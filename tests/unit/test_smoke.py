@@ -16,7 +16,7 @@ from deployctl.deploy.up import up
 from deployctl.deploy.verify import VerifyReport
 from deployctl.deploy.world import UpRequest, World
 from deployctl.errors import DeployctlError
-from deployctl.model import CheckResult
+from deployctl.outcomes import CheckResult
 from deployctl.profiles.selection import Selection
 from deployctl.recorder import TimeUpError, failed_check
 from deployctl.smokemark import held

@@ -16,8 +16,9 @@ from deployctl.deploy.status import see, status
 from deployctl.deploy.up import up
 from deployctl.deploy.world import StatusReport, UpRequest
 from deployctl.errors import DeployctlError
-from deployctl.model import Command, CommandResult, Secret
+from deployctl.outcomes import Command, CommandResult
 from deployctl.profiles.selection import Selection
+from deployctl.secret import Secret
 from deployctl.workspace import Workspace
 from tests.fakes import FakeRunner, container
 from tests.panel import FakePanel

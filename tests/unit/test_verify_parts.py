@@ -17,11 +17,13 @@ from deployctl.catalog import Catalog
 from deployctl.commands import beside, inside
 from deployctl.junit import junit
 from deployctl.loopback import RequestsHttp
-from deployctl.model import CheckResult, Plan, Secret
+from deployctl.model import Plan
+from deployctl.outcomes import CheckResult
 from deployctl.planner import build_plan
 from deployctl.profiles.resolve import resolve
 from deployctl.profiles.selection import Selection
 from deployctl.render import render
+from deployctl.secret import Secret
 from deployctl.verify import wayout
 from deployctl.verify.ask import dig
 from deployctl.verify.registry import CHECKS

@@ -11,7 +11,8 @@ from deployctl.deploy.vigil import Vigil
 from deployctl.deploy.world import UpRequest
 from deployctl.diagnosis import Way
 from deployctl.errors import DeployctlError
-from deployctl.model import ContainerState, Plan
+from deployctl.model import Plan
+from deployctl.outcomes import ContainerState
 from deployctl.planner import build_plan
 from deployctl.profiles.resolve import resolve
 from deployctl.profiles.selection import Selection

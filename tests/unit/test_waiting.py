@@ -13,11 +13,13 @@ from deployctl.deploy.warm import warm_up
 from deployctl.deploy.world import UpReport, UpRequest
 from deployctl.errors import DeployctlError, Fault
 from deployctl.loopback import Reply
-from deployctl.model import ContainerState, Plan, Secret
+from deployctl.model import Plan
+from deployctl.outcomes import ContainerState
 from deployctl.planner import build_plan
 from deployctl.profiles.resolve import resolve
 from deployctl.profiles.selection import Selection
 from deployctl.readiness import Endpoints
+from deployctl.secret import Secret
 from deployctl.workspace import Workspace
 from tests.fakes import FakeClock, FakeDocker, FakeHttp, container
 from tests.world import Box

@@ -18,7 +18,7 @@ from deployctl.deploy.watch import Watcher
 from deployctl.deploy.watchevent import WatchEvent
 from deployctl.deploy.world import UpRequest
 from deployctl.errors import DeployctlError
-from deployctl.model import CommandResult
+from deployctl.outcomes import CommandResult
 from deployctl.profiles.selection import Selection
 from deployctl.workspace import Workspace
 from tests.fakes import FakeRunner, container

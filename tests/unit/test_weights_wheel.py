@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deployctl.errors import DeployctlError, Fault
-from deployctl.model import Command, CommandResult
+from deployctl.outcomes import Command, CommandResult
 from deployctl.runner import STOPPED
 from deployctl.sources import parse_source
 from deployctl.weights import wheel

@@ -11,7 +11,8 @@ import pytest
 from deployctl.errors import DeployctlError
 from deployctl.folders import home_folder
 from deployctl.log import Log
-from deployctl.model import Bundle, BundleFile, Secret
+from deployctl.model import Bundle, BundleFile
+from deployctl.secret import Secret
 from deployctl.workspace import Manifest, Workspace
 
 BUNDLE = Bundle(files=(BundleFile(name="compose.yaml", text="services: {}\n"),), digest="d")

@@ -2,7 +2,8 @@ import pytest
 import yaml
 
 from deployctl import yamlsafe
-from deployctl.model import Secret, Variable
+from deployctl.model import Variable
+from deployctl.secret import Secret
 
 
 def interpolated(text: str) -> str:
