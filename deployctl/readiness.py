@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
+from deployctl.aside import Aside
 from deployctl.errors import DeployctlError
 from deployctl.outcomes import Answer
 from deployctl.secret import Secret
@@ -184,13 +185,13 @@ def prove(
     kept: Secret | None = None,
     on_step: Callable[[str], None] = lambda _step: None,
 ) -> tuple[Answer, Secret]:
-    """Sign in, list the models, save a chat, ask through the frontend's own chat API, read it.
+    """Sign in, list the models, ask through the frontend's own chat API, read it, save a chat.
 
-    ``max_tokens`` is what one answer may have, thoughts included; ``deadline_s`` is for it all.
-    ``kept`` is the session of an earlier sign-in; while it is valid nobody signs in anew. Returns
-    the answer and the session. ``on_step`` hears what is being done.
-    Raises ``proof-failed`` with what was seen, or ``chats-unsaved``. Returns as soon as there is a
-    sentence or a line.
+    The chat is saved while the engine is at the question. ``max_tokens`` is what one answer may
+    have, thoughts included; ``deadline_s`` is for it all. ``kept`` is the session of an earlier
+    sign-in; while it is valid nobody signs in anew. Returns the answer and the session. ``on_step``
+    hears what is being done. Raises ``proof-failed`` with what was seen, or ``chats-unsaved``.
+    Returns as soon as there is a sentence or a line.
     """
     started = clock.now()
 
@@ -207,18 +208,45 @@ def prove(
     names = model_ids(listed.data)
     if at.served_name not in names:
         raise not_listed(at, names)
-    _keep_a_chat(http, at, token, timeout_s=min(30, left()))
+    saving = Aside(lambda: _keep_a_chat(http, at, token, timeout_s=min(30, left())))
+    answer = _answer(
+        http,
+        at,
+        token,
+        max_tokens if reasoning else min(max_tokens, _SHORT_TOKENS),
+        clock=clock,
+        started=started,
+        deadline_s=deadline_s,
+        on_step=on_step,
+    )
+    saving.result()
+    return answer, token
+
+
+def _answer(  # the question, whom it goes to, and for how long
+    http: Http,
+    at: Endpoints,
+    token: Secret,
+    max_tokens: int,
+    *,
+    clock: Clock,
+    started: float,
+    deadline_s: float,
+    on_step: Callable[[str], None],
+) -> Answer:
+    """Ask, and read until there is enough; ``proof-failed`` when there never is."""
     body = {
         "model": at.served_name,
         "messages": [{"role": "user", "content": QUESTION}],
         "stream": True,
-        "max_tokens": max_tokens if reasoning else min(max_tokens, _SHORT_TOKENS),
+        "max_tokens": max_tokens,
     }
     url = f"{at.webui}/api/chat/completions"
+    left_s = max(0.1, deadline_s - (clock.now() - started))
     content = thought = ""
     on_step("asking")
     try:
-        for payload in http.stream(url, token=token, body=body, timeout_s=left()):
+        for payload in http.stream(url, token=token, body=body, timeout_s=left_s):
             delta = _delta(at, payload)
             content += _piece(delta, "content")
             thought += _piece(delta, "reasoning_content", "reasoning")
@@ -232,8 +260,7 @@ def prove(
             ) from None
     if not content.strip():
         raise _unproved(at, _silence(thought, late=clock.now() - started >= deadline_s))
-    answer = Answer(text=content.strip(), reasoning=thought, seconds=clock.now() - started)
-    return answer, token
+    return Answer(text=content.strip(), reasoning=thought, seconds=clock.now() - started)
 
 
 def _keep_a_chat(http: Http, at: Endpoints, token: Secret, *, timeout_s: float) -> None:

@@ -176,6 +176,15 @@ class Workspace:
         except (OSError, ValueError):
             return None
 
+    @property
+    def session_is_current(self) -> bool:
+        """Whether the secrets are still those that the kept session was opened with."""
+        try:
+            opened = (self.folder / "session").stat().st_mtime_ns
+            return self.secrets_file.stat().st_mtime_ns <= opened
+        except OSError:
+            return False
+
     def keep_session(self, token: Secret) -> None:
         """Keep a session for the next proof, 0600."""
         write(self.folder / "session", token.reveal(), 0o600)

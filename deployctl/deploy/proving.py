@@ -10,7 +10,7 @@ from deployctl.deploy.misset import blame_settings
 from deployctl.deploy.reviving import wake
 from deployctl.deploy.waiting import prove_stack
 from deployctl.errors import DeployctlError
-from deployctl.proved import Proved, ProvedImage, keep_proved
+from deployctl.proved import Proved, ProvedImage, keep_proved, last_proved
 
 if TYPE_CHECKING:
     from deployctl.deploy.run import Run
@@ -31,13 +31,28 @@ def prove_and_keep(
     if not started.changed:
         wake(run, space, plan, prepared.states)
     try:
-        answer = prove_stack(run, space, plan, prepared.states, way)
+        known = _took_the_credentials(space, prepared)
+        answer = prove_stack(run, space, plan, prepared.states, way, known=known)
     except DeployctlError as error:
         error.faults = tuple(blame_settings(run.world, space, plan, f) for f in error.faults)
         raise
     with contextlib.suppress(DeployctlError):  # a full disk must not fail what has answered
         keep_proved(space, _proved(prepared))
     return answer
+
+
+def _took_the_credentials(space: Workspace, prepared: Prepared) -> bool:
+    """Whether this very stack, of the same images and secrets, was signed in to before."""
+    try:
+        before = last_proved(space)
+    except DeployctlError:
+        return False
+    return (
+        before is not None
+        and before.fingerprint == prepared.fingerprint
+        and {image.service: image.id for image in before.images} == dict(prepared.image_ids)
+        and space.session_is_current
+    )
 
 
 def _proved(prepared: Prepared) -> Proved:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from deployctl.deploy.aside import Aside
+from deployctl.aside import Aside
 from deployctl.deploy.subject import running, subject_of
 from deployctl.errors import DeployctlError
 from deployctl.outcomes import CheckResult, Status

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from deployctl.aside import Asked
 from deployctl.deploy import stack
-from deployctl.deploy.aside import Asked
 from deployctl.deploy.why import mask_of, why
 from deployctl.engines import phases
 from deployctl.engines.phases import Step
@@ -17,7 +17,7 @@ from deployctl.silence import usual_s
 from deployctl.trouble import trouble
 
 if TYPE_CHECKING:
-    from deployctl.deploy.aside import Aside
+    from deployctl.aside import Aside
     from deployctl.deploy.world import World
     from deployctl.diagnosis import Way
     from deployctl.logfeed import LogFeed

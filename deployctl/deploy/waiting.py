@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deployctl.amounts import rough
+from deployctl.aside import Aside
 from deployctl.deploy import stack
-from deployctl.deploy.aside import Aside
 from deployctl.deploy.vigil import ROLE, Vigil
 from deployctl.deploy.warm import warm_up
 from deployctl.engines import phases
@@ -57,10 +57,13 @@ def prove_stack(  # what `up` knows of the stack
     plan: Plan,
     before: tuple[ContainerState, ...],
     way: Way,
+    *,
+    known: bool,
 ) -> Answer:
     """Wait for engine and frontend, then ask a question through the UI.
 
-    ``before``: the containers as they were before this command changed anything. An engine that
+    ``before``: the containers as they were before this command changed anything. ``known``: this
+    very stack has taken the stored credentials; a session of then is enough. An engine that
     still loads, whoever started it, is warmed up meanwhile. Raises ``engine-…``, ``frontend-…``,
     ``stack-not-running``, ``docker-unreachable`` or ``proof-failed``.
     """
@@ -68,7 +71,7 @@ def prove_stack(  # what `up` knows of the stack
     vigil = Vigil(run.world, way, plan, before)
     run.loaded = vigil.starts("engine")
     with contextlib.closing(vigil):
-        waiting = _Waiting(run=run, space=space, plan=plan, at=at, vigil=vigil)
+        waiting = _Waiting(run=run, space=space, plan=plan, at=at, vigil=vigil, known=known)
         waiting.engine()
         waiting.warm()
         waiting.frontend()
@@ -84,6 +87,7 @@ class _Waiting:
     plan: Plan
     at: Endpoints
     vigil: Vigil
+    known: bool
     enough: threading.Event = field(default_factory=threading.Event)
     warming: Aside[WarmUp | None] | None = None
 
@@ -158,7 +162,7 @@ class _Waiting:
             phase.text = summary(last)
 
     def proof(self) -> Answer:
-        """Have a question answered; a frontend just started must take the stored credentials.
+        """Have a question answered; a frontend just changed must take the stored credentials.
 
         Signing in costs a fifth of a second of computing (measured), by design: where a session of
         before is there, the question goes its way meanwhile.
@@ -177,8 +181,8 @@ class _Waiting:
                 vigil.turn("engine", phase.progress, step=doing[0])
 
             kept = self.space.session()
-            starts = vigil.starts("webui")
-            signing = Aside(lambda: sign_in(world.http, self.at)) if starts and kept else None
+            anew = kept is not None and not self.known and vigil.starts("webui")
+            signing = Aside(lambda: sign_in(world.http, self.at)) if anew else None
             asking = Aside(lambda: self._ask(kept, heard.append))
             try:
                 answer, session = vigil.through(asking, turn)
@@ -187,8 +191,9 @@ class _Waiting:
             except DeployctlError as error:
                 self._blame_the_dead(error)
                 raise
-            with contextlib.suppress(DeployctlError):  # a full disk must not fail what has answered
-                self.space.keep_session(session)
+            if session != kept:
+                with contextlib.suppress(DeployctlError):  # a full disk fails nothing that answered
+                    self.space.keep_session(session)
             if self.warming is not None and self.warming.done():
                 self.run.warm_up = self.warming.result()
             phase.text = f"answered through the UI in {answer.seconds:.1f} s"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from deployctl.deploy.aside import Aside
+from deployctl.aside import Aside
 from deployctl.outcomes import WarmUp
 from deployctl.readiness import QUESTION
 

@@ -81,7 +81,8 @@ def test_too_many_sign_ins_are_passed_over_where_the_session_of_before_has_answe
     box: Box,
 ) -> None:
     bring_up(box)
-    box.docker.states.pop("webui")  # one that is started anew is signed in to
+    box.docker.states.pop("webui")
+    (Workspace(box.home, "s").folder / "proved.json").unlink()  # so it is signed in to anew
     box.http = Limited()
     assert bring_up(box).changed
     assert any(call.endswith("/signin") for call in box.http.calls)
@@ -90,7 +91,6 @@ def test_too_many_sign_ins_are_passed_over_where_the_session_of_before_has_answe
 
 def test_too_many_sign_ins_are_a_failure_where_no_session_is_good_any_more(box: Box) -> None:
     bring_up(box)
-    box.docker.states.pop("webui")  # one that is started anew is signed in to
     box.http = Limited()
     box.http.token = "another"
     fault = fault_of(box)

@@ -250,7 +250,7 @@ class Hanging(FakeDocker):
 
 @pytest.fixture
 def hanging(box: Box, monkeypatch: pytest.MonkeyPatch) -> Hanging:
-    monkeypatch.setattr("deployctl.deploy.aside._ANSWER_S", 0.01)
+    monkeypatch.setattr("deployctl.aside._ANSWER_S", 0.01)
     box.docker = Hanging()
     return box.docker
 

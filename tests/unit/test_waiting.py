@@ -1,13 +1,14 @@
 """Waiting for a stack: what ends it at once, what is said meanwhile, what is only passed over."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deployctl.deploy.aside import Aside
+from deployctl.aside import Aside
 from deployctl.deploy.up import up
 from deployctl.deploy.warm import warm_up
 from deployctl.deploy.world import UpReport, UpRequest
@@ -162,15 +163,44 @@ def test_a_frontend_that_is_there_is_asked_at_once(box: Box) -> None:
     assert any("7860/api/chat" in call for call in box.http.calls)
 
 
-@pytest.mark.parametrize(("made_anew", "signs_in"), [("engine", False), ("webui", True)])
-def test_only_a_frontend_that_was_started_must_take_the_password(
-    box: Box, made_anew: str, signs_in: bool
-) -> None:
+@pytest.mark.parametrize("made_anew", ["engine", "webui"])
+def test_a_stack_that_took_the_password_is_not_asked_again(box: Box, made_anew: str) -> None:
     up(box.world(), SMOKE)
     box.http.calls.clear()
     del box.docker.states[made_anew]
     assert up(box.world(), SMOKE).changed
-    assert any(call.endswith("/signin") for call in box.http.calls) == signs_in
+    assert not any(call.endswith("/signin") for call in box.http.calls)
+
+
+@pytest.mark.parametrize("what", ["setting", "image", "override", "secrets", "no record"])
+def test_a_frontend_that_may_be_another_must_take_the_password(box: Box, what: str) -> None:
+    up(box.world(), SMOKE)
+    box.http.calls.clear()
+    space = Workspace(box.home, "deployctl")
+    selection = Selection(profile="smoke")
+    if what == "setting":
+        selection = Selection(profile="smoke", sets=("concurrency=3",))
+    elif what == "image":
+        box.docker.image_suffix = "-of-another"
+    elif what == "override":
+        (space.folder / "compose.override.yaml").write_text("services: {webui: {cpus: 2}}\n")
+    elif what == "secrets":
+        os.utime(space.secrets_file)
+    else:
+        (space.folder / "proved.json").unlink()
+    del box.docker.states["webui"]
+    up(box.world(), UpRequest(stack="deployctl", selection=selection))
+    assert any(call.endswith("/signin") for call in box.http.calls)
+
+
+def test_a_session_that_was_only_used_tells_nothing_of_new_secrets(box: Box) -> None:
+    up(box.world(), SMOKE)
+    os.utime(Workspace(box.home, "deployctl").secrets_file)
+    up(box.world(), SMOKE)
+    box.http.calls.clear()
+    del box.docker.states["webui"]
+    up(box.world(), SMOKE)
+    assert any(call.endswith("/signin") for call in box.http.calls)
 
 
 def test_a_deadline_beyond_dockers_patience_is_waited_for_again_as_it_is(box: Box) -> None:
