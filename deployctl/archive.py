@@ -28,9 +28,9 @@ def lay_out(folder: Path, files: Iterable[tuple[str, str]]) -> None:
         path = folder / name
         try:
             _make(folder, path.parent)
+            atomic.replace(path, text, 0o600)
         except OSError as problem:
             raise unwritable(path, problem) from problem
-        atomic.write(path, text, 0o600)
 
 
 def _make(folder: Path, inside: Path) -> None:
@@ -44,11 +44,12 @@ def _make(folder: Path, inside: Path) -> None:
 def unwritable(path: Path, problem: OSError) -> DeployctlError:
     """The error for a place that evidence or a report cannot be written to."""
     parent = shlex.quote(str(path.parent))
+    look = f"df -h {parent}" if atomic.is_full(problem) else f"mkdir -p {parent} && ls -ld {parent}"
     return DeployctlError(
         f"{path} cannot be written: {problem.strerror}.",
         code="workspace-unwritable",
         where=str(path),
-        hint=f"mkdir -p {parent} && ls -ld {parent}",
+        hint=look,
     )
 
 

@@ -24,15 +24,19 @@ def usable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
         raise DeployctlError(
             f"The state in {path} cannot be used: {problem.strerror}.",
             code="workspace-unwritable",
             where=str(path),
             hint=f"df -h {shlex.quote(str(path.parent))}"
-            if full
+            if is_full(problem)
             else "DEPLOYCTL_HOME=/a/folder/of/yours deployctl up",
         ) from problem
+
+
+def is_full(problem: OSError) -> bool:
+    """Whether the disk, or what this user may have of it, is full."""
+    return problem.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def have(path: Path, text: str, mode: int) -> None:
@@ -46,10 +50,11 @@ def have(path: Path, text: str, mode: int) -> None:
 def write(path: Path, text: str, mode: int) -> None:
     """Replace ``path`` by a file of this text; ``workspace-unwritable``."""
     with usable(path):
-        _replace(path, text, mode)
+        replace(path, text, mode)
 
 
-def _replace(path: Path, text: str, mode: int) -> None:
+def replace(path: Path, text: str, mode: int) -> None:
+    """The same for a file outside the state folder; ``OSError``."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:

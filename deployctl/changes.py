@@ -67,7 +67,7 @@ def changes(before: Applied, after: Applied, cause: Cause) -> tuple[Change, ...]
 
     ``cause(service, what)`` names the place of what moved: a flag, a variable, ``image``, ….
     """
-    old, new = _services(before.compose), _services(after.compose)
+    old, new = services_of(before.compose), services_of(after.compose)
     edit = _Edit(old=before.override, new=after.override)
     found = []
     for name, service in new.items():
@@ -101,7 +101,8 @@ def _judged(name: str, causes: list[str], before: Applied, edit: _Edit) -> Chang
     return Change(service=name, action="keep")
 
 
-def _services(compose: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def services_of(compose: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The services of a parsed file; none in one that is damaged."""
     found = (compose or {}).get("services")
     return found if isinstance(found, Mapping) else {}
 
@@ -122,7 +123,7 @@ def _around(before: Applied, after: Applied, old: object, new: Mapping[str, Any]
     found: list[Moved] = []
     for kind in ("networks", "volumes"):
         was, now = _block(before.compose, kind), _block(after.compose, kind)
-        kept = [name for name in _used(kind, new) if name in _used(kind, old)]
+        kept = [name for name in used(kind, new) if name in used(kind, old)]
         for name in kept:
             if name in was or name in now:
                 found += below(f"{kind}.{name}", was.get(name), now.get(name))
@@ -134,8 +135,8 @@ def _block(compose: Mapping[str, Any] | None, kind: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _used(kind: str, service: object) -> tuple[str, ...]:
-    """The names of the networks or volumes that a service is in or mounts."""
+def used(kind: str, service: object) -> tuple[str, ...]:
+    """The names of the ``networks`` or ``volumes`` that a service is in or mounts."""
     entries = service.get(kind) if isinstance(service, Mapping) else None
     if kind == "networks" and entries is None:
         return ("default",)

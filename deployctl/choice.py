@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from deployctl.amounts import gib
 from deployctl.errors import DeployctlError
 from deployctl.fitting import Fitting, Speed, fitting, own_card, without_tensor_cores
-from deployctl.preflight import architecture, card
+from deployctl.suits import architecture, card
 
 if TYPE_CHECKING:
     from deployctl.model import HostFacts, Plan

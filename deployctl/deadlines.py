@@ -76,9 +76,11 @@ def _engine(spec: ProfileSpec) -> int:
 
 
 def _proof(spec: ProfileSpec) -> int:
-    model = spec.model
-    thinking = (spec.engine.reasoning_budget or model.max_tokens) if model.reasoning else 0
-    tokens = min(model.max_tokens, thinking + _SHORT_ANSWER)
+    most, budget = spec.model.max_tokens, spec.engine.reasoning_budget
+    thinking = 0
+    if spec.model.reasoning:
+        thinking = most if budget is None or budget < 0 else budget
+    tokens = min(most, thinking + _SHORT_ANSWER)
     per_token = _weights(spec) / _SLOW_MEMORY[spec.engine.device]
     return max(_LEAST_PROOF, _whole_minutes(_PROOF_SLACK * tokens * per_token))
 

@@ -17,7 +17,7 @@ from docker.tls import TLSConfig
 
 from deployctl.endpoint import Endpoint, docker_endpoint
 from deployctl.errors import DOCKER_HINTS, DeployctlError
-from deployctl.logfeed import FollowedLog, LogFeed, LogStream
+from deployctl.logfeed import FollowedLog, LogFeed, LogStream, said_since
 from deployctl.outcomes import ContainerState, Usage
 
 _PROJECT = "com.docker.compose.project"
@@ -105,12 +105,10 @@ class DockerDaemon:
                 raw: bytes = self._api().logs(container_id, tail=lines, **options)
         except (NotFound, _GoingError):
             return ()
-        found = raw.decode("utf-8", "replace").splitlines()
         if not first:
-            return tuple(found)
+            return tuple(raw.decode("utf-8", "replace").splitlines())
         # The daemon is asked by whole seconds; what it said before within the same one is left out.
-        stamped = (line.partition(" ") for line in found)
-        return tuple(text for moment, _, text in stamped if moment >= first)
+        return said_since(first, raw)
 
     def follow(self, container_id: str, *, since: str | None = None, new: bool = False) -> LogFeed:
         """See :class:`Docker`."""

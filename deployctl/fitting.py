@@ -188,17 +188,17 @@ def _offers(plan: Plan, rooms: Sequence[Room], beside: Sequence[Part]) -> tuple[
     assert plan.load is not None
     found = proposals(plan.load, rooms, beside=beside)
     if found or plan.load.kv_pool_bytes is None:
-        return tuple(replace(offer, sets=_following(plan, offer.sets)) for offer in found)
+        return tuple(replace(offer, sets=following(plan, offer.sets)) for offer in found)
     # A pool of a fixed size stays as large however little is asked of it.
     own = (("engine.kv_cache", "null"),)
     loose = replace(plan.load, kv_pool_bytes=None)
     if all(fit.verdict != "no" for fit in judge((*need(loose), *beside), rooms)):
         return (Proposal(sets=own, parts=need(loose), keeps="context and concurrency"),)
     found = proposals(loose, rooms, beside=beside)
-    return tuple(replace(o, sets=(*own, *_following(plan, o.sets))) for o in found)
+    return tuple(replace(o, sets=(*own, *following(plan, o.sets))) for o in found)
 
 
-def _following(plan: Plan, sets: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+def following(plan: Plan, sets: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     """A shorter context leaves less for the answer, and that less for thinking."""
     context = int(dict(sets).get("model.context", plan.context))
     if context > plan.max_tokens:

@@ -1,4 +1,4 @@
-"""Looks at this machine once: processor, memory, disk, ports, cards, board, Docker.
+"""Looks at this machine once: processor, memory, disk, ports, cards, board, and Docker beside it.
 
 Runs read-only commands through the runner and reads ``/proc`` and ``/sys`` under a given root;
 changes nothing. What cannot be found out is ``None``, never a guess.
@@ -6,34 +6,21 @@ changes nothing. What cannot be found out is ``None``, never a guess.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from deployctl import hardware
-from deployctl.endpoint import docker_endpoint
+from deployctl.dockerinfo import look_at_docker, whole_number
 from deployctl.files import text_of
 from deployctl.gpus import cdi, container_toolkit, gather_gpus
 from deployctl.model import DockerFacts, HostFacts
-from deployctl.outcomes import Command, CommandResult
 from deployctl.ports import busy_ports, local_addresses
-from deployctl.runner import TIMED_OUT, Runner
-from deployctl.versions import MIN_COMPOSE, MIN_ENGINE, too_old, written
-
-#: A daemon that says nothing for so long is as good as dead, seconds.
-_DOCKER_TIMEOUT_S = 10.0
+from deployctl.runner import Runner
 
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-
-
-def gather_docker(runner: Runner, environment: Mapping[str, str]) -> DockerFacts:
-    """What is known of Docker, from one ``docker info`` (about 50 ms on a warm machine)."""
-    return _look_at_docker(runner, environment)[0]
 
 
 def gather_host(
@@ -54,10 +41,10 @@ def gather_host(
     ``bandwidth`` is that of the memory, bytes per second, where the caller has measured it.
     ``reachable`` is left empty: only the caller knows which sources matter.
     """
-    docker, info = _look_at_docker(runner, environment)
+    docker, info = look_at_docker(runner, environment)
     cards = gather_gpus(runner, environment, root) if gpus else ()
     has_nvidia = any(card.vendor == "nvidia" for card in cards)
-    total, available = memory(root, docker_total=_number(info.get("MemTotal")))
+    total, available = memory(root, docker_total=whole_number(info.get("MemTotal")))
     return replace(
         _of_files(models_dir, root),
         memory_total_bytes=total,
@@ -126,109 +113,6 @@ def _of_files(models_dir: Path, root: Path) -> HostFacts:
     )
 
 
-# ── Docker ────────────────────────────────────────────────────────────────────────────────────
-
-
-def _look_at_docker(
-    runner: Runner, environment: Mapping[str, str]
-) -> tuple[DockerFacts, dict[str, Any]]:
-    """The facts, and the whole of ``docker info`` for those who need more of it."""
-    client = shutil.which("docker", path=environment.get("PATH", os.defpath))
-    if client is None:
-        evidence = ("There is no `docker` program on the PATH.",)
-        return DockerFacts(problem="docker-missing", evidence=evidence), {}
-    at = docker_endpoint(environment)
-    if at is not None and not at.here:
-        return DockerFacts(client=client, problem="docker-remote", evidence=(at.address,)), {}
-    result, info = docker_info(runner, client, timeout_s=_DOCKER_TIMEOUT_S)
-    return docker_facts(client, result, info), info
-
-
-def docker_info(
-    runner: Runner, client: str, *, timeout_s: float
-) -> tuple[CommandResult, dict[str, Any]]:
-    """Run ``docker info``: what it left behind, and its JSON object, empty when it gave none."""
-    result = runner.run(
-        Command(
-            argv=(client, "info", "--format", "{{json .}}"),
-            label="docker info",
-            private=True,
-            timeout_s=timeout_s,
-        )
-    )
-    return result, _parsed(result.stdout)
-
-
-def docker_facts(client: str, result: CommandResult, info: Mapping[str, Any]) -> DockerFacts:
-    """Judge what ``docker info`` left behind. ``info`` is its JSON, empty when it gave none."""
-    plugins = {
-        plugin.get("Name"): plugin.get("Version") or None
-        for plugin in (info.get("ClientInfo") or {}).get("Plugins") or ()
-        if not plugin.get("Err")
-    }
-    server = info.get("ServerVersion") or None
-    problem, evidence = _problem(result, info, plugins)
-    return DockerFacts(
-        client=client,
-        server_version=server,
-        compose_version=plugins.get("compose"),
-        buildx_version=plugins.get("buildx"),
-        running_containers=_number(info.get("ContainersRunning")) if server else None,
-        root_dir=_root_dir(info),
-        problem=problem,
-        evidence=evidence,
-    )
-
-
-def _problem(
-    result: CommandResult, info: Mapping[str, Any], plugins: Mapping[str, str | None]
-) -> tuple[str | None, tuple[str, ...]]:
-    """The first thing that is wrong, as an error code, and the lines that show it."""
-    if info and "ClientInfo" not in info:  # Podman's `docker` answers with its own JSON
-        return "docker-missing", ("The `docker` program here is not Docker's (Podman's, perhaps).",)
-    said = _complaints(result, info)
-    if info and "compose" not in plugins:
-        return "docker-missing", ("The Docker client finds no `compose` plugin.", *said)
-    server = info.get("ServerVersion") or None
-    text = "\n".join(said).lower()
-    if not server and "permission denied" in text:
-        return "docker-denied", said
-    if not server and "client version" in text and ("too new" in text or "too old" in text):
-        return "docker-too-old", said
-    if not server:
-        return "docker-unreachable", said
-    if too_old(server, MIN_ENGINE):
-        return "docker-too-old", (
-            f"Docker Engine {server}; needed: {written(MIN_ENGINE)} or newer",
-        )
-    if too_old(plugins["compose"], MIN_COMPOSE):
-        line = f"Docker Compose {plugins['compose']}; needed: {written(MIN_COMPOSE)} or newer"
-        return "docker-too-old", (line,)
-    return None, ()
-
-
-def _complaints(result: CommandResult, info: Mapping[str, Any]) -> tuple[str, ...]:
-    """What Docker said is wrong: newer clients on stderr, older ones inside the JSON.
-
-    Its warning about an unreadable ``config.json`` also says "permission denied", and is not it.
-    """
-    data = set(result.stdout.splitlines()) if info else set()
-    lines = [line.strip() for line in result.output.splitlines() if line not in data]
-    if result.exit_code == TIMED_OUT:
-        lines.append(f"`docker info` did not answer within {_DOCKER_TIMEOUT_S:.0f} s.")
-    said = [line for line in lines if line and not line.startswith("WARNING:")]
-    return tuple(dict.fromkeys([*said, *(info.get("ServerErrors") or ())]))
-
-
-def _root_dir(info: Mapping[str, Any]) -> Path | None:
-    """Where images go, unless the daemon lives in a virtual machine of its own."""
-    folder = Path(info.get("DockerRootDir") or "/nonexistent")
-    try:
-        return folder if folder.is_dir() else None
-    except PermissionError:  # inside a folder of root's: it is there, more we need not know
-        return folder
-
-
 # ── memory, disk, processor ───────────────────────────────────────────────────────────────────
 
 
@@ -253,7 +137,7 @@ def memory(root: Path, *, docker_total: int | None = None) -> tuple[int | None, 
             "sys/fs/cgroup/memory/memory.usage_in_bytes",
         ),
     ):
-        limit, used = _number(text_of(root / limit_file)), _number(text_of(root / used_file))
+        limit, used = (whole_number(text_of(root / file)) for file in (limit_file, used_file))
         if limit is not None and total is not None and limit < total:
             total = limit
             if available is not None and used is not None:
@@ -282,7 +166,7 @@ def oom_kills(root: Path) -> int | None:
     for line in text_of(root / "proc/vmstat").splitlines():
         key, _, rest = line.partition(" ")
         if key == "oom_kill":
-            return _number(rest)
+            return whole_number(rest)
     return None
 
 
@@ -325,22 +209,3 @@ def disk_free(folder: Path) -> int | None:
             continue
         return status.f_bavail * status.f_frsize
     return None
-
-
-# ── small readers ─────────────────────────────────────────────────────────────────────────────
-
-
-def _number(value: object) -> int | None:
-    """A non-negative integer out of text or JSON; ``None`` for anything else (``max``)."""
-    text = str(value).strip() if value is not None else ""
-    return int(text) if text.isdigit() else None
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    """The JSON object in ``text``; empty when there is none."""
-    start = text.find("{")
-    try:
-        value = json.loads(text[start:]) if start >= 0 else {}
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -150,6 +150,14 @@ class Place:
         return time < self.since
 
 
+def said_since(moment: str, raw: bytes) -> tuple[str, ...]:
+    """What a log with its times says from a moment on, as Docker writes it; without the times."""
+    place = Place(moment)
+    place.opened()
+    texts = (place.new(line) for line in lines_of((raw,)))
+    return tuple(text for text in texts if text is not None)
+
+
 def lines_of(chunks: Iterable[bytes]) -> Iterator[str]:
     """Cut chunks of bytes into lines; a bar that redraws itself gives a line for each drawing."""
     rest = b""

@@ -6,6 +6,7 @@ labels; several engines behind one server are added up).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -77,6 +78,8 @@ def _samples(text: str) -> dict[str, float]:
                 value = float(match[2])
             except ValueError:
                 continue
+            if not math.isfinite(value):  # NaN: there is no such figure yet
+                continue
             found[match[1]] = found.get(match[1], 0.0) + value
     return found
 
@@ -114,12 +117,16 @@ def _count(value: float | None) -> int | None:
     return None if value is None else int(value)
 
 
+#: Of fewer tokens between two looks their number says nothing of how fast they come.
+_FEWEST = 5
+
+
 def rate_between(before: EngineMetrics, after: EngineMetrics, seconds: float) -> float | None:
-    """Tokens per second between two looks; ``None`` when nothing tells, or it began anew."""
+    """Tokens per second between two looks; ``None`` when too few were made, or it began anew."""
     if before.steps is None or after.steps is None or seconds <= 0:
         return None
     made = after.steps - before.steps
-    return None if made < 0 else made / seconds
+    return None if made < _FEWEST else made / seconds
 
 
 # llama.cpp: `eval time = 2354.14 ms / 300 tokens (7.87 ms per token, 127.01 tokens per second)`

@@ -11,11 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from deployctl.amounts import exact
+
 #: What a flag without a value, and a thing that is not there, are shown as.
 _GIVEN, _ABSENT = "given", "absent"
 _LONGEST = 60
 #: How much of what is equal is shown before the place where two long values part.
 _LEAD = 20
+
+#: What is given in bytes, and read as amounts.
+_SIZES = ("mem_limit", "memswap_limit", "shm_size", "--kv-cache-memory-bytes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +123,8 @@ def _variables(environment: object) -> dict[str, Any]:
 
 
 def _moved(what: str, old: object, new: object) -> Moved:
+    if what in _SIZES and _size(old) != _size(new):
+        return Moved(what=what, old=_short(_size(old)), new=_short(_size(new)))
     before, after = _shown(old), _shown(new)
     if before == after:  # 5 and "5": the same to read, not the same to Compose
         return Moved(what=what, old=_short(repr(old)), new=_short(repr(new)))
@@ -147,6 +154,11 @@ def _short(text: str, start: int = 0) -> str:
     cut = text[start:]
     cut = cut if len(cut) <= _LONGEST else f"{cut[: _LONGEST - 1]}…"
     return f"…{cut}" if start else cut
+
+
+def _size(value: object) -> str:
+    text = str(value)
+    return exact(int(text)) if text.isdecimal() else _shown(value)
 
 
 def _shown(value: object) -> str:

@@ -98,7 +98,8 @@ def secrets_of(folder: Path) -> Iterator[str]:
 
 def _of_tools(environment: Mapping[str, str], at_home: Path) -> Iterator[str]:
     """Tokens that other programs keep in the operator's home: the hub's, Docker's, .netrc."""
-    hub = Path(environment.get("HF_HOME") or at_home / ".cache/huggingface")
+    cache = Path(environment.get("XDG_CACHE_HOME") or at_home / ".cache")
+    hub = Path(environment.get("HF_HOME") or cache / "huggingface")
     yield text_of(Path(environment.get("HF_TOKEN_PATH") or hub / "token")).strip()
     with contextlib.suppress(ValueError, AttributeError, TypeError):
         folder = Path(environment.get("DOCKER_CONFIG") or at_home / ".docker")

@@ -59,10 +59,9 @@ def last_proved(space: Workspace) -> Proved | None:
     from deployctl.sizing import Load, Part
 
     path = space.folder / "proved.json"
-    with usable(path):
-        text = path.read_text("utf-8") if path.is_file() else ""
     try:
-        data = json.loads(text)
+        with usable(path):
+            data = json.loads(path.read_text("utf-8") if path.is_file() else "")
         if data.pop("version") != _VERSION:
             return None
         found: Proved = revive(Proved, data, {"Load": Load, "Part": Part})

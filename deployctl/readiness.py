@@ -6,16 +6,16 @@ its database is there. Ready means that an answer of the served model came back 
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from deployctl.aside import Aside
 from deployctl.errors import DeployctlError
 from deployctl.outcomes import Answer
+from deployctl.reply import Reader, ReplyError
 from deployctl.secret import Secret
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Endpoints:
     engine_key: Secret
     admin_email: str
     admin_password: Secret
+    again: str  # the command that brings the stack up as it was
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,20 +156,31 @@ def sign_in(http: Http, at: Endpoints, *, timeout_s: float = 30) -> Secret:
             hint=f"sleep 180; deployctl status --stack {at.stack}",
         )
     if reply.status == 0 or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise DeployctlError(
-            f"The frontend gave no answer to a sign-in ({_seen(reply)}).",
-            code="frontend-not-ready",
-            where="webui",
-            hint=f"deployctl status --stack {at.stack}",
-        )
+        raise _unanswered(at, f"a sign-in ({_seen(reply)})")
     if reply.status != HTTPStatus.OK or not (isinstance(token, str) and token):
         raise _unproved(
             at,
             f"The frontend refused the stored administrator ({_seen(reply)}).",
-            hint="if the password was changed in the chat window, write the new one into "
-            f"admin_password of {at.secrets_file}, then: deployctl up --stack {at.stack}",
+            hint=password_changed(at),
         )
     return Secret(token)
+
+
+def password_changed(at: Endpoints) -> str:
+    """What to do about a stored administrator that the frontend refuses."""
+    return (
+        "if the password was changed in the chat window, write the new one into "
+        f"admin_password of {at.secrets_file}, then: {at.again}"
+    )
+
+
+def _unanswered(at: Endpoints, what: str) -> DeployctlError:
+    return DeployctlError(
+        f"The frontend gave no answer to {what}.",
+        code="frontend-not-ready",
+        where="webui",
+        hint=f"deployctl status --stack {at.stack}",
+    )
 
 
 _SIGNED_OUT = (401, 403)
@@ -190,13 +202,14 @@ def prove(
     The chat is saved while the engine is at the question. ``max_tokens`` is what one answer may
     have, thoughts included; ``deadline_s`` is for it all. ``kept`` is the session of an earlier
     sign-in; while it is valid nobody signs in anew. Returns the answer and the session. ``on_step``
-    hears what is being done. Raises ``proof-failed`` with what was seen, or ``chats-unsaved``.
-    Returns as soon as there is a sentence or a line.
+    hears what is being done. Raises ``proof-failed`` with what was seen, ``chats-unsaved``, or
+    ``frontend-not-ready``. Returns as soon as there is a sentence or a line.
     """
     started = clock.now()
+    end = started + deadline_s
 
     def left() -> float:
-        return max(0.1, deadline_s - (clock.now() - started))
+        return max(0.1, end - clock.now())
 
     on_step("signing in" if kept is None else "listing models")
     token = kept or sign_in(http, at, timeout_s=min(30, left()))
@@ -205,66 +218,60 @@ def prove(
     if kept is not None and listed.status in _SIGNED_OUT:
         token = sign_in(http, at, timeout_s=min(30, left()))
         listed = http.call(f"{at.webui}/api/models", token=token, timeout_s=min(30, left()))
+    if listed.status != HTTPStatus.OK:
+        raise _unproved(at, f"The frontend did not list its models ({_seen(listed)}).")
     names = model_ids(listed.data)
     if at.served_name not in names:
         raise not_listed(at, names)
-    saving = Aside(lambda: _keep_a_chat(http, at, token, timeout_s=min(30, left())))
-    answer = _answer(
-        http,
-        at,
-        token,
-        max_tokens if reasoning else min(max_tokens, _SHORT_TOKENS),
-        clock=clock,
-        started=started,
-        deadline_s=deadline_s,
-        on_step=on_step,
-    )
-    saving.result()
-    return answer, token
-
-
-def _answer(  # the question, whom it goes to, and for how long
-    http: Http,
-    at: Endpoints,
-    token: Secret,
-    max_tokens: int,
-    *,
-    clock: Clock,
-    started: float,
-    deadline_s: float,
-    on_step: Callable[[str], None],
-) -> Answer:
-    """Ask, and read until there is enough; ``proof-failed`` when there never is."""
     body = {
         "model": at.served_name,
         "messages": [{"role": "user", "content": QUESTION}],
         "stream": True,
-        "max_tokens": max_tokens,
+        "max_tokens": max_tokens if reasoning else min(max_tokens, _SHORT_TOKENS),
     }
-    url = f"{at.webui}/api/chat/completions"
-    left_s = max(0.1, deadline_s - (clock.now() - started))
-    content = thought = ""
+    left_s = left()
+    saving = Aside(lambda: _keep_a_chat(http, at, token, timeout_s=min(30, left_s)))
+    events = http.stream(
+        f"{at.webui}/api/chat/completions", token=token, body=body, timeout_s=left_s
+    )
     on_step("asking")
     try:
-        for payload in http.stream(url, token=token, body=body, timeout_s=left_s):
-            delta = _delta(at, payload)
-            content += _piece(delta, "content")
-            thought += _piece(delta, "reasoning_content", "reasoning")
-            on_step("answering" if content else "thinking" if thought else "asking")
-            if _enough(content) or clock.now() - started >= deadline_s:
+        read = _read(events, at, late=lambda: clock.now() >= end, on_step=on_step)
+        seconds = clock.now() - started
+    finally:
+        saving.result()  # where both fail, this is nearer to the cause
+    return Answer(text=read.answer.strip(), reasoning=read.reasoning, seconds=seconds), token
+
+
+def _read(
+    events: Iterable[str],
+    at: Endpoints,
+    *,
+    late: Callable[[], bool],
+    on_step: Callable[[str], None],
+) -> Reader:
+    """Read until there is enough of an answer; ``proof-failed`` when there never is."""
+    reader = Reader(raw=True)
+    try:
+        for payload in events:
+            for piece in reader.event(payload):
+                on_step("answering" if piece.kind == "answer" else "thinking")
+            if _enough(reader.answer) or late():
                 break
+    except ReplyError as problem:
+        message = "The engine answered the frontend with an error."
+        raise _unproved(at, message, problem) from None
     except OSError as problem:
-        if clock.now() - started < deadline_s:
-            raise _unproved(
-                at, "The answer broke off on its way through the frontend.", problem
-            ) from None
-    if not content.strip():
-        raise _unproved(at, _silence(thought, late=clock.now() - started >= deadline_s))
-    return Answer(text=content.strip(), reasoning=thought, seconds=clock.now() - started)
+        if not late():
+            message = "The answer broke off on its way through the frontend."
+            raise _unproved(at, message, problem) from None
+    if not reader.answer.strip():
+        raise _unproved(at, _silence(reader.reasoning, late=late()))
+    return reader
 
 
 def _keep_a_chat(http: Http, at: Endpoints, token: Secret, *, timeout_s: float) -> None:
-    """Save an empty chat and delete it again; ``chats-unsaved`` when that cannot be.
+    """Save an empty chat and delete it again; ``chats-unsaved`` when that is refused.
 
     On a full disk, or one it may only read, the frontend answers all the same, and loses it.
     """
@@ -273,6 +280,8 @@ def _keep_a_chat(http: Http, at: Endpoints, token: Secret, *, timeout_s: float) 
     chat = saved.data.get("id") if isinstance(saved.data, dict) else None
     if saved.status == HTTPStatus.OK and isinstance(chat, str):
         saved = http.request("DELETE", f"{url}/{chat}", token=token, timeout_s=timeout_s)
+    if saved.status == 0:
+        raise _unanswered(at, "the saving of a chat")
     if saved.status != HTTPStatus.OK:
         raise DeployctlError(
             f"The frontend answers, and cannot save a chat ({_seen(saved)}).",
@@ -294,27 +303,6 @@ def _silence(thought: str, *, late: bool) -> str:
     if thought:
         return f"The model thought for {len(thought)} characters but gave no answer {end}."
     return "The model gave no answer in time." if late else "The model gave an empty answer."
-
-
-def _delta(at: Endpoints, payload: str) -> dict[str, Any]:
-    """The new piece in one event; ``proof-failed`` when the event is an error."""
-    try:
-        event = json.loads(payload)
-    except ValueError:
-        return {}  # "[DONE]", comments
-    if not isinstance(event, dict):
-        return {}
-    if problem := event.get("error") or event.get("detail"):
-        raise _unproved(at, "The engine answered the frontend with an error.", problem)
-    choices = event.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    delta = first.get("delta") if isinstance(first, dict) else None
-    return delta if isinstance(delta, dict) else {}
-
-
-def _piece(delta: dict[str, Any], *names: str) -> str:
-    """The first text under one of these names."""
-    return next((text for name in names if isinstance(text := delta.get(name), str) and text), "")
 
 
 def _unproved(

@@ -57,7 +57,6 @@ class Recorder:
     talk: Talk
     clock: Clock
     checks: list[CheckResult] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[PhaseTalk]:
@@ -85,7 +84,6 @@ class Recorder:
 
     def warn(self, text: str) -> None:
         """See :class:`deployctl.talk.Talk`."""
-        self.warnings.append(text)
         self.talk.warn(text)
 
 

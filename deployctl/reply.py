@@ -26,7 +26,7 @@ class Piece:
 
 
 class ReplyError(Exception):
-    """The engine sent an error where the reply should go on; the text is the engine's."""
+    """An error came where the reply should go on; the text is the engine's or the frontend's."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,8 +53,8 @@ class Reader:
             return  # "[DONE]", comments
         if not isinstance(event, dict):
             return
-        if problem := event.get("error"):
-            message = problem.get("message") if isinstance(problem, dict) else None
+        if problem := event.get("error") or event.get("detail"):
+            message = problem.get("message") if isinstance(problem, dict) else problem
             raise ReplyError(message if isinstance(message, str) else json.dumps(problem))
         self._figures(event)
         for choice in _dicts(event.get("choices")):

@@ -166,7 +166,7 @@ def _lines(
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM to the process group, SIGKILL to what is left of it."""
+    """SIGTERM to the process group, SIGKILL to what is left of it when the program has ended."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)
@@ -175,4 +175,3 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
             return  # gone already; or under sudo, where it is not ours to signal and ends by itself
         except subprocess.TimeoutExpired:
             continue
-        return

@@ -86,7 +86,7 @@ _FLAG = re.compile(
 
 #: What follows a secret's name and is none.
 _NO_SECRET = re.compile(
-    r"[\[{(]?\*\*\*|true|false|none|null|yes|no|on|off|required|missing|invalid|expired|0|",
+    r"[\[{(]?(?:\*\*\*)?|true|false|none|null|yes|no|on|off|required|missing|invalid|expired|0",
     re.IGNORECASE,
 )
 

@@ -105,6 +105,11 @@ def is_stack(space: Workspace) -> bool:
     return any(path.name not in _NOT_A_STACK for path in space.folder.iterdir())
 
 
+def forget_evidence(folder: Path) -> None:
+    """Remove what an earlier test of this name has left there: it would be taken for this one's."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def clear_away(space: Workspace) -> None:
     """Remove the stack's folder; an override that the operator put there stays."""
     with usable(space.folder):

@@ -68,8 +68,14 @@ def make(path: Path) -> StackSecrets:
     return StackSecrets(**{name: Secret(value) for name, value in made.items()})
 
 
-def lost(path: Path, stack: str, volumes: tuple[str, ...] = ()) -> DeployctlError:
-    """Say that they are gone, with the ways out. ``volumes``: the data that was made with them."""
+def lost(
+    path: Path, stack: str, volumes: tuple[str, ...] = (), *, beside: str = ""
+) -> DeployctlError:
+    """Say that they are gone, with the ways out.
+
+    ``volumes``: the data that was made with them; ``beside``: the command that brings the same up
+    under another name.
+    """
     data = f" ({', '.join(volumes)})" if volumes else ""
     return DeployctlError(
         f"The data of stack {stack} is there{data}, but the credentials it was made with are not "
@@ -78,7 +84,8 @@ def lost(path: Path, stack: str, volumes: tuple[str, ...] = ()) -> DeployctlErro
         else f"The credentials of stack {stack} are not in {path.parent} any more.",
         code="secrets-lost",
         where=str(path.parent),
-        hint=f"put secrets.json back there, or use another name: deployctl up --stack {stack}2; "
+        hint="put secrets.json back there, or use another name: "
+        f"{beside or f'deployctl up --stack {stack}2'}; "
         f"to give the chats up: deployctl down --volumes --stack {stack}",
     )
 

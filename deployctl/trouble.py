@@ -16,8 +16,8 @@ def trouble(state: ContainerState) -> str | None:
     A restarting container is not running: Docker calls it so between two crashes. One that was
     only made may yet be started: that is for the caller to judge.
     """
-    if state.oom_killed:
-        return "was killed because it needed more memory than its limit"
+    if state.oom_killed:  # for its own limit's memory or the machine's: Docker does not say which
+        return "was killed for want of memory"
     why = f": {state.error}" if state.error else ""
     if state.status in ("exited", "dead"):
         return f"stopped with exit code {state.exit_code}{why}"

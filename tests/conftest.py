@@ -13,6 +13,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 HERE = Path(__file__).parent
 
@@ -96,4 +97,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell may have switched these off for what runs in its background; the tests send them.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    # How long an example takes is the machine's, and no property of what is tested.
+    settings.register_profile("untimed", parent=settings(), deadline=None)
+    settings.load_profile("untimed")
     config.pluginmanager.register(SkipRule(ci=os.environ.get("CI") == "true"), "docker-skip-rule")

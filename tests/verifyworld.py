@@ -86,6 +86,7 @@ class FakeStack:
     undeletable: bool = False
     page_reply: Reply | None = None  # what comes back of the page's request, made all the same
     sign_in: Reply = field(default_factory=lambda: reply({"token": "t0ken"}))
+    sign_ins: int = 0
     opening: str = '<tool_call>\n{"name": "'  # how the template begins a call
     holds_to_grammar: bool = True  # an answer that is begun as a call is ended as one
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -201,6 +202,7 @@ class FakeStack:
         if path == "/api/v1/auths/signup":
             return self.sign_up
         if path == "/api/v1/auths/signin":
+            self.sign_ins += 1
             return self.sign_in
         if path == "/ready":
             return reply({"status": True}) if self.ready else Reply(status=503, text="")

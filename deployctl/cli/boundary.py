@@ -48,7 +48,7 @@ def guarded(body: Callable[[], object], arguments: list[str]) -> int:
             return int(ExitCode.OK)
         if debug:
             raise
-        return _report((_bug(bug),), ExitCode.BUG, arguments)
+        return _report((_bug(bug, arguments),), ExitCode.BUG, arguments)
     # What Typer makes of Ctrl-C; a smoke test has said itself what became of its stack.
     if result == ExitCode.INTERRUPTED and _command(arguments) != "smoke":
         return _stopped(arguments)
@@ -131,7 +131,7 @@ def _usage(wrong: Exception, arguments: list[str]) -> Fault:
     return Fault(code="usage", message=said, hint=meant or help_of)
 
 
-def _bug(bug: Exception) -> Fault:
+def _bug(bug: Exception, arguments: list[str]) -> Fault:
     import os
 
     last = traceback.extract_tb(bug.__traceback__)[-1]
@@ -139,19 +139,27 @@ def _bug(bug: Exception) -> Fault:
         code="bug",
         message=f"deployctl itself is wrong here: {type(bug).__name__}: {bug}",
         where=f"{last.filename}:{last.lineno}",
-        hint="the same command with --debug, and report what it prints; "
+        hint=f"{shlex.join(['deployctl', *arguments, '--debug'])}  # and report what it prints; "
         f"logs are under {home_folder(os.environ)}/stacks",
     )
 
 
 def _command(arguments: list[str]) -> str:
-    return next((word for word in arguments if not word.startswith("-")), "")
+    """What was typed where the command stands; behind an option it may be that one's value."""
+    words = [word for word in arguments if not word.startswith("-")]
+    misplaced = bool(words) and words[0] != arguments[0]
+    known = (word for word in words if misplaced and word in (*COMMANDS, *GROUPS))
+    return next(known, next(iter(words), ""))
 
 
 def _full_command(arguments: list[str]) -> str:
     """The command and, of a group, its own: ``profile list``, as its envelopes name it."""
+    command = _command(arguments)
+    if command not in GROUPS:
+        return command
     words = [word for word in arguments if not word.startswith("-")]
-    return " ".join(words[: 2 if words[:1] and words[0] in GROUPS else 1])
+    at = words.index(command)
+    return " ".join(words[at : at + 2])
 
 
 def _wants_json(arguments: list[str]) -> bool:

@@ -56,7 +56,8 @@ def plan(
     request = UpRequest(
         stack=stack, selection=chosen(profile, overlay, model, set_), fit=fit, force=force
     )
-    session = Session.open("plan", output, quiet=True, again=request.again)
+    again = request.again.replace("deployctl up", "deployctl plan", 1)
+    session = Session.open("plan", output, quiet=True, again=again)
     report = recipe(
         session.world(stack),
         request.selection,

@@ -52,8 +52,9 @@ _WORDS = (
 
 def retyped(arguments: Iterable[str], names: Iterable[str], value: str) -> str:
     """The command line as it was typed, with ``value`` for the option that has these names."""
-    words, kept = iter(arguments), ["deployctl"]
-    names, set_ = tuple(names), False
+    arguments, names = tuple(arguments), tuple(names)
+    end = arguments.index("--") if "--" in arguments else len(arguments)  # no options behind it
+    words, kept, set_ = iter(arguments[:end]), ["deployctl"], False
     for word in words:
         long = word.partition("=")[0]
         if word in names:
@@ -64,13 +65,15 @@ def retyped(arguments: Iterable[str], names: Iterable[str], value: str) -> str:
         if not set_:
             kept += [word if word in names else long if long in names else word[:2], value]
         set_ = True
-    return shlex.join(kept if set_ else [*kept, *list(names)[:1], value])
+    if not set_:
+        kept += [names[0], value]
+    return shlex.join((*kept, *arguments[end:]))
 
 
 def mended(fault: Fault, arguments: list[str]) -> Fault:
     """The fault; a hint that is but one option becomes the whole command line with it."""
     found = _ONE_OPTION.fullmatch(fault.hint)
-    if found is None or "--" in arguments:
+    if found is None:
         return fault
     command, typed = found["command"], next((w for w in arguments if not w.startswith("-")), "")
     same = command is None or (command == typed and typed in _SAME)
@@ -88,7 +91,8 @@ def in_our_words(
     if found := _NO_CHOICE.fullmatch(message):
         choices = re.findall(r"'([^']*)'", found["choices"])
         names = re.findall(r"'([^']*)'", found["names"])
-        said = f"{names[0]} is {', '.join(choices[:-1])} or {choices[-1]}, not {found['typed']!r}."
+        several = f"{', '.join(choices[:-1])} or " if choices[1:] else ""
+        said = f"{names[0]} is {several}{choices[-1]}, not {found['typed']!r}."
         near = difflib.get_close_matches(found["typed"].lower(), choices, n=1, cutoff=0.5)
         if not near or not names[0].startswith("-"):
             return said, None

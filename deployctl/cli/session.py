@@ -240,15 +240,20 @@ def _resolver(catalog: Catalog, weights: WeightsStore, environment: Mapping[str,
 
 
 class _Late:
-    """A port that is imported and built when it is first used: ``down`` needs no HTTP."""
+    """A port that is imported and built when it is first used: ``down`` needs no HTTP.
+
+    Built once, though a look uses it from several threads at the same moment.
+    """
 
     def __init__(self, build: Callable[[], object]) -> None:
         self._build = build
+        self._port: object = None
+        self._lock = threading.Lock()
 
     def __getattr__(self, name: str) -> object:
-        if name == "_port":
-            self._port = self._build()
-            return self._port
+        with self._lock:
+            if self._port is None:
+                self._port = self._build()
         return getattr(self._port, name)
 
 

@@ -111,15 +111,18 @@ def _seconds(written: str) -> int:
 
 
 def _writable(junit: Path | None) -> None:
-    """Find out before minutes of work that its result has nowhere to go."""
+    """Find out before minutes of work that its result has nowhere to go; leaves no empty file."""
     from deployctl.archive import unwritable
 
     if junit is None:
         return
+    there = os.path.lexists(junit)
     try:
         junit.absolute().parent.mkdir(parents=True, exist_ok=True)
         with junit.open("a"):
             pass
+        if not there:
+            junit.unlink()
     except OSError as problem:
         raise unwritable(junit.absolute(), problem) from problem
 

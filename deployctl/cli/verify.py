@@ -118,7 +118,7 @@ def faults(report: VerifyReport) -> tuple[Fault, ...]:
     return tuple(
         Fault(
             code="check-failed",
-            message=f"Check {check.name}: {check.summary}.",
+            message=f"Check {check.name}: {check.summary.removesuffix('.')}.",
             hint=check.hint,
             where=check.where,
             details=check.details,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from deployctl.causes import causes_of
-from deployctl.changes import Applied, Change, changes, doubt_of
+from deployctl.changes import Applied, Change, changes, doubt_of, services_of, used
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import World
@@ -77,6 +77,20 @@ def _recorded(kept: Manifest) -> Applied:
         override=kept.override,
         doubt=doubt_of(kept.standing),
     )
+
+
+def networks_meant(space: Workspace) -> Mapping[str, frozenset[str]]:
+    """Service → the networks that it was put in when the stack was last applied, by Docker's names.
+
+    Nothing where that is not known: the operator's own file may have taken one away.
+    """
+    kept = space.manifest()
+    if kept is None or kept.standing != "applied" or "network" in (space.override_text() or ""):
+        return {}
+    return {
+        service: frozenset(f"{space.stack}_{name}" for name in used("networks", definition))
+        for service, definition in services_of(_read(kept.compose)).items()
+    }
 
 
 # ── what goes on record ───────────────────────────────────────────────────────────────────────

@@ -98,7 +98,7 @@ def of_webui(
         drift.of_setting(each, persistent=persistent, stack_option=option)
         for each in differences(environment, effective if isinstance(effective, dict) else {})
     )
-    own = model_override(admin.get("/api/v1/models/base"), served_name)
+    own = model_override(admin.get("/api/v1/models/base"), served_name, environment)
     everywhere = global_functions(admin.get("/api/v1/functions/"))
     overrides = (*(() if own is None else (own,)), *everywhere)
     return (

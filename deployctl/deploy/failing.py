@@ -90,7 +90,7 @@ def _failed_too(attempt: Attempt, bug: BaseException) -> AfterFailure:
     fault = Fault(
         code="bug",
         message=f"deployctl itself is wrong here: {type(bug).__name__}: {bug}",
-        hint="the same command with --debug, and report what it prints",
+        hint=f"{attempt.request.again} --debug  # and report what it prints",
     )
     return AfterFailure(
         did=did[policy(attempt.request)],

@@ -25,11 +25,7 @@ from deployctl.deploy.reviving import is_cut_off, networks_there
 from deployctl.errors import DeployctlError, Fault
 from deployctl.metrics import EngineMetrics, read_metrics
 from deployctl.readiness import Endpoints, Probe, probe_engine, probe_frontend
-from deployctl.vitals import (
-    EngineVitals,
-    ServiceVitals,
-    environment_of,
-)
+from deployctl.vitals import EngineVitals, ServiceVitals, environment_of
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import UpRequest, World
@@ -60,18 +56,22 @@ class Look:
     sample: Sample
 
 
+#: What the engine's counters were, and when, by the world's clock.
+_Read = tuple[float, EngineMetrics | None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
     """The questions under way; the answers come in any order."""
 
     details: Mapping[str, Future[Mapping[str, Any] | None]]  # by service
     networks: Future[frozenset[str]]  # ids of the stack's own
+    meant: Future[Mapping[str, frozenset[str]]]  # service → names of those it was put in
     moved: Mapping[str, Future[Drift | None]]
     probes: Mapping[str, Future[Probe]]
-    metrics: Future[EngineMetrics | None]
+    metrics: Future[_Read]
     lately: Future[tuple[str, ...]] | None
     card: CardAsked | None
-    at: float
 
     def answers(self, service: str) -> bool:
         """Whether a service answered its probe."""
@@ -108,7 +108,8 @@ def look(
         moved = tuple(d for each in asked.moved.values() if (d := each.result()) is not None)
         # The later of the two moments between which rates are told, when all else is known.
         sample = _sample(pool, world, states, at, asked)
-        first = before or Sample(at=asked.at, metrics=asked.metrics.result())
+        at_first, metrics = asked.metrics.result()
+        first = before or Sample(at=at_first, metrics=metrics)
         said = asked.lately.result() if asked.lately is not None else ()
     gone = {d.name for d in moved}
     return Look(
@@ -142,23 +143,38 @@ def _ask(
         if name in running
     }
     details = {s.service: pool.submit(world.docker.inspect, s.id) for s in states}
+    networks = pool.submit(networks_there, world, request.stack)
     return _Asked(
-        at=world.clock.now(),
         probes=asking,
         details=details,
         metrics=pool.submit(_metrics, world, at, ask=engine is not None),
-        networks=pool.submit(networks_there, world, request.stack),
+        networks=networks,
+        meant=pool.submit(_meant, world, request.stack, networks),
         lately=None if engine is None else pool.submit(lately, world, engine),
         card=None if engine is None else ask_card(pool, world, engine, details["engine"], starts),
         moved={s.service: pool.submit(drifting.of_image, world, s, request.again) for s in states},
     )
 
 
-def _metrics(world: World, at: Endpoints, *, ask: bool) -> EngineMetrics | None:
+def _meant(
+    world: World, name: str, networks: Future[frozenset[str]]
+) -> Mapping[str, frozenset[str]]:
+    """The networks that each service was put in; of a stack that has one, nothing to look up."""
+    if len(networks.result()) < 2:
+        return {}
+    from deployctl.deploy.changed import networks_meant  # slow to import
+    from deployctl.workspace import Workspace
+
+    return networks_meant(Workspace(world.home, name))
+
+
+def _metrics(world: World, at: Endpoints, *, ask: bool) -> _Read:
+    """The engine answers between two steps of its work: its counters are as old as the answer."""
     if not ask:
-        return None
+        return world.clock.now(), None
     reply = world.http.call(f"{at.engine}/metrics", token=at.engine_key, timeout_s=5)
-    return read_metrics(reply.text) if reply.status == HTTPStatus.OK else None
+    moment = world.clock.now()
+    return moment, read_metrics(reply.text) if reply.status == HTTPStatus.OK else None
 
 
 def _sample(
@@ -171,12 +187,11 @@ def _sample(
     running = [s for s in states if s.status == "running"]
     ask = asked.answers("engine")
     usage = {s.id: pool.submit(world.docker.usage, s.id) for s in running}
-    metrics = pool.submit(_metrics, world, at, ask=ask)
-    moment = world.clock.now()
+    moment, metrics = _metrics(world, at, ask=ask)
     return Sample(
         at=moment,
         usage={i: u for i, each in usage.items() if (u := each.result()) is not None},
-        metrics=metrics.result(),
+        metrics=metrics,
         restarts={s.id: s.restarts for s in states},
         # A start that is over; one that still goes on may say more.
         starts={
@@ -246,7 +261,10 @@ class _Judged:
             if state.restarts or state.health == "unhealthy"
             else None,
             cut_off=is_cut_off(
-                self.world, asked.details[state.service].result(), asked.networks.result()
+                self.world,
+                asked.details[state.service].result(),
+                asked.networks.result(),
+                asked.meant.result().get(state.service, frozenset()),
             ),
         )
 

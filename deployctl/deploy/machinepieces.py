@@ -65,7 +65,7 @@ def _versions(world: World, environment: Mapping[str, str]) -> Piece:
         "docker": _said(world, "docker", "version"),
         "compose": _said(world, "docker", "compose", "version"),
         "environment": bearing,
-        "environment_secrets": sorted(name for name in environment if secret_name(name)),
+        "variables_left_out": sorted(name for name in environment if secret_name(name)),
     }
     return Piece(name="versions.json", about="versions, and variables we read", content=found)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +15,12 @@ from typing import TYPE_CHECKING
 from deployctl.errors import DeployctlError
 from deployctl.private import known_secrets, private_hosts, private_names
 from deployctl.redact import Redactor, redacted
+from deployctl.sidebyside import apart
 
 if TYPE_CHECKING:
     from deployctl.runner import Runner
 
-#: Characters of each piece: enough to see a start, little enough to mail.
+#: Characters of each text: enough to see a start, little enough to mail.
 _MOST = 400_000
 
 
@@ -55,18 +55,17 @@ def gathered(jobs: Iterable[Job]) -> Gathered:
     """Do every job, side by side. Never raises: half of it is worth more than none."""
     pieces: list[Piece] = []
     missing: list[str] = []
-    with ThreadPoolExecutor(max_workers=6) as pool:
-        futures = [(about, pool.submit(job)) for about, job in jobs]
-        for about, future in futures:
-            try:
-                found = future.result()
-            except DeployctlError as problem:
-                fault = problem.faults[0]
-                missing.append(f"{about}: {fault.message} [{fault.code}]")
-            except Exception as problem:  # it is most wanted where we are wrong
-                missing.append(f"{about}: {type(problem).__name__}: {problem}")
-            else:
-                pieces += found if isinstance(found, tuple) else (found,)
+    futures = [(about, apart(job, name=f"gather {about}")) for about, job in jobs]
+    for about, future in futures:
+        try:
+            found = future.result()
+        except DeployctlError as problem:
+            fault = problem.faults[0]
+            missing.append(f"{about}: {fault.message} [{fault.code}]")
+        except Exception as problem:  # it is most wanted where we are wrong
+            missing.append(f"{about}: {type(problem).__name__}: {problem}")
+        else:
+            pieces += found if isinstance(found, tuple) else (found,)
     return Gathered(pieces=tuple(pieces), missing=tuple(missing))
 
 
@@ -96,6 +95,13 @@ def _plain(piece: Piece) -> str:
 def cleaned(piece: Piece, redactor: Redactor) -> str:
     """The piece as text without secrets; data is cleaned as data first, then as text."""
     if isinstance(piece.content, str):
-        return redactor.text(piece.content[-_MOST:], log=piece.log)
+        return redactor.text(_end(piece.content), log=piece.log)
     text = json.dumps(redacted(piece.content, redactor), indent=1, default=str)
     return redactor.text(text, log=piece.log)
+
+
+def _end(text: str) -> str:
+    """The end of a text, in whole lines: nobody knows half a secret for one."""
+    if len(text) <= _MOST:
+        return text
+    return text[-_MOST - 1 :].partition("\n")[2] or f"(one line of {len(text)} characters)\n"

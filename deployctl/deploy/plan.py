@@ -106,11 +106,17 @@ def _basis(spec: WeightsSpec, *, here: bool) -> Basis:
     return "measured" if here or spec.sha256 is not None else "claimed"
 
 
-def _how(spec: WeightsSpec, *, here: bool) -> str:
-    if spec.source.kind == "file":
-        return "yours, checked at start" if here else "yours, and not there"
-    return "here already" if here else "downloaded"
+def _how(world: World, spec: WeightsSpec, *, here: bool) -> str:
+    if spec.source.kind != "file":
+        return "here already" if here else "downloaded"
+    if here:
+        return "yours, checked"
+    there = world.weights.reachable(spec.source, timeout_s=_LOOK_S)
+    return "yours, checked at start" if there else "yours, and not there"
 
+
+#: A disk that does not say for so long whether a file is there is a share that is gone, seconds.
+_LOOK_S = 2.0
 
 #: What an image built from packages takes on disk, bytes; measured, on amd64.
 _BUILT = {"llama-cpp": 162_000_000, "open-webui": 694_000_000}
@@ -137,7 +143,7 @@ def _fetches(world: World, decided: Plan) -> tuple[Fetch, ...]:
         Fetch(
             what="weights",
             source=str(spec.source),
-            how=_how(spec, here=here is not None),
+            how=_how(world, spec, here=here is not None),
             size_bytes=here.size_bytes if here is not None else size,
             basis=_basis(spec, here=here is not None) if size else None,
         ),

@@ -99,7 +99,7 @@ def _environment(world: World, space: Workspace, manifest: Manifest) -> Mapping[
 
 def _find(admin: Admin, environment: Mapping[str, str], served_name: str) -> _Found:
     effective = admin.get("/api/v1/configs/export")
-    own = model_override(admin.get("/api/v1/models/base"), served_name)
+    own = model_override(admin.get("/api/v1/models/base"), served_name, environment)
     return _Found(
         settings=differences(environment, effective if isinstance(effective, Mapping) else {}),
         overrides=(

@@ -14,9 +14,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from deployctl.atomic import usable, write
-from deployctl.deploy.kept import kept_request
 from deployctl.errors import DeployctlError
 from deployctl.files import text_of
+from deployctl.readiness import password_changed
 from deployctl.vitals import moment
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ def refuse_again(space: Workspace, at: Endpoints, now: datetime) -> None:
             f"admin_password of {at.secrets_file} changes.",
             code="proof-failed",
             where="webui",
-            hint="if the password was changed in the chat window, write the new one into "
-            f"admin_password of {at.secrets_file}, then: "
-            f"{kept_request(space.stack, space.manifest()).again}",
+            hint=password_changed(at),
         )
 
 

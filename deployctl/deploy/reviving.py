@@ -31,13 +31,22 @@ _WITHOUT = ("none", "host", "container:")
 
 
 def cut_off(world: World, name: str, states: tuple[ContainerState, ...]) -> tuple[str, ...]:
-    """Find services whose container is on no network any more, or on one that is gone.
+    """Find services whose container is not on a network that it was put in, or on one that is gone.
 
     Somebody removed the network, or the container from it. Docker starts such a container without
     any network, or not at all ("network … not found"), and `docker compose up` leaves it so.
     """
-    there = networks_there(world, name) if states else frozenset()
-    return tuple(s.service for s in states if is_cut_off(world, world.docker.inspect(s.id), there))
+    from deployctl.deploy.changed import networks_meant  # slow to import: not for `status`
+    from deployctl.workspace import Workspace
+
+    if not states:
+        return ()
+    there, meant = networks_there(world, name), networks_meant(Workspace(world.home, name))
+    return tuple(
+        s.service
+        for s in states
+        if is_cut_off(world, world.docker.inspect(s.id), there, meant.get(s.service, frozenset()))
+    )
 
 
 def networks_there(world: World, name: str) -> frozenset[str]:
@@ -45,28 +54,38 @@ def networks_there(world: World, name: str) -> frozenset[str]:
     return frozenset(str(row["Id"]) for row in world.docker.networks(name))
 
 
-def is_cut_off(world: World, found: Mapping[str, Any] | None, there: frozenset[str]) -> bool:
+def is_cut_off(
+    world: World,
+    found: Mapping[str, Any] | None,
+    there: frozenset[str],
+    meant: frozenset[str] = frozenset(),
+) -> bool:
     """Whether a container, as ``docker inspect`` has it, is without a network it should be on.
 
-    ``there``: networks known to be; about others Docker is asked.
+    ``there``: ids of networks known to be; about others Docker is asked. ``meant``: names of those
+    that it was put in.
     """
 
     def is_there(network_id: str) -> bool:
         # One of the operator's, by an override, does not bear the stack's label.
         return network_id in there or world.docker.network(network_id) is not None
 
-    return _cut_off(found, is_there)
+    return _cut_off(found, is_there, meant)
 
 
-def _cut_off(found: Mapping[str, Any] | None, is_there: Callable[[str], bool]) -> bool:
+def _cut_off(
+    found: Mapping[str, Any] | None, is_there: Callable[[str], bool], meant: frozenset[str]
+) -> bool:
     if found is None or "NetworkSettings" not in found:
         return False
     mode = str(found.get("HostConfig", {}).get("NetworkMode", ""))
     if mode.startswith(_WITHOUT):
         return False
     joined = found["NetworkSettings"].get("Networks") or {}
+    if not joined or (mode in meant and not meant <= joined.keys()):
+        return True
     ids = (str(network.get("NetworkID") or "") for network in joined.values())
-    return not joined or any(known and not is_there(known) for known in ids)
+    return any(known and not is_there(known) for known in ids)
 
 
 def revive(
@@ -90,10 +109,8 @@ def revive(
         stack.compose(world, project.stop(*hanging), code="compose-failed", hint=hint)
 
 
-def wake(
-    run: Run, space: Workspace, plan: Plan, states: tuple[ContainerState, ...]
-) -> tuple[str, ...]:
-    """Restart, once, what has worked, runs, and answers nothing; returns the services.
+def wake(run: Run, space: Workspace, plan: Plan, states: tuple[ContainerState, ...]) -> None:
+    """Restart, once, what has worked, runs, and answers nothing.
 
     Only what its own healthcheck has seen working: a model that is still being loaded is silent
     too, and must be left alone.
@@ -104,7 +121,7 @@ def wake(
     urls = {"engine": f"{engine}/models", "webui": f"{frontend}/ready"}
     silent = _silent(world, {name: url for name, url in urls.items() if name in working})
     if not silent:
-        return ()
+        return
     for name in silent:
         role = "engine" if name == "engine" else "frontend"
         world.talk.say(f"The {role} runs and has answered nothing for {_SILENT_S:.0f} s: restarted")
@@ -115,7 +132,6 @@ def wake(
         code="compose-failed",
         hint=f"deployctl logs --stack {space.stack}",
     )
-    return silent
 
 
 def _silent(world: World, urls: Mapping[str, str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ from deployctl.recorder import Recorder, failed_check
 from deployctl.smokemark import (
     Mark,
     clear_away,
+    forget_evidence,
     held,
     is_stack,
     last_worked_on_by_smoke,
@@ -70,24 +71,27 @@ def smoke(
     """Bring a stack up, verify it, take it down; the report says what failed, if something did.
 
     ``shield`` keeps signals away from taking down; ``checks`` verifies. Raises only a bug of ours,
-    after taking down, and ``stack-locked`` while another smoke test has the name.
+    after taking down.
     """
-    with held(world.home, request.stack) as mark:
-        recorder = Recorder(world.talk, world.clock)
-        test = Test(
-            world=replace(world, talk=recorder),
-            request=request,
-            space=Workspace(world.home, request.stack),
-            started=world.clock.now(),
-            recorder=recorder,
-        )
-        problem: BaseException | None = None
+    recorder = Recorder(world.talk, world.clock)
+    test = Test(
+        world=replace(world, talk=recorder),
+        request=request,
+        space=Workspace(world.home, request.stack),
+        started=world.clock.now(),
+        recorder=recorder,
+    )
+    with ExitStack() as until_the_end:
         try:
             with _as_preflight(test):
-                _begin(test, mark)
+                mark = until_the_end.enter_context(held(world.home, request.stack))
+                there = _begin(test, mark)
         except (DeployctlError, KeyboardInterrupt) as refusal:
             return report_of(test, faults_of(test, refusal))
+        problem: BaseException | None = None
         try:
+            if there:
+                _sweep(test)
             _up_and_verify(test, checks)
         except BaseException as end:  # whatever ends it, what was made is taken away
             problem = _interruption(end) or end
@@ -113,20 +117,17 @@ def _interruption(end: BaseException) -> KeyboardInterrupt | None:
 # ── before ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _begin(test: Test, mark: Mark) -> None:
-    """Make sure that whatever bears the name is a smoke test's, and take that away."""
-    world, space = test.world, test.space
+def _begin(test: Test, mark: Mark) -> bool:
+    """Take the name; whether there is something of it, which then is a smoke test's."""
     try:
-        there = _there(world, test.request, space, mark)
+        there = _there(test.world, test.request, test.space, mark)
     except BaseException:
         if not mark.found:
             mark.remove()
         raise
     set_mark(mark)
     test.begun = True
-    if there:
-        world.talk.say(f"taking away what an earlier smoke test left of stack {space.stack}")
-        _sweep(test)
+    return there
 
 
 def _there(world: World, request: SmokeRequest, space: Workspace, mark: Mark) -> bool:
@@ -142,7 +143,10 @@ def _there(world: World, request: SmokeRequest, space: Workspace, mark: Mark) ->
 
 def _sweep(test: Test) -> None:
     """Take away what was there before the test, which is not part of its report."""
-    _surely_down(test)
+    name = test.space.stack
+    test.world.talk.say(f"taking away what an earlier smoke test left of stack {name}")
+    with _as_preflight(test):
+        _surely_down(test)
     test.recorder.checks.clear()
 
 
@@ -238,6 +242,8 @@ def _look(test: Test, *, keep: bool) -> None:
         runner=world.runner,
     )
     if keep:
+        if request.artifacts is None:
+            forget_evidence(evidence_folder(test))
         files = ((piece.name, cleaned(piece, test.redactor)) for piece in found.pieces)
         archive.lay_out(evidence_folder(test), files)
         for line in found.missing:

@@ -159,11 +159,11 @@ def faults_of(test: Test, problem: BaseException | None) -> tuple[Fault, ...]:
                 ),
             )
         case KeyboardInterrupt():
-            left = "is kept" if request.keep or not test.begun else "is taken down"
+            left = f"stack {request.stack} is {'kept' if request.keep else 'taken down'}"
             return (
                 Fault(
                     code="interrupted",
-                    message=f"Interrupted; stack {request.stack} {left}.",
+                    message=f"Interrupted; {left if test.begun else 'nothing was made yet'}.",
                     hint=request.again,
                 ),
             )
@@ -181,6 +181,8 @@ def _whole(hint: str, request: SmokeRequest) -> str:
     match shlex.split(hint, comments=True) if hint.startswith(("deployctl smoke ", "--")) else []:
         case ["deployctl", "smoke", "--profile", name]:
             return request.again_with(replace(request.selection, profile=name))
+        case ["deployctl", "smoke", "--stack", name]:
+            return replace(request, stack=name).again
         case ["--model", name]:
             return request.again_with(replace(request.selection, model=name))
     return hint

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployctl.commands import Project
+from deployctl.deploy.kept import kept_request
 from deployctl.errors import DeployctlError
 from deployctl.reach import LOOPBACK, url
 from deployctl.readiness import Endpoints
@@ -66,6 +67,7 @@ def endpoints(space: Workspace, served_name: str, webui_port: int, engine_port: 
         engine_key=secrets.engine_key,
         admin_email=ADMIN_EMAIL,
         admin_password=secrets.admin_password,
+        again=kept_request(space.stack, space.manifest()).again,
     )
 
 

@@ -18,6 +18,7 @@ from deployctl.deploy.composing import compose_up
 from deployctl.deploy.exposed import warn_of_exposed
 from deployctl.deploy.kept import kept_request
 from deployctl.deploy.stack import host_ports
+from deployctl.deploy.world import UpRequest
 from deployctl.errors import DeployctlError
 from deployctl.profiles.selection import Selection
 from deployctl.render import CONTAINER_USER, image_variable
@@ -75,7 +76,7 @@ class Started:
 
 def prepare(world: World, space: Workspace, wanted: Wanted) -> Prepared:
     """Check what shall run. ``render-invalid``, ``secrets-lost``; the running stack stays as is."""
-    _refuse_lost_secrets(world, space)
+    _refuse_lost_secrets(world, space, wanted)
     variables = _variables(space, wanted)
     ids = {i.service: world.docker.image_id(i.reference) or "" for i in wanted.images}
     named = tuple((i.reference, ids[i.service]) for i in wanted.images)
@@ -138,11 +139,12 @@ def _write(space: Workspace, what: Prepared) -> None:
     space.write_credentials(_credentials(space, what.wanted.plan))
 
 
-def _refuse_lost_secrets(world: World, space: Workspace) -> None:
+def _refuse_lost_secrets(world: World, space: Workspace, wanted: Wanted) -> None:
     """Never generate new secrets for old data: nobody could sign in any more."""
     volumes = world.docker.volumes(space.stack)
     if volumes and not space.has_secrets:
-        raise stacksecrets.lost(space.secrets_file, space.stack, volumes)
+        beside = UpRequest(stack=f"{space.stack}2", selection=wanted.selection)
+        raise stacksecrets.lost(space.secrets_file, space.stack, volumes, beside=beside.again)
 
 
 def _check(world: World, space: Workspace, wanted: Wanted, project: Project) -> Mapping[str, str]:
@@ -294,4 +296,4 @@ def _again(space: Workspace, wanted: Wanted) -> str:
 def _override_hint(space: Workspace, again: str) -> str:
     if space.override is not None:
         return f"look at {space.override}, then: {again}"
-    return "deployctl up --debug"
+    return f"{again} --debug"

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 #: Files of the stack's folder that are looked at: their modes, and what is written in them.
 _FILES = (
     *(".env", "secrets.json", "credentials", "session", "manifest.json"),
-    *("compose.yaml", "compose.override.yaml", "deployctl.log"),
+    *("compose.yaml", "compose.override.yaml", "proved.json", "deployctl.log"),
 )
 
 

@@ -200,7 +200,7 @@ def _look(subject: Subject, check: Check) -> CheckResult:
 def _broken(under: _Under, check: Check) -> str | None:
     """What this check needs and did not get; waits for it where it is still under way.
 
-    A check that was skipped for such a reason passes it on.
+    A check that was skipped for such a reason passes it on, and no other reason.
     """
     for name in check.needs:
         needed = under.results.get(name)
@@ -209,7 +209,7 @@ def _broken(under: _Under, check: Check) -> str | None:
         found = needed.result()
         if found.status == "failed":
             return name
-        if found.status == "skipped":
+        if found.status == "skipped" and found.summary.endswith(_FAILED):
             return found.summary.removesuffix(_FAILED)
     return None
 

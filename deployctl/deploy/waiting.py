@@ -63,8 +63,8 @@ def prove_stack(  # what `up` knows of the stack
     """Wait for engine and frontend, then ask a question through the UI.
 
     ``before``: the containers as they were before this command changed anything. ``known``: this
-    very stack has taken the stored credentials; a session of then is enough. An engine that
-    still loads, whoever started it, is warmed up meanwhile. Raises ``engine-…``, ``frontend-…``,
+    very stack has answered before; a session of then is enough. An engine that still loads, whoever
+    started it, is warmed up meanwhile. Raises ``engine-…``, ``frontend-…``,
     ``stack-not-running``, ``docker-unreachable`` or ``proof-failed``.
     """
     at = stack.endpoints(space, plan.served_name, *stack.host_ports(plan))
@@ -162,10 +162,10 @@ class _Waiting:
             phase.text = summary(last)
 
     def proof(self) -> Answer:
-        """Have a question answered; a frontend just changed must take the stored credentials.
+        """Have a question answered; credentials that were edited, or may be new to it, are tried.
 
-        Signing in costs a fifth of a second of computing (measured), by design: where a session of
-        before is there, the question goes its way meanwhile.
+        Signing in costs a quarter of a second of computing (measured), by design: where a session
+        of before is there, the question goes its way meanwhile.
         """
         world, vigil = self.run.world, self.vigil
         doing = ["asking"]
@@ -181,19 +181,21 @@ class _Waiting:
                 vigil.turn("engine", phase.progress, step=doing[0])
 
             kept = self.space.session()
-            anew = kept is not None and not self.known and vigil.starts("webui")
+            another = vigil.starts("webui") and not self.known
+            anew = kept is not None and (another or not self.space.session_is_current)
             signing = Aside(lambda: sign_in(world.http, self.at)) if anew else None
             asking = Aside(lambda: self._ask(kept, heard.append))
             try:
                 answer, session = vigil.through(asking, turn)
+                opened = session if session != kept else None
                 if signing is not None:
-                    session = self._signed_in(signing, turn) or session
+                    opened = self._signed_in(signing, turn) or opened
             except DeployctlError as error:
                 self._blame_the_dead(error)
                 raise
-            if session != kept:
+            if opened is not None:
                 with contextlib.suppress(DeployctlError):  # a full disk fails nothing that answered
-                    self.space.keep_session(session)
+                    self.space.keep_session(opened)
             if self.warming is not None and self.warming.done():
                 self.run.warm_up = self.warming.result()
             phase.text = f"answered through the UI in {answer.seconds:.1f} s"

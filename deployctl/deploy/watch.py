@@ -115,10 +115,12 @@ class Watcher:
                     fault=fault,
                     hint=fault.hint,
                 )
-        for key, fault in self._faults.items():
-            if key not in faults and not any(where == key[0] for where, _ in faults):
+        # In the order they were seen in; containers without a record of them are no service.
+        were = dict.fromkeys(fault.where for fault in self._faults.values() if fault.where)
+        for service in were:
+            if not any(where == service for where, _ in faults):
                 yield self._event(
-                    "recovered", report.status, f"{key[0]} works again.", service=fault.where
+                    "recovered", report.status, f"{service} works again.", service=service
                 )
         if report.status != self._status:
             yield self._event("status", report.status, f"Stack {self.stack}: {report.status}.")

@@ -38,14 +38,14 @@ class End:
 
 OOM_KILLED = End(
     code="engine-oom-killed",
-    seen="the container's state says OOMKilled",
+    seen="the container's state says OOMKilled, and the kernel's log does not name the machine",
     cause="It needed more memory than its limit and was killed for it.",
     way_out="`--set engine.memory=` (`frontend.memory=`) half as much again",
     remedy=more_memory,
 )
 HOST_MEMORY = End(
     code="host-memory-short",
-    seen="exit code 137, and the kernel has killed for memory since the start",
+    seen="OOMKilled or exit code 137, and the kernel has killed for the machine's memory",
     cause="This machine ran out of memory, and its kernel chose to kill this.",
     way_out="half of `concurrency` or `model.context`, or close what else uses memory",
     remedy=smaller,
@@ -96,7 +96,8 @@ def end_of(evidence: Evidence) -> End | None:
     if state is None:
         return None
     if state.oom_killed:
-        return OOM_KILLED
+        # Docker says it of any kill for memory, the machine's too, where control groups are v2.
+        return HOST_MEMORY if evidence.killed_for == "machine" else OOM_KILLED
     if state.status == "running":
         if state.restarts and _for_memory(evidence):
             # It was killed a moment ago and runs again; its limit kills sooner than the machine.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from deployctl.diagnosis import docker_cards, docker_ports
 from deployctl.diagnosis.remedies import (
-    look,
+    HOME,
     more_memory,
     recommend,
     same,
@@ -26,6 +26,18 @@ def _network(found: Found) -> str:
 
 def _fewer_cpus(found: Found) -> str:
     return found.way.with_set(("engine.cpus", found.word("most").partition(".")[0] or "1"))
+
+
+def _own_program(found: Found) -> str:
+    """The profile's own image, where another was named; else what the override asks for."""
+    way = found.way
+    if way.sets("engine.image"):
+        return way.without_set("engine.image")
+    asked = "-e image -e entrypoint -e command -e user"
+    return (
+        f"grep -n {asked} {HOME}/stacks/{way.stack}/compose.override.yaml"
+        f"  # correct it; then: {way.same()}"
+    )
 
 
 SIGNS = (
@@ -170,15 +182,14 @@ SIGNS = (
         about="docker",
         pattern=pattern(
             r"unable to find (?:user|group) (?P<who>\S+): no matching entries"
-            r'|exec: "(?P<program>[^"]*)": (?:stat|executable file|permission denied|no such)'
+            r'|exec: "(?P<program>(?!docker-credential-)[^"]*)": '
+            r"(?:stat|executable file|permission denied|no such)"
         ),
         seen='exec: "…": executable file not found · unable to find user …',
         cause="The image lacks the program or the user that the container is to start with: "
         "another image, or `compose.override.yaml`, asks for it.",
         way_out="the profile's own image; look what `compose.override.yaml` asks for",
-        remedy=lambda found: (
-            found.way.without_set("engine.image") if found.way.sets("engine.image") else look(found)
-        ),
+        remedy=_own_program,
         sample="OCI runtime create failed: runc create failed: unable to start container process: "
         'exec: "/app/llama-server": stat /app/llama-server: no such file or directory: unknown',
         rank=BROAD,

@@ -71,7 +71,8 @@ def _in_the_override(found: Found, stranger: str, what: str) -> str:
 def _another_address(found: Found) -> str:
     if (stranger := _stranger(found)) is not None:
         return _in_the_override(found, stranger, "take the address out")
-    return f"hostname -I  # write one of them into: {found.way.same()}"
+    again = found.way.with_set(("ports.address", "ADDRESS"))
+    return f"hostname -I  # with one of them: {again}"
 
 
 def _address_said(found: Found) -> str:

@@ -11,6 +11,7 @@ from deployctl.diagnosis.llama_cpp_files import FILES
 from deployctl.diagnosis.remedies import (
     HOME,
     less_at_once,
+    network_of_its_own,
     recommend,
     smaller,
 )
@@ -45,7 +46,9 @@ def _unknown(found: Found) -> str:
 
 
 def _removed(found: Found) -> str:
-    return rename(found, found.word("flag"), found.word("new"))
+    flag, new = found.word("flag"), found.word("new")
+    # `--spec-ngram-*-size-n` stands for one flag of each kind: which is for the operator to say.
+    return drop(found, flag) if "*" in new else rename(found, flag, new)
 
 
 def _without(found: Found) -> str:
@@ -161,10 +164,7 @@ _WORDS = (
         cause="Inside the container the address is taken or not there: `compose.override.yaml` has "
         "changed its network.",
         way_out="take `network_mode` and `ports` out of `compose.override.yaml`",
-        remedy=lambda found: (
-            f"grep -n network {HOME}/stacks/{found.way.stack}/compose.override.yaml"
-            f"  # take it out; then: {found.way.same()}"
-        ),
+        remedy=network_of_its_own,
         sample="0.00.004.407 E srv         start: couldn't bind HTTP server socket, hostname: "
         "203.0.113.7, port: 8080",
         message="The engine cannot listen on {host}:{port} inside its container.",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from deployctl.diagnosis.remedies import HOME
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
@@ -84,9 +86,7 @@ QUESTIONS = (
         seen="The password is lost, or sign-in fails",
         why="The credentials of a stack are in its folder, readable by you alone; in the folder of "
         "another stack they do not fit.",
-        commands=(
-            'cat "${DEPLOYCTL_HOME:-$HOME/.local/share/deployctl}"/stacks/deployctl/credentials',
-        ),
+        commands=(f"cat {HOME}/stacks/deployctl/credentials",),
     ),
     Question(
         seen="The port is taken",

@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from deployctl.engines.llama_cpp import KIND as LLAMA_CPP
+from deployctl.fitting import following
 from deployctl.profiles.units import format_size
 from deployctl.sizing import need
 
@@ -37,9 +38,12 @@ def recommend(_found: Found) -> str:
     return RECOMMEND
 
 
-def look(found: Found) -> str:
-    """All that it said."""
-    return found.way.logs(found.evidence.service)
+def network_of_its_own(found: Found) -> str:
+    """Where the operator's own file says something of networks: there the port is another's."""
+    return (
+        f"grep -n network {HOME}/stacks/{found.way.stack}/compose.override.yaml"
+        f"  # take it out; then: {found.way.same()}"
+    )
 
 
 # ── less to hold ──────────────────────────────────────────────────────────────────────────────
@@ -48,13 +52,10 @@ def look(found: Found) -> str:
 def with_context(way: Way, context: int) -> str:
     """The same command with this context at most, and an answer that still fits into it."""
     tokens = max(_STEP, context // _STEP * _STEP)
-    pairs = [("model.context", str(tokens))]
-    plan = way.plan
-    if plan is None or plan.max_tokens >= tokens:
-        pairs.append(("model.max_tokens", str(tokens // 2)))
-        if plan is not None and plan.thinking is not None and plan.thinking >= tokens // 2:
-            pairs.append(("engine.reasoning_budget", str(tokens // 4)))
-    return way.with_set(*pairs)
+    shorter = (("model.context", str(tokens)),)
+    if way.plan is None:
+        return way.with_set(*shorter, ("model.max_tokens", str(tokens // 2)))
+    return way.with_set(*following(way.plan, shorter))
 
 
 def less_context(found: Found) -> str:

@@ -10,6 +10,7 @@ from deployctl.diagnosis.arguments import drop
 from deployctl.diagnosis.remedies import (
     fetch_again,
     may_read,
+    network_of_its_own,
     newer_image,
     same,
     smaller,
@@ -99,7 +100,7 @@ _WORDS = (
         cause="Inside the container the port is taken: `compose.override.yaml` has changed its "
         "network.",
         way_out="take `network_mode` out of `compose.override.yaml`",
-        remedy=same,
+        remedy=network_of_its_own,
         sample="OSError: [Errno 98] Address already in use",
     ),
     Sign(

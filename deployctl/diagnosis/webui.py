@@ -46,7 +46,10 @@ def _newer(found: Found) -> str:
     if way.sets("frontend.image"):
         return way.without_set("frontend.image")
     words = shlex.join(("deployctl", "up", *way.selection.words, "--stack", f"{way.stack}2"))
-    return f"{words}  # or the newer one again: add --set frontend.image=IMAGE:TAG"
+    return (
+        f"deployctl down --stack {way.stack} && {words}"
+        "  # keeps the chats; or the newer one again: add --set frontend.image=IMAGE:TAG"
+    )
 
 
 def _override(found: Found) -> str:

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from deployctl.dockerinfo import docker_info
 from deployctl.doctor.nouns import CardProbe, Daemon, Holding
 from deployctl.endpoint import docker_endpoint
-from deployctl.host import docker_info
 from deployctl.outcomes import Command
 from deployctl.runner import Runner
 
@@ -141,7 +141,7 @@ def _image(runner: Runner, client: str, references: frozenset[str]) -> str | Non
 
 def card_devices(root: Path) -> frozenset[str]:
     """Which device files of cards there are below ``root``."""
-    names = ("nvidia0", "nvidia-uvm", "dxg", "kfd")
+    names = ("nvidia-uvm", "dxg")
     return frozenset(name for name in names if (root / "dev" / name).exists())
 
 

@@ -52,10 +52,17 @@ class Clocks:
         """Ask for the head of ``url``; any reply at all is an answer. ``None`` when it came."""
         import requests  # noqa: TID251  # edge; slow to import
 
-        # Not those of the environment when apt has its own; none of .netrc either way.
+        # Not those of the environment when apt has its own.
         kinds = {name.partition("_")[0]: value for name, value in (proxies or {}).items()}
         try:
-            reply = requests.head(url, timeout=timeout_s, allow_redirects=False, proxies=kinds)
+            reply = requests.head(
+                url,
+                timeout=timeout_s,
+                allow_redirects=False,
+                proxies=kinds,
+                # Without it requests would send the password that .netrc has for this host.
+                auth=lambda request: request,
+            )
         except requests.exceptions.SSLError:
             return None
         except (requests.exceptions.RequestException, OSError, ValueError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from deployctl.doctor.nouns import Machine, Proxies, System
 from deployctl.doctor.results import failed, ok, skipped, warning
@@ -146,8 +146,7 @@ def _export(proxies: Proxies) -> str:
     )
 
 
-def _said(proxies: object) -> str:
-    assert hasattr(proxies, "items")
+def _said(proxies: Mapping[str, str]) -> str:
     return ", ".join(f"{k}={v}" for k, v in sorted(proxies.items()) if k != "no_proxy")
 
 

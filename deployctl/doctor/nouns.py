@@ -124,7 +124,7 @@ class Graphics:
     probe: CardProbe | None = None
     unprobed: str = ""  # why there was no probe
     persistence: bool | None = None
-    devices: frozenset[str] = frozenset()  # of /dev: nvidia0, nvidia-uvm, kfd
+    devices: frozenset[str] = frozenset()  # of /dev: nvidia-uvm, dxg
     levels: Mapping[str, int] = field(default_factory=dict)  # profile → driver
     capabilities: Mapping[str, str] = field(default_factory=dict)  # profile → compute capability
 

@@ -42,7 +42,7 @@ def _place(name: str, place: Place | None) -> Iterator[CheckResult]:
         return
     on = f" ({place.filesystem})" if place.filesystem else ""
     seen = f"{rough(place.free_bytes)} free at {place.path}{on}"
-    fix = f"df -h {place.path}; docker system df  # what could go"
+    fix = "df -h; docker system df  # what could go"  # the folder itself may not be there yet
     if place.free_bytes < _LEAST_BYTES:
         why = "Not even a container's own files can be written."
         yield failed(name, seen, why, fix, code="disk-short")
@@ -60,7 +60,7 @@ def _inodes(name: str, place: Place) -> Iterator[CheckResult]:
         return
     why = "An image is tens of thousands of files; without inodes none can be made."
     seen = f"{place.inodes_free} of {place.inodes_total} left at {place.path}"
-    fix = f"df -i {place.path}; docker image prune  # removes images without a name"
+    fix = "df -i; docker image prune  # removes images without a name"
     if place.inodes_free == 0:
         yield failed(name, seen, why, fix, code="disk-short")
     else:

@@ -36,10 +36,11 @@ def _folder(state: State, user: str) -> CheckResult:
     place = str(state.place.path)
     if "ro" in state.place.options or not state.writable:
         read_only = "ro" in state.place.options
+        whose = f": it is {state.owner}'s" if state.owner not in ("", user) else ""
         return failed(
             "state folder",
             f"{place} cannot be written"
-            + (", it is mounted read-only" if read_only else f" by {user}"),
+            + (", it is mounted read-only" if read_only else f" by {user}{whose}"),
             "Models, secrets and what was applied are kept there.",
             "DEPLOYCTL_HOME=/a/folder/of/yours deployctl up"
             if read_only
@@ -80,12 +81,11 @@ def _models(state: State) -> CheckResult:
         return skipped("models", "none here yet")
     if not state.unreadable:
         return ok("models", f"{state.models} file(s), readable in a container")
-    first = shlex.quote(str(state.unreadable[0]))
     return warning(
         "models",
-        f"{len(state.unreadable)} of {state.models} file(s) are closed to the container's user",
+        f"{len(state.unreadable)} file(s) or folder(s) are closed to the container's user",
         "The engine runs as user 10001 and has to read its model.",
-        f"chmod a+r {first}",
+        f"chmod -R a+rX {shlex.quote(str(state.place.path / 'models'))}",
         *map(str, state.unreadable[:_SHOWN]),
     )
 
@@ -147,11 +147,12 @@ def _unknown(machine: Machine, holding: Holding) -> Iterator[CheckResult]:
         yield ok(name, f"{len(holding.services)} services, of the state folder {elsewhere}")
         return
     left = (*holding.volumes, *holding.networks)
-    chats = " The volume holds its chats." if holding.volumes else ""
     yield warning(
         name,
         f"left behind: {', '.join(left)}",
-        f"Neither containers nor {machine.state.place.path}/stacks/{holding.project} are there."
-        f"{chats} Another state folder may know it.",
-        f"deployctl down --volumes --stack {holding.project}  # removes them for good",
+        f"Neither containers nor {machine.state.place.path}/stacks/{holding.project} are there. "
+        "The volume holds its chats; another state folder may have the stack down.",
+        # A look: what removes them for good is not to be typed unseen.
+        f"docker volume inspect {holding.project}_{DATA_VOLUME}  # nobody's? "
+        f"deployctl down --volumes --stack {holding.project}",
     )

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from deployctl.host import docker_info
+from deployctl.dockerinfo import docker_info
 from deployctl.images.board import Say
 from deployctl.images.mirrors import mirrors_file, read_mirrors
 from deployctl.images.pull import Pull, failure, pull_for, run_pull

@@ -33,7 +33,12 @@ def ask(host: str, timeout_s: float) -> Silence:
     # Docker speaks HTTP to its own machine; a TLS registry answers that with "400", also a reply.
     scheme = "http" if is_loopback(host) else "https"
     try:
-        session.get(f"{scheme}://{host}/v2/", timeout=timeout_s, allow_redirects=False).close()
+        session.get(
+            f"{scheme}://{host}/v2/",
+            timeout=timeout_s,
+            allow_redirects=False,
+            auth=lambda request: request,  # nobody's: else requests sends what ~/.netrc has
+        ).close()
     except exceptions.ProxyError as problem:
         return f"the proxy does not let us through ({_root(problem)})"
     except exceptions.SSLError:

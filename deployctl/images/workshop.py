@@ -11,9 +11,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deployctl.dockerinfo import gather_docker
 from deployctl.endpoint import context_name
 from deployctl.errors import DeployctlError
-from deployctl.host import gather_docker
 from deployctl.images.board import Say
 from deployctl.images.build import Builder, buildx_missing, check_room
 from deployctl.images.inputs import Inputs, gather_inputs

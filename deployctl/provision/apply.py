@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deployctl.dockerinfo import gather_docker
 from deployctl.errors import DeployctlError
 from deployctl.files import text_of
-from deployctl.host import gather_docker
 from deployctl.model import DockerFacts
 from deployctl.outcomes import Command, CommandResult, Progress
 from deployctl.provision.model import SetupPlan, Step, typed

@@ -6,6 +6,7 @@ functions that are switched on for every chat (admin panel, Functions).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,21 +21,32 @@ class Override:
     says: str
 
 
-def model_override(rows: object, served_name: str) -> Override | None:
+def model_override(
+    rows: object, served_name: str, environment: Mapping[str, str]
+) -> Override | None:
     """What the served model's own row changes; ``None`` when there is none, or it changes nothing.
 
-    ``rows`` is what ``GET /api/v1/models/base`` answers.
+    ``rows`` is what ``GET /api/v1/models/base`` answers; ``environment`` asks for the defaults.
     """
     for row in rows if isinstance(rows, list) else ():
         if isinstance(row, Mapping) and row.get("id") == served_name:
-            parts = _model_parts(row)
+            parts = _model_parts(row, tools=_tools_asked(environment))
             if not parts:
                 return None
             return Override(kind="model", id=served_name, says=", ".join(parts))
     return None
 
 
-def _model_parts(row: Mapping[str, Any]) -> list[str]:
+def _tools_asked(environment: Mapping[str, str]) -> bool | None:
+    """Whether the model is to be sent the chat window's own tools; ``None`` where nothing says."""
+    try:
+        asked = json.loads(environment["DEFAULT_MODEL_METADATA"])["capabilities"]["builtin_tools"]
+    except (KeyError, ValueError, TypeError):
+        return None
+    return asked if isinstance(asked, bool) else None
+
+
+def _model_parts(row: Mapping[str, Any], *, tools: bool | None) -> list[str]:
     parts = []
     if row.get("is_active") is False:
         parts.append("switched off")
@@ -50,8 +62,9 @@ def _model_parts(row: Mapping[str, Any]) -> list[str]:
             parts.append(f"{key}={_short(value)}")
     capabilities = meta.get("capabilities")
     # The panel writes all of them when one is changed; this one sends the model tools.
-    if isinstance(capabilities, Mapping) and capabilities.get("builtin_tools") is True:
-        parts.append("builtin_tools=true")
+    sent = capabilities.get("builtin_tools") if isinstance(capabilities, Mapping) else None
+    if isinstance(sent, bool) and sent is not tools:
+        parts.append(f"builtin_tools={str(sent).lower()}")
     parts += [
         f"{name} attached"
         for name in ("knowledge", "toolIds", "filterIds", "actionIds", "skillIds")

@@ -120,9 +120,10 @@ def processor_threads(subject: Subject) -> Seen:
     busy = "" if speed.processors is None else f", {speed.processors:.1f} processors busy"
     fast = f"{speed.tokens_per_s:.0f} tokens/s{busy} (measured)"
     planned = subject.wanted.threads
-    if planned is not None and uses is not None and uses != planned:
+    if planned is not None and uses != planned:
         whose = "its log" if logged else "its environment"
-        return failed(f"uses {uses} threads ({whose}), planned are {planned}; {fast}", subject.up)
+        how = "does not say how many threads it uses" if uses is None else f"uses {uses} threads"
+        return failed(f"{how} ({whose}), planned are {planned}; {fast}", subject.up)
     as_planned = f"{planned} threads as planned" if planned else "as many threads as it likes"
     return ok(f"no card asked for; {as_planned}; {fast}")
 

@@ -27,6 +27,9 @@ for place in / /usr /etc /var/tmp /app; do
 done
 """
 
+#: What it must have said: a container without `grep` has said nothing of its rights.
+_LOOKED_AT = {"uid", "CapEff", "CapBnd", "NoNewPrivs"}
+
 
 def hardening(subject: Subject) -> Seen:
     """``hardening``: no root, nothing to write but what is meant, no rights, and limits."""
@@ -84,7 +87,8 @@ def _inside(subject: Subject, container: Container) -> tuple[tuple[str, ...], in
         inside(container.state.id, _SCRIPT, label=f"look into {container.service}")
     )
     lines = result.stdout.splitlines()
-    if not any(line.startswith("uid ") for line in lines):
+    told = {line.replace(":", " ").partition(" ")[0] for line in lines}
+    if not told >= _LOOKED_AT:
         return (f"could not be looked into: {' '.join(result.tail(2))}",), 0
     faults = []
     for line in lines:

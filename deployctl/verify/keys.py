@@ -1,15 +1,17 @@
-"""Checks of who gets in: keys, sign-up, and where the secrets lie."""
+"""Checks of who gets in: keys, sign-in, sign-up, and where the secrets lie."""
 
 from __future__ import annotations
 
 import json
+import shlex
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from deployctl.errors import DeployctlError
+from deployctl.readiness import sign_in
 from deployctl.secret import Secret
 from deployctl.verify.ask import question, told
-from deployctl.verify.nouns import Container, KeptFile, Seen, failed, ok
+from deployctl.verify.nouns import Container, KeptFile, Seen, doubtful, failed, ok, skipped
 
 if TYPE_CHECKING:
     from deployctl.drift import Drift
@@ -48,6 +50,28 @@ def _refused(subject: Subject, key: Secret | None, what: str, more: str) -> Seen
     return ok(f"with {what} {' and '.join(path for path, _ in asked)} say HTTP 401{more}")
 
 
+def signs_in(subject: Subject) -> Seen:
+    """``sign-in``: the administrator gets in anew, with what the credentials file says.
+
+    `up` and the other checks are content with the session of an earlier sign-in. In Open WebUI
+    0.12.4 a changed password ends that one, a changed e-mail address does not.
+    """
+    at = subject.at
+    try:
+        subject.session.token = sign_in(subject.ports.http, at)
+    except DeployctlError as problem:
+        if problem.faults[0].code != "sign-in-limited":
+            raise
+        return skipped("the frontend takes no more sign-ins for now: 15 in three minutes")
+    sheet = next((file.text for file in subject.files if file.name == "credentials"), None)
+    if sheet is None:
+        return doubtful("secrets.json signs in, and the credentials file is gone", subject.up)
+    says = {line.partition(":")[2].strip() for line in sheet.splitlines()}
+    if not {at.admin_email, at.admin_password.reveal().strip()} <= says:
+        return doubtful("secrets.json signs in, and the credentials file differs", subject.up)
+    return ok(f"{at.admin_email} signs in as the credentials file says")
+
+
 def sign_up_closed(subject: Subject) -> Seen:
     """``sign-up-closed``: nobody makes an account of their own.
 
@@ -80,10 +104,13 @@ def _settings(subject: Subject) -> tuple[Drift, ...]:
 
 
 #: Files that hold secrets or may; their mode must leave out everybody else.
-_PRIVATE = (".env", "secrets.json", "credentials", "session", "manifest.json")
+_PRIVATE = (".env", "secrets.json", "credentials", "session", "manifest.json", "proved.json")
 
 #: Files that secrets must not be written into.
-_SPEAKING = ("compose.yaml", "compose.override.yaml", "manifest.json", "deployctl.log")
+_SPEAKING = (
+    *("compose.yaml", "compose.override.yaml", "manifest.json", "proved.json"),
+    "deployctl.log",
+)
 
 
 def secrets_private(subject: Subject) -> Seen:
@@ -111,7 +138,7 @@ def secrets_private(subject: Subject) -> Seen:
 
 def _remedy(files: dict[str, KeptFile], subject: Subject) -> str:
     """What puts modes right, and a log aside; the rest is written anew by `up`."""
-    folder = files["."].text if "." in files else "."
+    folder = shlex.quote(files["."].text if "." in files else ".")
     log = files.get("deployctl.log")
     spoken = log is not None and any(s.reveal() in log.text for s in subject.secrets.values())
     remove = f"rm {folder}/deployctl.log; " if spoken else ""

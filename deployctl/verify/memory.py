@@ -44,8 +44,7 @@ def memory(subject: Subject) -> Seen:
         parts += [f"limit {rough(limit)}"] if limit else []
         said.append(f"{container.service} {', '.join(parts)}")
     if wrong:
-        hint = f"deployctl plan --stack {subject.stack}"
-        return failed("; ".join(said), hint, where=where, details=tuple(wrong))
+        return failed("; ".join(said), subject.planned, where=where, details=tuple(wrong))
     unknown = f"; nothing predicted: {subject.unplanned}" if subject.unplanned else ""
     return ok("; ".join(said) + "; nothing was killed for memory" + unknown)
 

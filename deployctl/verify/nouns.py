@@ -104,6 +104,11 @@ class Subject:
         """The command that makes the stack what its profile says."""
         return self.way.again(self.way.selection)
 
+    @property
+    def planned(self) -> str:
+        """The command that shows what its profile asks for, and what that takes."""
+        return self.up.replace("deployctl up", "deployctl plan", 1)
+
     def container(self, service: str) -> Container | None:
         """The container of a service of the plan, or of the operator's override."""
         return next((c for c in self.containers if c.service == service), None)

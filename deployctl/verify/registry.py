@@ -17,7 +17,7 @@ from deployctl.verify import (
 from deployctl.verify.nouns import Check, Lane
 
 _ENGINE: Lane = "engine"
-_UP, _WINDOW_UP = "engine-answers", "frontend-answers"
+_UP, _WINDOW_UP, _SIGNED_IN = "engine-answers", "frontend-answers", "sign-in"
 
 CHECKS: tuple[Check, ...] = (
     Check(
@@ -139,12 +139,21 @@ CHECKS: tuple[Check, ...] = (
         lane=_ENGINE,
     ),
     Check(
+        name=_SIGNED_IN,
+        promise="The administrator signs in anew; a warning where the credentials file does not "
+        "say how.",
+        look=keys.signs_in,
+        where="webui",
+        lane=_ENGINE,
+        needs=(_WINDOW_UP,),
+    ),
+    Check(
         name="ui-answer",
         promise="A question through the frontend's API is answered by the model.",
         look=frontend.ui_answer,
         where="webui",
         lane=_ENGINE,
-        needs=(_UP, _WINDOW_UP),
+        needs=(_UP, _WINDOW_UP, _SIGNED_IN),
     ),
     Check(
         name="ui-browser-path",
@@ -162,7 +171,7 @@ CHECKS: tuple[Check, ...] = (
         look=frontend.ui_settings,
         where="webui",
         lane=_ENGINE,
-        needs=(_WINDOW_UP,),
+        needs=(_WINDOW_UP, _SIGNED_IN),
     ),
     Check(
         name="sign-up-closed",

@@ -115,12 +115,12 @@ def readable_folder(folder: Path) -> None:
             f"{folder} cannot be looked into by everybody, and the engine runs as a user of its "
             "own",
             evidence=(f"mode: {stat.filemode(seen.st_mode)}",),
-            mend=f"chmod -R a+rX {shlex.quote(str(folder))}",
+            mend=_mend(folder, "chmod -R a+rX"),
         )
 
 
-def _mend(path: Path) -> str:
-    command = f"chmod a+r {shlex.quote(str(path))}"
+def _mend(path: Path, how: str = "chmod a+r") -> str:
+    command = f"{how} {shlex.quote(str(path))}"
     try:
         ours = os.geteuid() in (0, path.stat().st_uid)
     except OSError:

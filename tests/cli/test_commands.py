@@ -175,6 +175,22 @@ def test_an_unknown_command_hints_at_the_help_that_exists(
     assert "next:  deployctl --help" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("typed", "command"),
+    [
+        ("-o json status", "status"),
+        ("--output json profile list --debug", "profile list"),
+        ("status --output json --stack up --no-such-option", "status"),
+        ("-o json", "json"),  # which is no command, and nothing else was typed
+    ],
+)
+def test_an_option_before_the_command_is_not_taken_for_it(
+    box: Box, capsys: pytest.CaptureFixture[str], typed: str, command: str
+) -> None:
+    assert deployctl(box, *typed.split()) == 2
+    assert json.loads(capsys.readouterr().out)["command"] == command
+
+
 def test_a_tail_that_is_no_number_is_refused(box: Box) -> None:
     assert deployctl(box, "logs", "--tail", "foo") == 2
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from deployctl.cli import run
 from deployctl.model import DockerFacts
 from tests.cli.commandline import deployctl
 from tests.fakes import FakeFacts, FakeWeights, facts
@@ -278,6 +279,29 @@ def test_weights_that_are_here_are_not_downloaded(
     assert "here already" in said(box, capsys, "plan", "--profile", "smoke")
     box.weights = FakeWeights(here=False)
     assert "downloaded, 98 MB (measured)" in said(box, capsys, "plan", "--profile", "smoke")
+
+
+def test_a_file_of_the_operator_s_is_checked_or_there_or_not(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = ("--set", "model.source=file:/srv/m.gguf", "--set", "engine.memory=1GiB")
+    own = ("plan", "--profile", "smoke", *sets)
+    assert "/srv/m.gguf: yours, checked, " in said(box, capsys, *own)
+    box.weights = FakeWeights(here=False)
+    assert "/srv/m.gguf: yours, checked at start" in said(box, capsys, *own)
+    box.weights = FakeWeights(here=False, silent=frozenset({"file"}))
+    assert "/srv/m.gguf: yours, and not there" in said(box, capsys, *own)
+
+
+def test_the_next_step_of_a_plan_that_cannot_be_made_is_a_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DEPLOYCTL_HOME", str(tmp_path / "home"))
+    page = tmp_path / "m.gguf"
+    page.write_text("<!DOCTYPE html>" * 10)
+    assert run(["plan", "--profile", "smoke", "--stack", "s", "--model", f"file:{page}"]) == 3
+    words = "`deployctl plan --profile smoke --stack s --model hf:ORG/REPO:FILE.gguf`"
+    assert words in capsys.readouterr().err
 
 
 def test_a_setting_of_one_engine_leaves_auto_the_profiles_of_that_engine(

@@ -52,7 +52,7 @@ def test_it_says_where_it_is_and_what_to_look_at(
 
 
 def test_only_what_is_in_it_is_to_be_looked_at(
-    box: Box, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    box: Box, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert deployctl(box, "report", "--stack", "s1", "--file", "a.tar.gz") == 0
     assert "Before you send it" not in capsys.readouterr().out
@@ -62,7 +62,7 @@ def test_only_what_is_in_it_is_to_be_looked_at(
     assert "look at bundle/compose.override.yaml in it:" in capsys.readouterr().out
 
 
-def test_other_stacks_are_not_in_it(box: Box, tmp_path: Path) -> None:
+def test_other_stacks_are_not_in_it(box: Box) -> None:
     deployctl(box, "up", "--profile", "smoke", "--stack", "s1")
     shutil.copytree(box.home / "stacks/s1", box.home / "stacks/wages")
     (box.home / "stacks/wages/.env").chmod(0o644)

@@ -19,6 +19,7 @@ from deployctl.deploy.smoketest import SmokeReport, Step
 from deployctl.errors import Fault
 from deployctl.outcomes import CheckResult
 from deployctl.recorder import TimeUpError
+from deployctl.smokemark import held
 from tests.cli.commandline import deployctl
 from tests.world import Box
 
@@ -162,6 +163,26 @@ def test_a_result_with_nowhere_to_go_is_said_at_once(
     assert deployctl(box, *SMOKE, "--junit", str(tmp_path / "file/junit.xml")) == 5
     assert "junit.xml cannot be written" in capsys.readouterr().err
     assert box.runner.commands == []
+
+
+def test_a_test_that_is_refused_has_its_cause_in_the_junit_file(
+    box: Box, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    junit = tmp_path / "junit.xml"
+    with held(box.home, "deployctl-smoke"):
+        assert deployctl(box, *SMOKE, "--junit", str(junit)) == 5
+    failure = ET.parse(junit).find(".//failure")
+    assert failure is not None
+    assert failure.get("type") == "stack-locked"
+    assert "next:  deployctl smoke --profile smoke --stack deployctl-smoke-2" in (
+        capsys.readouterr().err
+    )
+
+
+def test_no_empty_file_is_left_where_there_is_no_result(box: Box, tmp_path: Path) -> None:
+    junit = tmp_path / "junit.xml"
+    assert deployctl(box, *SMOKE, "--stack", "NO NAME", "--junit", str(junit)) == 2
+    assert not junit.exists()
 
 
 def test_a_start_that_fails_is_its_exit_code_and_the_report_is_there(

@@ -56,6 +56,13 @@ def test_json_has_an_error_for_each_failed_check(
     assert {"name", "status", "summary", "hint", "seconds"} <= set(data["checks"][0])
 
 
+def test_a_sentence_is_not_ended_twice(well: VerifyBox, capsys: pytest.CaptureFixture[str]) -> None:
+    well.stack.answer = ""
+    assert deployctl(well, "verify", "--only", "ui-answer", "--output", "json") == 6
+    (error,) = json.loads(capsys.readouterr().out)["errors"]
+    assert error["message"] == "Check ui-answer: The model gave an empty answer."
+
+
 def test_junit_is_all_that_is_on_stdout(
     well: VerifyBox, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -104,7 +104,7 @@ class RealScene:
 
     def restarting(self, service: str, *, wrote: str = "") -> None:
         name = self.run(service, "--restart", "always", script=f"echo {wrote}; exit 3")
-        _until(name, "restarting")
+        _resting(name)
 
     def volume(self, name: str) -> None:
         label = f"com.docker.compose.project={STACK}"
@@ -135,11 +135,18 @@ def _docker(*words: str) -> str:
     return done.stdout.strip()
 
 
-def _until(name: str, status: str) -> None:
-    """Wait until Docker says that the container is so; it is between two crashes for a moment."""
+def _resting(name: str) -> None:
+    """Wait until it is between two crashes for long: Docker waits 0.1 s, 0.2 s, 0.4 s, ….
+
+    From the fourth on it is 1.6 s, time enough to look, on a slow machine too.
+    """
     deadline = time.monotonic() + 60
-    while _docker("inspect", "--format", "{{.State.Status}}", name) != status:
-        assert time.monotonic() < deadline, f"{name} was never {status}"
+    shown = "{{.State.Status}} {{.RestartCount}}"
+    while True:
+        status, restarts = _docker("inspect", "--format", shown, name).split()
+        if status == "restarting" and int(restarts) >= 4:
+            return
+        assert time.monotonic() < deadline, f"{name}: {status} after {restarts} restarts"
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.host import gather_docker
+from deployctl.dockerinfo import gather_docker
 from deployctl.provision.apply import prove
 from deployctl.provision.plan import plan_setup
 from deployctl.provision.system import inspect

@@ -12,7 +12,7 @@ from typing import Any
 
 from deployctl.amounts import gib
 from deployctl.catalog import Catalog
-from deployctl.diagnosis.containers import ENDS
+from deployctl.diagnosis.containers import ENDS, End, code_of
 from deployctl.diagnosis.diagnose import SIGNS
 from deployctl.diagnosis.questions import QUESTIONS
 from deployctl.errors import CODES, ExitCode
@@ -213,14 +213,18 @@ def _texts() -> list[str]:
         "`docker kill`. What is not recognised is called unknown, with its last 30 lines.",
     ]
     head = ["", "| what is seen | code | cause | way out |", "|---|---|---|---|"]
-    for about, name in _ABOUT.items():
+    for about in dict.fromkeys(sign.about for sign in SIGNS):
         rows = (sign for sign in SIGNS if sign.about == about)
-        lines += ["", f"### {name}", *head]
+        lines += ["", f"### {_ABOUT[about]}", *head]
         lines += [_row(f"`{s.seen}`", s.code, s.cause, s.way_out) for s in rows]
     lines += ["", "### How a container ended", *head]
-    lines += [_row(end.seen, end.code, end.cause, end.way_out) for end in ENDS]
-    lines += ["", "The same codes of the frontend begin with `frontend-`."]
+    lines += [_row(end.seen, _both(end), end.cause, end.way_out) for end in ENDS]
     return lines
+
+
+def _both(end: End) -> str:
+    """The code of an end of the engine, and of the frontend where it has one of its own."""
+    return "`, `".join(dict.fromkeys(code_of(end, engine=engine) for engine in (True, False)))
 
 
 def _row(seen: str, code: str, cause: str, way_out: str) -> str:

@@ -91,6 +91,21 @@ def test_variables_limits_and_images() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (469762048, 2348810240, "448 MiB → 2.19 GiB"),
+        (None, "512m", "absent → 512m"),
+        (469762048, 469762049, "469762048 → 469762049"),
+    ],
+)
+def test_bytes_are_read_as_amounts(old: Any, new: Any, said: str) -> None:
+    assert causes(stack(mem_limit=old), stack(mem_limit=new)) == (f"mem_limit {said}",)
+    flag = "--kv-cache-memory-bytes"
+    before = stack(command=[] if old is None else [flag, str(old)])
+    assert causes(before, stack(command=[flag, str(new)])) == (f"{flag} {said}",)
+
+
 def test_maps_are_told_by_what_moved_in_them() -> None:
     before, after = {"test": ["x" * 90], "start_period": "300s"}, {"test": ["x" * 90]}
     after["start_period"] = "540s"  # type: ignore[assignment]

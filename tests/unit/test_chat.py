@@ -108,7 +108,7 @@ def test_figures_are_the_engines_own() -> None:
     ("error", "said"),
     [
         ({"message": "out of slots"}, "out of slots"),
-        ("gone", '"gone"'),
+        ("gone", "gone"),
         ({"code": 1}, '{"code": 1}'),
     ],
 )

@@ -39,6 +39,14 @@ def test_what_is_written_wins_and_leaves_the_others_alone() -> None:
     assert minutes(found) == (20, 5, 1.5)
 
 
+def test_a_proof_has_as_long_as_the_model_may_think() -> None:
+    none, some, unlimited, engines = (
+        plan("cpu-only", f"engine.reasoning_budget={budget}").deadlines.proof_s
+        for budget in (0, 512, -1, "null")
+    )
+    assert none < some < unlimited == engines
+
+
 def test_compiling_takes_longer() -> None:
     eager, compiled = (
         plan("rtx3060", f"engine.eager={eager}").deadlines.engine_s for eager in ("true", "false")

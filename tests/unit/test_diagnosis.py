@@ -218,6 +218,18 @@ def test_a_flag_with_a_new_name_is_renamed_with_its_value() -> None:
     )
 
 
+def test_a_flag_that_many_have_replaced_is_left_out() -> None:
+    said = (
+        'error while handling argument "--spec-ngram-size-n": the argument has been removed. use '
+        "the respective --spec-ngram-*-size-n or --spec-ngram-mod-n-match"
+    )
+    chosen = way("smoke", 'engine.extra_args=["--spec-ngram-size-n","4","--threads-http","4"]')
+    evidence = Evidence(service="engine", engine=LLAMA_CPP, state=state(), log=(said,))
+    fault = diagnose(evidence, chosen)
+    assert "`--spec-ngram-*-size-n` has replaced it" in fault.message
+    assert shlex.split(fault.hint)[-1] == 'engine.extra_args=["--threads-http","4"]'
+
+
 def test_a_list_written_in_the_profile_is_read_from_the_plan() -> None:
     typed = Selection(profile="smoke", sets=('engine.extra_args=["--mlock","--no-warmup"]',))
     plain = Selection(profile="smoke")
@@ -325,6 +337,16 @@ def test_killed_by_its_limit_gets_half_as_much_again() -> None:
         "frontend-oom-killed",
         "deployctl up --profile smoke --set frontend.memory=3GiB",
     )
+
+
+def test_the_kernel_says_for_which_memory_whatever_docker_calls_it() -> None:
+    killed = Evidence(
+        service="engine", engine=LLAMA_CPP, state=state(exit_code=137, oom_killed=True)
+    )
+    assert diagnose(killed, way()).code == "engine-oom-killed"
+    fault = diagnose(replace(killed, killed_for="machine"), way())
+    assert fault.code == "host-memory-short"
+    assert "engine.memory=" not in fault.hint
 
 
 def test_a_text_that_names_the_cause_wins_over_killed_for_memory() -> None:

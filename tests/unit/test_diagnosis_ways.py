@@ -85,6 +85,57 @@ def test_an_address_of_the_overrides_is_not_ours_to_change() -> None:
     assert fault.hint.startswith("grep -n -A9 proxy ")
 
 
+def test_an_address_that_is_gone_is_given_where_it_belongs() -> None:
+    said = "Error starting userland proxy: listen tcp4 203.0.113.9:7860: bind: cannot assign "
+    fault = refused((f"{said}requested address",), way())
+    assert fault is not None
+    assert fault.hint == (
+        "hostname -I  # with one of them: deployctl up --profile smoke --set ports.address=ADDRESS"
+    )
+
+
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [
+        (VLLM, "OSError: [Errno 98] Address already in use"),
+        (LLAMA_CPP, "couldn't bind HTTP server socket, hostname: 0.0.0.0, port: 8080"),
+    ],
+)
+def test_a_port_taken_inside_the_container_is_looked_for_in_the_override(
+    engine: str, said: str
+) -> None:
+    profile = "smoke-vllm" if engine == VLLM else "smoke"
+    evidence = Evidence(service="engine", engine=engine, state=state(), log=(said,))
+    fault = diagnose(evidence, way(profile, stack="s"))
+    assert fault.code == "engine-port-taken"
+    assert fault.hint.startswith("grep -n network ")
+    assert fault.hint.endswith(f"then: deployctl up --profile {profile} --stack s")
+
+
+def test_beside_chats_of_a_newer_frontend_the_ports_are_free_again() -> None:
+    fault = seen("open-webui-newer", way(stack="s"), service="webui")
+    assert fault.hint.startswith(
+        "deployctl down --stack s && deployctl up --profile smoke --stack s2  #"
+    )
+
+
+def test_an_image_without_the_program_is_looked_into_where_another_is_asked_for() -> None:
+    """A container that never began has no log to read."""
+    said = 'exec: "/app/llama-server": stat /app/llama-server: no such file or directory: unknown'
+    fault = refused((said,), way(stack="s"))
+    assert fault is not None
+    assert fault.hint.startswith("grep -n -e image -e entrypoint ")
+    assert fault.hint.endswith("then: deployctl up --profile smoke --stack s")
+    named = refused((said,), way("smoke", "engine.image=other:1"))
+    assert named is not None
+    assert named.hint == "deployctl up --profile smoke"
+
+
+def test_what_the_client_lacks_is_not_laid_to_the_image() -> None:
+    said = 'error getting credentials - err: exec: "docker-credential-desktop": executable file '
+    assert refused((f"{said}not found in $PATH, out: ``",), way()) is None
+
+
 # ── the model file ────────────────────────────────────────────────────────────────────────────
 
 

@@ -77,7 +77,7 @@ def with_docker(**changes: Any) -> Machine:
 def with_card(graphics: Graphics | None = None, card: Gpu = CARD, **changes: Any) -> Machine:
     facts: dict[str, Any] = {"container_toolkit": True, "cdi": True, **changes}
     base = with_facts(gpus=(card,), **facts)
-    fine = Graphics(devices=frozenset({"nvidia0", "nvidia-uvm"}), persistence=True)
+    fine = Graphics(devices=frozenset({"nvidia-uvm"}), persistence=True)
     return replace(base, graphics=graphics or fine)
 
 
@@ -367,7 +367,13 @@ CASES: tuple[Case, ...] = (
     ),
     ("persistence", lambda: with_card(Graphics(persistence=False)), "warning", "off", "-pm 1"),
     # state
-    ("state folder", lambda: with_state(writable=False), "failed", "by ada", "chown -R ada"),
+    (
+        "state folder",
+        lambda: with_state(writable=False, owner="root"),
+        "failed",
+        "by ada: it is root's",
+        "chown -R ada",
+    ),
     (
         "state folder",
         lambda: with_state(place=replace(PLACE, options=("ro",))),
@@ -391,10 +397,13 @@ CASES: tuple[Case, ...] = (
     ),
     (
         "models",
-        lambda: with_state(models=2, unreadable=(HOME / "models/a b.gguf",)),
+        # A repository's folder and both of its files: that is more than there are files.
+        lambda: with_state(
+            models=2, unreadable=(HOME / "models/r", HOME / "models/r/a", HOME / "models/r/b")
+        ),
         "warning",
-        "1 of 2",
-        "chmod a+r '/home",
+        "3 file(s) or folder(s)",
+        f"chmod -R a+rX {HOME / 'models'}",
     ),
     (
         "secrets",
@@ -416,7 +425,7 @@ CASES: tuple[Case, ...] = (
         ),
         "warning",
         "old_webui-data",
-        "down --volumes --stack old",
+        "docker volume inspect old_webui-data  # nobody's? deployctl down --volumes --stack old",
     ),
 )
 

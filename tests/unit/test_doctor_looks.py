@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
+
+import pytest
 
 from deployctl.doctor.look_docker import look_at_daemon, probe_card
 from deployctl.doctor.look_outside import Clocks, ask_apt, ask_pip, look_at_proxies
@@ -168,6 +173,35 @@ def test_a_clock_is_compared_with_the_nearest_of_those_that_answered() -> None:
     clocks.compare({"Date": "yesterday"})
     clocks.compare({})
     assert clocks.ahead_s == 10
+
+
+class _Asked(BaseHTTPRequestHandler):
+    """Notes who the one that asks says they are."""
+
+    saw: ClassVar[list[str | None]] = []
+
+    def do_HEAD(self) -> None:
+        self.saw.append(self.headers.get("Authorization"))
+        self.send_response(401)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # theirs
+        pass
+
+
+def test_a_password_of_netrc_is_sent_to_nobody_who_is_only_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = write(tmp_path / "netrc", "default login ada password planted\n", mode=0o600)
+    monkeypatch.setenv("NETRC", str(kept))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    clocks = Clocks(lambda: NOW)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Asked) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert clocks.ask(f"http://127.0.0.1:{server.server_port}/", 10.0, {}) is None
+        server.shutdown()
+    assert _Asked.saw == [None]
+    assert clocks.ahead_s is not None
 
 
 def test_apt_is_asked_as_apt_would(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployctl import host
+from deployctl.dockerinfo import gather_docker
 from deployctl.model import DockerFacts
 from deployctl.runner import TIMED_OUT, SubprocessRunner
 from deployctl.versions import MIN_COMPOSE, MIN_ENGINE, parse, too_old, written
@@ -34,7 +35,7 @@ def path(tmp_path: Path) -> dict[str, str]:
 
 
 def docker(path: dict[str, str], answer: str | tuple[int, str, str]) -> DockerFacts:
-    return host.gather_docker(ScriptedRunner({"docker info": answer}), path)
+    return gather_docker(ScriptedRunner({"docker info": answer}), path)
 
 
 def info(**changes: object) -> str:
@@ -67,7 +68,7 @@ def test_a_working_docker_has_no_problem(path: dict[str, str]) -> None:
 
 def test_no_client_on_the_path(tmp_path: Path) -> None:
     runner = ScriptedRunner({})
-    facts = host.gather_docker(runner, {"PATH": str(tmp_path)})
+    facts = gather_docker(runner, {"PATH": str(tmp_path)})
     assert (facts.problem, facts.client, runner.lines) == ("docker-missing", None, [])
 
 
@@ -145,7 +146,7 @@ def test_images_of_a_daemon_elsewhere_are_not_on_this_disk(path: dict[str, str])
 
 def test_a_daemon_on_another_machine_is_not_even_asked(path: dict[str, str]) -> None:
     runner = ScriptedRunner({})
-    facts = host.gather_docker(runner, {**path, "DOCKER_HOST": "ssh://box"})
+    facts = gather_docker(runner, {**path, "DOCKER_HOST": "ssh://box"})
     assert (facts.problem, facts.evidence, runner.lines) == ("docker-remote", ("ssh://box",), [])
 
 

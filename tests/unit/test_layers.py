@@ -27,6 +27,7 @@ PURE = [
     "silence.py",
     "fitting.py",
     "preflight.py",
+    "suits.py",
     "choice.py",
     "changes.py",
     "moved.py",

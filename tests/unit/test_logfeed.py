@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deployctl.logfeed import FollowedLog, LogStream, Place, lines_of
+from deployctl.logfeed import FollowedLog, LogStream, Place, lines_of, said_since
 
 T1, T2, T3 = (f"2026-11-22T09:36:1{n}.470000000Z" for n in (1, 2, 3))
 
@@ -47,6 +47,11 @@ def test_the_rest_of_a_cut_line_goes_with_its_beginning() -> None:
 
 def test_what_was_before_the_beginning_is_not_taken() -> None:
     assert taken(Place(since=T2), f"{T1} of an earlier start", f"{T2} now") == ["now"]
+
+
+def test_what_was_said_since_a_moment_keeps_all_its_words() -> None:
+    raw = f"{T1} of an earlier start\nrest of it\n{T2} \rbar of 1%\rbar of 2%\n{T3} long\ner\n"
+    assert said_since(T2, raw.encode()) == ("", "bar of 1%", "bar of 2%", "long", "er")
 
 
 def test_a_clock_that_is_set_back_deafens_nobody() -> None:

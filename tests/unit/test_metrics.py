@@ -56,6 +56,12 @@ def test_every_figure_that_is_read_is_missed_where_it_is_not_there() -> None:
             assert read_metrics(kept) != read_metrics(text)
 
 
+def test_a_figure_that_is_not_a_number_is_none() -> None:
+    found = read_metrics("vllm:num_requests_running NaN\nvllm:num_requests_waiting 2.0\n")
+    assert found == EngineMetrics(waiting=2)
+    assert read_metrics("vllm:kv_cache_usage_perc +Inf\n") is None
+
+
 @pytest.mark.parametrize("text", ["", "<html>", "up 1", "llamacpp:x NaNs", '{"error": 1}'])
 def test_what_no_engine_wrote_is_no_figure(text: str) -> None:
     found = read_metrics(text)
@@ -67,6 +73,8 @@ def test_the_rate_between_two_looks() -> None:
     assert rate_between(first, second, 2.0) == 30
     assert rate_between(second, first, 2.0) is None, "the engine began anew"
     assert rate_between(first, second, 0.0) is None
+    few = EngineMetrics(steps=104)
+    assert rate_between(first, few, 0.2) is None, "four tokens are not 20 a second"
     assert rate_between(EngineMetrics(), second, 1.0) is None
     assert EngineMetrics(generated_tokens=5).average_rate is None
 

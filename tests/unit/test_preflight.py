@@ -112,6 +112,14 @@ def test_a_context_beyond_the_model_is_refused_unless_forced() -> None:
     assert checks(asked, facts(), force=True)["context-too-long"].status == "warning"
 
 
+def test_with_a_shorter_context_the_answer_is_shorter_too() -> None:
+    asked = plan("smoke", "model.context=16384", "model.max_tokens=10000")
+    hint = checks(asked, facts())["context-too-long"].hint
+    sets = ("model.context=8192", "model.max_tokens=4096")
+    assert hint == f"deployctl up --profile smoke --set {' --set '.join(sets)}"
+    assert plan("smoke", *sets).max_tokens == 4096
+
+
 def test_a_context_of_llama_cpp_is_rounded_up_to_whole_blocks_and_said_so() -> None:
     odd = plan("smoke", "model.context=3000")
     assert (odd.context, odd.asked_context) == (3072, 3000)

@@ -1,5 +1,6 @@
 """The proof within ``up``: who is to blame, and what is no failure once the stack has answered."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +62,16 @@ def test_where_its_log_says_nothing_of_data_the_chat_that_is_not_saved_is_the_fa
     assert fault_of(box).code == "chats-unsaved"
 
 
+@pytest.mark.parametrize("damaged", [b"\xff\xfe{", b"[]", b"{}", b'{"version": 1}'])
+def test_a_damaged_record_of_the_last_proof_is_none(box: Box, damaged: bytes) -> None:
+    bring_up(box)
+    space = Workspace(box.home, "s")
+    (space.folder / "proved.json").write_bytes(damaged)
+    assert last_proved(space) is None
+    assert bring_up(box).answer.text
+    assert last_proved(space) is not None
+
+
 class Limited(FakeHttp):
     """A frontend that takes no more sign-ins."""
 
@@ -87,6 +98,31 @@ def test_too_many_sign_ins_are_passed_over_where_the_session_of_before_has_answe
     assert bring_up(box).changed
     assert any(call.endswith("/signin") for call in box.http.calls)
     assert Workspace(box.home, "s").session() == Secret("t0ken")
+
+
+class Refusing(FakeHttp):
+    """A frontend that takes the session of before, and not the stored password."""
+
+    def call(
+        self, url: str, *, token: Secret | None = None, body: object = None, timeout_s: float
+    ) -> Reply:
+        if url.endswith("/signin"):
+            return Reply(status=400, text="")
+        return super().call(url, token=token, body=body, timeout_s=timeout_s)
+
+
+def test_a_password_that_was_edited_is_tried_though_nothing_is_started(box: Box) -> None:
+    bring_up(box)
+    os.utime(Workspace(box.home, "s").secrets_file)
+    box.http = Refusing()
+    for _ in range(2):  # what was refused once is not good the next time
+        assert "admin_password" in fault_of(box).hint
+    box.http = FakeHttp()
+    assert not bring_up(box).changed
+    assert any(call.endswith("/signin") for call in box.http.calls)
+    box.http.calls.clear()
+    bring_up(box)  # taken now
+    assert not any(call.endswith("/signin") for call in box.http.calls)
 
 
 def test_too_many_sign_ins_are_a_failure_where_no_session_is_good_any_more(box: Box) -> None:

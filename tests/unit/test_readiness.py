@@ -27,6 +27,7 @@ AT = Endpoints(
     engine_key=Secret("k"),
     admin_email="a@b.invalid",
     admin_password=Secret("p"),
+    again="deployctl up --profile x --stack s",
 )
 
 
@@ -67,12 +68,13 @@ def test_frontend_is_ready_when_it_says_so() -> None:
 def test_proof_is_an_answer_through_the_ui() -> None:
     http = FakeHttp()
     assert answer(http) == "Hello there."
-    assert http.calls == [
-        "http://127.0.0.1:7860/api/v1/auths/signin",
-        "http://127.0.0.1:7860/api/models",
-        "http://127.0.0.1:7860/api/v1/chats/new",
-        "http://127.0.0.1:7860/api/v1/chats/c4at",
+    first, then, *beside = http.calls
+    assert first == "http://127.0.0.1:7860/api/v1/auths/signin"
+    assert then == "http://127.0.0.1:7860/api/models"
+    assert sorted(beside) == [
         "http://127.0.0.1:7860/api/chat/completions",
+        "http://127.0.0.1:7860/api/v1/chats/c4at",
+        "http://127.0.0.1:7860/api/v1/chats/new",
     ]
 
 
@@ -98,7 +100,27 @@ def test_a_frontend_that_cannot_save_a_chat_is_not_ready(ending: str, status: in
     (fault,) = refused.value.faults
     assert (fault.code, refused.value.exit_code) == ("chats-unsaved", 6)
     assert fault.hint == "deployctl logs webui --stack s"
-    assert not any("chat/completions" in call for call in http.calls)
+
+
+@pytest.mark.parametrize("ending", ["/chats/new", "/chats/c4at"])
+def test_no_answer_to_a_chat_that_is_saved_is_not_the_disks_fault(ending: str) -> None:
+    with pytest.raises(DeployctlError, match="gave no answer to the saving of a chat") as refused:
+        answer(Refusing(ending, 0))
+    assert refused.value.faults[0].code == "frontend-not-ready"
+
+
+def test_a_chat_that_cannot_be_saved_is_why_there_is_no_answer_either() -> None:
+    http = FakeHttp(answer="")
+    http.saves = False
+    with pytest.raises(DeployctlError) as refused:
+        answer(http)
+    assert [fault.code for fault in refused.value.faults] == ["chats-unsaved"]
+
+
+def test_models_that_cannot_be_listed_are_not_none() -> None:
+    with pytest.raises(DeployctlError, match=r"did not list its models \(HTTP 500\)") as refused:
+        answer(Refusing("/api/models", 500))
+    assert refused.value.faults[0].code == "proof-failed"
 
 
 def test_too_many_sign_ins_are_no_wrong_password() -> None:
@@ -108,7 +130,9 @@ def test_too_many_sign_ins_are_no_wrong_password() -> None:
     assert (fault.code, fault.hint) == ("sign-in-limited", "sleep 180; deployctl status --stack s")
     with pytest.raises(DeployctlError) as refused:
         answer(Refusing("/signin", 400))
-    assert refused.value.faults[0].code == "proof-failed"
+    (fault,) = refused.value.faults
+    assert fault.code == "proof-failed"
+    assert fault.hint.endswith(" of /s/secrets.json, then: deployctl up --profile x --stack s")
 
 
 @pytest.mark.parametrize("status", [0, 502])
@@ -165,12 +189,13 @@ def test_the_deadline_is_for_the_whole_proof() -> None:
         def call(
             self, url: str, *, token: Secret | None = None, body: object = None, timeout_s: float
         ) -> Reply:
-            clock.sleep(12)  # to sign in, to list the models, to save a chat, to delete it
+            if not url.endswith(("/chats/new", "/chats/c4at")):  # that is done beside the question
+                clock.sleep(12)
             return super().call(url, token=token, body=body, timeout_s=timeout_s)
 
     http = Slow('{"choices":[{"delta":{"content":"Hi."}}]}')
     assert answer(http, clock=clock) == "Hi."
-    assert http.timeout_s == 12
+    assert http.timeout_s == 36
 
 
 def test_a_stream_cut_off_at_the_deadline_is_no_broken_one() -> None:
@@ -240,11 +265,13 @@ def test_a_strange_event_says_nothing(event: str) -> None:
         answer(Streaming(event))
 
 
-def test_an_error_in_the_stream_is_shown() -> None:
-    http = Streaming('{"error":{"message":"context exceeded"}}')
+@pytest.mark.parametrize(
+    "event", ['{"error":{"message":"context exceeded"}}', '{"detail":"context exceeded"}']
+)
+def test_an_error_in_the_stream_is_shown(event: str) -> None:
     with pytest.raises(DeployctlError) as refused:
-        answer(http)
-    assert "context exceeded" in refused.value.faults[0].details[0]
+        answer(Streaming(event))
+    assert refused.value.faults[0].details == ("context exceeded",)
 
 
 def test_waiting_ends_at_the_deadline_with_the_last_sight() -> None:

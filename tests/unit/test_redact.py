@@ -94,6 +94,7 @@ def test_data_stays_data(data: object) -> None:
         ("{'token': 'it\\'s', 'x': 1}", "{'token': '***', 'x': 1}"),
         ('"password": "cut sho', '"password": "***'),
         ('   "MY_PASSWORD=a b\'c d",', '   "MY_PASSWORD=***",'),
+        ('"api_keys": [\n "***"\n]', '"api_keys": [\n "***"\n]'),
         ("run --api-key hunter22 --port 1", "run --api-key *** --port 1"),
         ('"--api-key", "hunter22"', '"--api-key", "***"'),
         ("https://u:p/w@mirror.example/x", "https://***@mirror.example/x"),

@@ -6,6 +6,7 @@ import base64
 import json
 import stat
 import tarfile
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,9 @@ from urllib.parse import quote
 
 import pytest
 
+from deployctl.archive import lay_out
 from deployctl.deploy.others import without_others
+from deployctl.deploy.pieces import Piece, cleaned, gathered
 from deployctl.deploy.report import Report, ReportRequest, Writers, report
 from deployctl.deploy.up import up
 from deployctl.deploy.world import UpRequest
@@ -23,6 +26,7 @@ from deployctl.errors import DeployctlError
 from deployctl.ports import _docker_ps
 from deployctl.private import known_secrets, private_hosts, private_names
 from deployctl.profiles.selection import Selection
+from deployctl.redact import Redactor
 from deployctl.runner import SubprocessRunner
 from tests.fakes import FakeDocker, container
 from tests.scripted import ScriptedRunner
@@ -191,9 +195,31 @@ def test_what_is_in_it(planted: tuple[Box, Mapping[str, str]], tmp_path: Path) -
     for name in files:
         assert name == "index.txt" or name in files["index.txt"]
     json.loads(files["containers/webui.json"])
+    versions = json.loads(files["versions.json"])
+    assert versions["variables_left_out"] == ["HF_TOKEN", "MY_DB_PASSWORD"]
     assert "SMTP_PASSWORD=***" in files["containers/webui.json"]
     assert files["bundle/env-names.txt"] == "DEPLOYCTL_ENGINE_KEY=***\n"
     assert "/home/bob" not in "".join(files.values())
+
+
+def test_half_a_secret_is_not_left_where_a_long_text_is_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("deployctl.deploy.pieces._MOST", 400)
+    redactor = Redactor(("Sup3rS3cretValue99",))
+    for more in range(25):
+        text = "Sup3rS3cretValue99\n" + "x" * (400 - more)
+        piece = Piece(name="logs/webui.log", about="", content=text, log=True)
+        assert cleaned(piece, redactor).strip("x\n") in ("", "***")
+    one = Piece(name="logs/webui.log", about="", content="x" * 401, log=True)
+    assert cleaned(one, redactor) == "(one line of 401 characters)\n"
+
+
+def test_what_gathers_never_holds_the_process() -> None:
+    def job() -> Piece:
+        return Piece(name="x", about="", content=threading.current_thread().daemon)
+
+    assert [piece.content for piece in gathered([("x", job)]).pieces] == [True]
 
 
 def test_it_is_for_its_owner_alone_and_named_by_stack_and_time(
@@ -321,3 +347,25 @@ def test_hosts_of_mirrors_are_nobodys_business(tmp_path: Path) -> None:
     names = private_names(runner, {"HF_ENDPOINT": "https://hub.corp", "HOME": "/home/x"}, tmp_path)
     assert names["pip.corp"] == names["hub.corp"] == "<mirror>"
     assert names["/home/x"] == "~"
+
+
+def test_the_hub_s_token_is_looked_for_where_the_hub_keeps_it(tmp_path: Path) -> None:
+    for place, variables in (
+        (".cache/huggingface", {}),
+        ("cache/huggingface", {"XDG_CACHE_HOME": str(tmp_path / "cache")}),
+        ("hub", {"HF_HOME": str(tmp_path / "hub")}),
+    ):
+        token = tmp_path / place / "token"
+        token.parent.mkdir(parents=True)
+        token.write_text(f"of {place}\n")
+        environment = {"HOME": "/", **variables}
+        assert known_secrets(tmp_path, environment, tmp_path) == {f"of {place}"}
+
+
+def test_evidence_that_cannot_be_written_says_what_to_look_at(tmp_path: Path) -> None:
+    (tmp_path / "found/log.txt").mkdir(parents=True)
+    with pytest.raises(DeployctlError) as raised:
+        lay_out(tmp_path / "found", [("log.txt", "x")])
+    (fault,) = raised.value.faults
+    assert fault.code == "workspace-unwritable"
+    assert fault.hint == f"mkdir -p {tmp_path}/found && ls -ld {tmp_path}/found"

@@ -53,6 +53,18 @@ from deployctl.profiles.models import _close
             "deployctl report --stack oper --file /b",
         ),
         (
+            "chat --stack OPER -- what is --stack for",
+            "usage",
+            "--stack oper",
+            "deployctl chat --stack oper -- what is --stack for",
+        ),
+        (
+            "chat -- hello",  # the name came from the environment
+            "usage",
+            "--stack oper",
+            "deployctl chat --stack oper -- hello",
+        ),
+        (
             "status --stack oper",
             "stack-unknown",
             "deployctl up --stack oper",
@@ -87,6 +99,12 @@ def test_a_hint_keeps_the_command_and_its_options(
             "Invalid value for '--output' / '-o': 'jsn' is not one of 'text', 'json'.",
             "--output is text or json, not 'jsn'. Did you mean json?",
             "deployctl up -o json",
+        ),
+        (
+            "reconcile engine",
+            "Invalid value for 'part': 'engine' is not one of 'webui'.",
+            "part is webui, not 'engine'.",
+            None,
         ),
         (
             "pu --fit",

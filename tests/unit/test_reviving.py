@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deployctl.deploy.status import status
 from deployctl.deploy.up import up
 from deployctl.deploy.why import why
 from deployctl.deploy.world import UpReport, UpRequest
@@ -130,6 +132,43 @@ def test_a_container_without_its_network_is_made_anew(
     assert box.runner.labels == ([REMOVE, START] if lost else [])
     if lost:
         assert box.runner.commands[0].argv[-1] == "engine"
+
+
+BOTH = joined("s_beyond", s_beyond="out", s_default="now")
+OUT = joined("s_beyond", s_beyond="out")
+IN = joined("s_beyond", s_default="now")
+
+
+@pytest.mark.parametrize(("found", "lost"), [(BOTH, False), (OUT, True), (IN, True)])
+def test_a_container_taken_off_one_of_its_networks_is_made_anew(
+    tmp_path: Path, found: Mapping[str, Any], lost: bool
+) -> None:
+    box, request = Box(home=tmp_path), with_sets(SMOKE, "egress=frontend")
+    box.docker.nets = (NET, {"Name": "s_beyond", "Id": "out"})
+    up(box.world(), request)
+    box.runner.commands.clear()
+    box.docker.inspected = {"id-webui": found}
+    seen = status(box.world("status"), "s", datetime(2026, 11, 22, tzinfo=UTC)).checks
+    assert ("stack-not-running" in {check.code for check in seen}) is lost
+    assert up(box.world(), request).changed is lost
+    assert box.runner.labels == ([REMOVE, START] if lost else [])
+
+
+def test_which_networks_are_meant_is_not_known_beside_an_override_that_speaks_of_them(
+    tmp_path: Path,
+) -> None:
+    box, request = Box(home=tmp_path), with_sets(SMOKE, "egress=frontend")
+    box.docker.nets = (NET, {"Name": "s_beyond", "Id": "out"})
+    override = tmp_path / "stacks" / "s" / "compose.override.yaml"
+    override.parent.mkdir(parents=True)
+    override.write_text("services: {webui: {networks: !override [beyond]}}\n")
+    up(box.world(), request)
+    box.docker.inspected = {"id-webui": OUT}
+    assert not up(box.world(), request).changed
+
+
+def with_sets(request: UpRequest, *sets: str) -> UpRequest:
+    return replace(request, selection=replace(request.selection, sets=sets))
 
 
 class Racing(FakeRunner):

@@ -50,6 +50,22 @@ def test_a_slow_program_is_stopped_with_its_children() -> None:
         _gone(int(result.stdout))
 
 
+def test_a_child_that_heeds_no_signal_does_not_outlive_the_program() -> None:
+    code = (
+        "import subprocess,sys,time\n"
+        "deaf='import signal,time;signal.signal(15,signal.SIG_IGN);print(1,flush=True)'\n"
+        "p=subprocess.Popen([sys.executable,'-c',deaf+';time.sleep(60)'],stdout=subprocess.PIPE)\n"
+        "p.stdout.readline();print(p.pid,flush=True);time.sleep(60)"
+    )
+    seen = threading.Event()
+    result = SubprocessRunner().run(
+        python(code), on_line=lambda _line: seen.set(), stop=seen.is_set
+    )
+    assert result.exit_code == STOPPED
+    with pytest.raises(ProcessLookupError):
+        _gone(int(result.stdout))
+
+
 def _gone(pid: int) -> None:
     """Raise ProcessLookupError once ``pid`` is gone or a zombie waiting for init."""
     for _ in range(100):

@@ -50,6 +50,15 @@ LOOKING: dict[str, Callable[[World], object]] = {
 }
 
 
+def test_another_name_is_for_the_same_stack(box: Box) -> None:
+    box.docker.kept_volumes = (f"{NAME}_data",)
+    with pytest.raises(DeployctlError) as refused:
+        up(box.world(), UpRequest(stack=NAME, selection=Selection(profile="smoke")))
+    (fault,) = refused.value.faults
+    assert fault.code == "secrets-lost"
+    assert f"name: deployctl up --profile smoke --stack {NAME}2; " in fault.hint
+
+
 @pytest.mark.parametrize("verb", LOOKING)
 def test_a_command_that_looks_says_that_they_are_lost(box: Box, verb: str) -> None:
     with pytest.raises(DeployctlError) as refused:

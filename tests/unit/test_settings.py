@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -137,9 +138,9 @@ ROW = {"id": "m", "is_active": True, "params": {}, "meta": {"capabilities": {"vi
 
 
 def test_a_model_s_row_that_changes_nothing_is_no_finding() -> None:
-    assert model_override([ROW], "m") is None
-    assert model_override([{**ROW, "id": "other", "is_active": False}], "m") is None
-    assert model_override({"detail": "no"}, "m") is None
+    assert model_override([ROW], "m", {}) is None
+    assert model_override([{**ROW, "id": "other", "is_active": False}], "m", {}) is None
+    assert model_override({"detail": "no"}, "m", {}) is None
 
 
 def test_a_model_s_row_is_told_without_the_texts_in_it() -> None:
@@ -149,7 +150,7 @@ def test_a_model_s_row_is_told_without_the_texts_in_it() -> None:
         "params": {"system": "You are secret.", "temperature": 1.9, "top_p": None},
         "meta": {"hidden": True, "capabilities": {"builtin_tools": True}, "toolIds": ["x"]},
     }
-    found = model_override([row], "m")
+    found = model_override([row], "m", {})
     assert found == Override(
         kind="model",
         id="m",
@@ -157,6 +158,16 @@ def test_a_model_s_row_is_told_without_the_texts_in_it() -> None:
         "builtin_tools=true, toolIds attached",
     )
     assert of_override(found, stack_option="").hint == "deployctl reconcile webui --overrides"
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_whether_the_model_is_sent_tools_is_held_against_what_was_asked(asked: bool) -> None:
+    metadata = json.dumps({"capabilities": {"builtin_tools": asked}})
+    for sent in (False, True):
+        row = {**ROW, "meta": {"capabilities": {"builtin_tools": sent}}}
+        found = model_override([row], "m", {"DEFAULT_MODEL_METADATA": metadata})
+        assert (found is None) == (sent is asked)
+        assert found is None or found.says == f"builtin_tools={str(sent).lower()}"
 
 
 def test_only_functions_that_are_on_for_every_chat_count() -> None:

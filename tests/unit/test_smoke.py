@@ -289,6 +289,44 @@ def test_more_time_is_twice_what_was_given_and_at_least_five_minutes(
     assert _longer(seconds) == longer
 
 
+def test_whoever_ends_it_while_it_clears_away_an_earlier_one_clears_that_away_too(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(box, keep=True)
+    monkeypatch.setattr("deployctl.deploy.smoke._sweep", _interrupted)
+    report = run(box)
+    assert [fault.message for fault in report.faults] == [
+        f"Interrupted; stack {NAME} is taken down."
+    ]
+    assert told(report)["down"] == [("down", "ok"), ("nothing left", "ok")]
+    assert left(box) == []
+
+
+def test_whoever_ends_it_before_anything_hears_that_nothing_was_made(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deployctl.deploy.smoke._there", _interrupted)
+    report = run(box, keep=True)
+    assert [fault.message for fault in report.faults] == ["Interrupted; nothing was made yet."]
+    assert left(box) == []
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_the_evidence_is_of_this_test_alone(box: Box, tmp_path: Path) -> None:
+    for folder in (box.home / "artifacts" / NAME, tmp_path / "kept"):
+        folder.mkdir(parents=True)
+        (folder / "earlier.log").touch()
+    box.http.engine_ready = False
+    assert run(box).artifacts == box.home / "artifacts" / NAME
+    assert not (box.home / "artifacts" / NAME / "earlier.log").exists()
+    assert (box.home / "artifacts" / NAME / "plan.json").is_file()
+    run(box, artifacts=tmp_path / "kept")
+    assert (tmp_path / "kept/earlier.log").is_file()  # the operator's own folder
+
+
 def test_an_interruption_that_broke_something_is_one(box: Box) -> None:
     broken = RuntimeError("release unlocked lock")
     broken.__context__ = KeyboardInterrupt()
@@ -387,16 +425,17 @@ def test_an_override_of_the_operator_is_honoured_and_stays(box: Box) -> None:
 
 
 def test_of_two_at_once_the_second_is_refused(box: Box) -> None:
-    codes: list[str] = []
+    others: list[SmokeReport] = []
 
     def second(world: World, stack: str, only: tuple[str, ...]) -> VerifyReport:
-        with pytest.raises(DeployctlError) as caught:
-            run(box)
-        codes.append(caught.value.faults[0].code)
+        others.append(run(box))
         return fine(world, stack, only)
 
     assert run(box, second).status == "ok"
-    assert codes == ["stack-locked"]
+    (other,) = others
+    assert told(other)["up"][0] == ("preflight", "failed")
+    assert other.faults[0].code == "stack-locked"
+    assert other.faults[0].hint == f"deployctl smoke --profile smoke --stack {NAME}-2"
 
 
 def test_a_mark_outlives_a_killed_run_and_its_lock_does_not(tmp_path: Path) -> None:

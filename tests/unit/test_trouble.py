@@ -23,7 +23,7 @@ from tests.fakes import container
         ({"status": "restarting", "exit_code": 1}, "keeps restarting (exit code 1, 0 restarts)"),
         ({"restarts": 1}, "keeps restarting (exit code 0, 1 restart)"),
         ({"restarts": 2}, "keeps restarting (exit code 0, 2 restarts)"),
-        ({"oom_killed": True}, "was killed because it needed more memory than its limit"),
+        ({"oom_killed": True}, "was killed for want of memory"),
     ],
 )
 def test_trouble(changes: dict[str, Any], said: str | None) -> None:

@@ -80,7 +80,9 @@ def test_a_frontend_that_is_not_ready_fails_once(box: VerifyBox) -> None:
     report = box.verify()
     assert names(report.checks, "failed") == ["frontend-answers"]
     skipped = {check.name for check in report.checks if check.summary == "frontend-answers failed"}
-    assert skipped == {"ui-answer", "ui-browser-path", "ui-settings", "sign-up-closed"}
+    assert skipped == {
+        *("sign-in", "ui-answer", "ui-browser-path", "ui-settings", "sign-up-closed"),
+    }
 
 
 def test_only_runs_only_these_in_the_order_of_the_list(box: VerifyBox) -> None:
@@ -202,6 +204,47 @@ def test_the_frontend_that_refuses_the_administrator_fails_with_its_own_hint(
     assert "write the new one into admin_password" in seen.hint
 
 
+def test_credentials_that_do_not_sign_in_fail_once_and_are_tried_once(box: VerifyBox) -> None:
+    (box.home / "stacks/deployctl/session").write_text("of before the password was changed")
+    box.stack.sign_in = reply({"detail": "The password is incorrect"}, 400)
+    report = box.verify()
+    assert names(report.checks, "failed") == ["sign-in"]
+    skipped = {check.name for check in report.checks if check.summary == "sign-in failed"}
+    assert skipped == {"ui-answer", "ui-browser-path", "ui-settings"}
+    seen = next(check for check in report.checks if check.name == "sign-in")
+    assert "refused the stored administrator" in seen.summary
+    assert "write the new one into admin_password of " in seen.hint
+    assert seen.hint.endswith("secrets.json, then: deployctl up --profile smoke")
+    assert box.stack.sign_ins == 1
+
+
+def test_a_session_that_outlives_the_credentials_does_not_pass_for_them(box: VerifyBox) -> None:
+    box.stack.sign_in = reply({"detail": "The email is incorrect"}, 400)
+    assert box.one("ui-answer").status == "ok"
+    assert box.one("sign-in").status == "failed"
+
+
+def test_a_credentials_file_that_is_not_what_signs_in_is_a_warning(box: VerifyBox) -> None:
+    sheet = box.home / "stacks/deployctl/credentials"
+    assert box.one("sign-in").summary.endswith("signs in as the credentials file says")
+    sheet.write_text(sheet.read_text().replace("password:", "password: x"))
+    seen = box.one("sign-in")
+    assert (seen.status, seen.hint) == ("warning", "deployctl up --profile smoke")
+    assert seen.summary == "secrets.json signs in, and the credentials file differs"
+    sheet.unlink()
+    assert box.one("sign-in").summary.endswith("the credentials file is gone")
+
+
+def test_too_many_sign_ins_skip_it_and_no_answer_fails_it(box: VerifyBox) -> None:
+    box.stack.sign_in = Reply(status=429, text="")
+    seen = box.one("sign-in")
+    assert (seen.status, "15 in three minutes" in seen.summary) == ("skipped", True)
+    assert box.verify("sign-in", "ui-answer").passed == 1  # with the session of before
+    box.stack.sign_in = Reply(status=0, text="timed out")
+    seen = box.one("sign-in")
+    assert (seen.status, seen.hint) == ("failed", "deployctl status --stack deployctl")
+
+
 def test_an_empty_answer_through_the_frontend_fails(box: VerifyBox) -> None:
     box.stack.answer = ""
     seen = box.one("ui-answer")
@@ -310,6 +353,7 @@ def test_a_ground_rule_that_docker_was_not_told_fails(
         ("NoNewPrivs:\t1", "NoNewPrivs:\t0", "privileges can be gained"),
         ("refused\nrefused", "refused\nwrote /var/tmp", "could be written in /var/tmp"),
         (KEPT, "", "could not be looked into"),
+        (KEPT, "uid 10001\nrefused", "could not be looked into"),  # no `grep` in there
     ],
 )
 def test_what_is_seen_inside_counts_whatever_docker_says(
@@ -370,6 +414,7 @@ def test_memory_is_measured_against_prediction_and_limit(box: VerifyBox) -> None
     seen = box.one("memory")
     assert (seen.status, seen.where) == ("failed", "engine")
     assert "98% of its limit" in seen.details[0]
+    assert seen.hint == "deployctl plan --profile smoke"
 
 
 def test_a_process_that_was_killed_for_memory_fails_it(box: VerifyBox) -> None:
@@ -526,13 +571,22 @@ def test_a_file_that_others_can_read_fails(box: VerifyBox) -> None:
     assert seen.hint.startswith("chmod ")
 
 
+def test_a_folder_with_a_blank_in_its_name_can_be_typed(tmp_path: Path) -> None:
+    box = verify_box(tmp_path / "my home")
+    (box.home / "stacks/deployctl/.env").chmod(0o644)
+    folder = f"'{box.home}/stacks/deployctl'"
+    assert box.one("secrets-private").hint.startswith(f"chmod -R go-rwx {folder}; ")
+
+
 def test_a_secret_in_a_log_or_on_a_command_line_fails_and_is_not_repeated(box: VerifyBox) -> None:
     key = box.stack.key.reveal()
     log = box.home / "stacks/deployctl/deployctl.log"
     log.write_text(f"key {key}\n")
+    (box.home / "stacks/deployctl/proved.json").write_text(f'{{"x": "{key}"}}\n')
     box.change("engine", "Args", to=["--api-key", key])
     seen = box.one("secrets-private")
     assert seen.details == (
+        "engine_key is written in proved.json",
         "engine_key is written in deployctl.log",
         "engine_key is on a command line or in a label of engine",
     )
@@ -549,6 +603,12 @@ def test_threads_other_than_planned_fail(tmp_path: Path) -> None:
     seen = box.one("processor-threads")
     assert seen.status == "failed"
     assert "uses 1 threads (its log), planned are 2" in seen.summary
+    box.docker.tails = {}
+    seen = box.one("processor-threads")
+    assert seen.status == "failed"
+    assert "does not say how many threads it uses (its environment)" in seen.summary
+    box.change("engine", "Config", "Env", to=["LLAMA_ARG_THREADS=2"])
+    assert box.one("processor-threads").status == "ok"
 
 
 ON_CARD = ("load_tensors: offloaded 29/29 layers to GPU",)

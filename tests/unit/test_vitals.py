@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from deployctl.deploy.figures import Sample, service_vitals
 from deployctl.oncard import card_trouble, shown
+from deployctl.outcomes import Usage
 from deployctl.vitals import (
     argv_of,
     capacity,
@@ -29,6 +31,29 @@ def test_uptime_is_that_of_a_running_container() -> None:
     assert uptime_s(container("engine", started_at=AGO, status="exited"), NOW) is None
     assert uptime_s(container("engine", started_at=None), NOW) is None
     assert uptime_s(container("engine", started_at="yesterday"), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("then_s", "now_s", "told"),
+    [
+        (None, 900.0, (0.05, 18000.0, "since its start")),  # one look alone
+        (899.0, 900.0, (0.5, 2.0, "now")),
+        (899.0, 9.0, (0.0005, 18000.0, "since its start")),  # started anew: it counts from zero
+        (899.0, None, (None, None, None)),
+    ],
+)
+def test_processors_are_those_between_two_looks_or_since_the_start(
+    then_s: float | None, now_s: float | None, told: tuple[float, float, str]
+) -> None:
+    def sample(at: float, cpu_seconds: float | None) -> Sample:
+        if cpu_seconds is None:
+            return Sample(at=at)
+        return Sample(at=at, usage={"id-engine": Usage(memory_bytes=1, cpu_seconds=cpu_seconds)})
+
+    state = container("engine", started_at=LONG_AGO)
+    first, last = sample(10.0, then_s), sample(12.0, now_s)
+    found = service_vitals(state, None, NOW, False, first, last)
+    assert (found.cpus, found.cpus_window_s, found.cpus_basis) == told
 
 
 @pytest.mark.parametrize(

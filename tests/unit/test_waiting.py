@@ -193,16 +193,6 @@ def test_a_frontend_that_may_be_another_must_take_the_password(box: Box, what: s
     assert any(call.endswith("/signin") for call in box.http.calls)
 
 
-def test_a_session_that_was_only_used_tells_nothing_of_new_secrets(box: Box) -> None:
-    up(box.world(), SMOKE)
-    os.utime(Workspace(box.home, "deployctl").secrets_file)
-    up(box.world(), SMOKE)
-    box.http.calls.clear()
-    del box.docker.states["webui"]
-    up(box.world(), SMOKE)
-    assert any(call.endswith("/signin") for call in box.http.calls)
-
-
 def test_a_deadline_beyond_dockers_patience_is_waited_for_again_as_it_is(box: Box) -> None:
     """With a longer one the container would be another, and what was loaded would be lost."""
     box.http.engine_ready = False
@@ -255,6 +245,7 @@ AT = Endpoints(
     engine_key=Secret("k"),
     admin_email="a",
     admin_password=Secret("p"),
+    again="deployctl up --profile x --stack s",
 )
 
 

@@ -113,6 +113,22 @@ def test_it_says_what_changes_once(box: Box, day: Day) -> None:
     assert restarts(box) == 0
 
 
+def test_a_service_with_two_faults_recovers_once(box: Box, day: Day) -> None:
+    watch = watcher(box, day)
+    watch.look()
+    whole = box.docker.inspected
+    box.docker.inspected = {"id-engine": {"HostConfig": {"DeviceRequests": [{}]}}}
+    box.docker.tails = {"id-engine": ("CUDA error: unknown error",)}
+    panel(box).engine_silent = True
+    assert [event.code for event in watch.look()] == ["engine-hung", "engine-gpu-lost", None]
+    box.docker.inspected, box.docker.tails = whole, {}
+    panel(box).engine_silent = False
+    assert [event.text for event in watch.look()] == [
+        "engine works again.",
+        f"Stack {STACK}: ok.",
+    ]
+
+
 def test_drift_is_said_once(box: Box, day: Day) -> None:
     watch = watcher(box, day)
     watch.look()
