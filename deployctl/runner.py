@@ -13,9 +13,10 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from deployctl.outcomes import Command, CommandResult
 
@@ -58,6 +59,27 @@ class _StopError(Exception):
     """The command was told to stop."""
 
 
+class _HeldBack:
+    """Ctrl-C and its like wait until the program that is being started can be ended."""
+
+    def __init__(self) -> None:
+        self._came: list[int] = []
+        self._kept: dict[int, Any] = {}
+        if threading.current_thread() is not threading.main_thread():
+            return  # signals reach the main thread only
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if callable(before := signal.getsignal(number)):
+                self._kept[number] = before
+                signal.signal(number, lambda came, _frame: self._came.append(came))
+
+    def release(self) -> None:
+        """Let come what has come meanwhile."""
+        for number, before in self._kept.items():
+            signal.signal(number, before)
+        for number in self._came:
+            signal.raise_signal(number)
+
+
 class SubprocessRunner:
     """Runs real programs. ``log`` receives one line per command and per output line."""
 
@@ -74,6 +96,7 @@ class SubprocessRunner:
         """Run ``command`` in a process group of its own; see :class:`StoppableRunner`."""
         started = time.monotonic()
         self._log(f"$ {' '.join(command.argv)}  # {command.label}")
+        held = _HeldBack()
         try:
             process = subprocess.Popen(
                 command.argv,
@@ -85,14 +108,19 @@ class SubprocessRunner:
                 start_new_session=True,
             )
         except OSError as problem:
+            held.release()
             text = f"{command.argv[0]}: {problem.strerror or problem}"
             self._log(text)
             return CommandResult(
                 command=command, exit_code=NOT_FOUND, stdout="", output=text, seconds=0.0
             )
+        except BaseException:
+            held.release()
+            raise
         stdout: list[str] = []
         output: list[str] = []
         try:
+            held.release()
             _feed(process, command.stdin)
             for is_stdout, line in _lines(process, started + command.timeout_s, stop):
                 output.append(line)

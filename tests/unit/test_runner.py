@@ -2,6 +2,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +88,17 @@ def test_ctrl_c_ends_the_child_and_goes_on_up() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         SubprocessRunner().run(python(code), on_line=interrupt)
+
+
+def test_ctrl_c_in_the_moment_of_the_start_leaves_no_program_behind(tmp_path: Path) -> None:
+    own = tmp_path / "pid"
+    script = f"echo $$ >'{own}'; kill -INT $PPID; exec sleep 60"
+    command = Command(argv=("sh", "-c", script), label="sh", timeout_s=30)
+    for _ in range(20):  # it comes before Popen is back in about every third
+        with pytest.raises(KeyboardInterrupt):
+            SubprocessRunner().run(command)
+        with pytest.raises(ProcessLookupError):
+            _gone(int(own.read_text()))
 
 
 def test_another_thread_can_end_a_silent_command() -> None:
