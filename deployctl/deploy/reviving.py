@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from deployctl.deploy import stack
+from deployctl.readiness import probe_engine, probe_frontend
+from deployctl.sidebyside import side_by_side
 
 if TYPE_CHECKING:
     from deployctl.commands import Project
@@ -92,11 +94,12 @@ def revive(
     world: World,
     space: Workspace,
     project: Project,
+    plan: Plan,
     states: tuple[ContainerState, ...],
     without_network: tuple[str, ...],
 ) -> None:
     """Stop or remove what `docker compose up` would leave as it is; ``compose-failed``."""
-    hanging = tuple(s.service for s in states if stack.hangs(s))
+    hanging = _hanging(world, space, plan, states)
     paused = tuple(s.service for s in states if s.status == "paused")
     hint = f"deployctl logs --stack {space.stack}"
     if paused:
@@ -107,6 +110,21 @@ def revive(
         stack.compose(world, project.remove(*without_network), code="compose-failed", hint=hint)
     if hanging := tuple(name for name in hanging if name not in without_network):
         stack.compose(world, project.stop(*hanging), code="compose-failed", hint=hint)
+
+
+def _hanging(
+    world: World, space: Workspace, plan: Plan, states: tuple[ContainerState, ...]
+) -> tuple[str, ...]:
+    """Services whose own healthcheck failed, half a minute ago perhaps, and that are silent now."""
+    at = stack.endpoints(space, plan.served_name, *stack.host_ports(plan))
+    probes = {"engine": probe_engine, "webui": probe_frontend}
+
+    def answers(service: str) -> bool:
+        return service in probes and probes[service](world.http, at).ok
+
+    ill = [state.service for state in states if stack.hangs(state)]
+    answered = side_by_side(answers, ill, name="ask")
+    return tuple(name for name, well in zip(ill, answered, strict=True) if not well)
 
 
 def wake(run: Run, space: Workspace, plan: Plan, states: tuple[ContainerState, ...]) -> None:

@@ -127,7 +127,7 @@ def start(run: Run, progress: Progress, space: Workspace, what: Prepared, way: W
         _own_the_data(world, progress, space, wanted, project)
         now = replace(now, data_owned=True)
         space.save_manifest(now)
-    reviving.revive(world, space, project, what.states, what.without_network)
+    reviving.revive(world, space, project, wanted.plan, what.states, what.without_network)
     compose_up(world, progress, space, project, way)
     space.save_manifest(_applied(now, what))
     summary = f"{len(wanted.plan.services)} containers"

@@ -9,10 +9,12 @@ from deployctl.deploy.status import status
 from deployctl.deploy.up import up
 from deployctl.deploy.world import UpReport, UpRequest
 from deployctl.errors import DeployctlError
+from deployctl.loopback import Reply
 from deployctl.model import DockerFacts
 from deployctl.profiles.selection import Selection
+from deployctl.secret import Secret
 from deployctl.workspace import Workspace
-from tests.fakes import FakeFacts, FakeHttp, FakeWeights, container, facts
+from tests.fakes import FakeDocker, FakeFacts, FakeHttp, FakeWeights, container, facts
 from tests.world import Box
 
 SMOKE = UpRequest(stack="deployctl", selection=Selection(profile="smoke"))
@@ -365,9 +367,35 @@ def test_no_new_secrets_for_old_data(box: Box) -> None:
 
 def test_a_hanging_container_is_started_anew(box: Box) -> None:
     bring_up(box)
+    box.http = Hung(box.docker)
     box.docker.states["engine"] = container("engine", "hash-engine", health="unhealthy")
     assert bring_up(box).changed
     assert box.runner.labels[-2:] == ["stop what hangs", "start the stack"]
+
+
+class Hung(FakeHttp):
+    """Its engine answers nothing while Docker calls it unhealthy."""
+
+    def __init__(self, docker: FakeDocker) -> None:
+        super().__init__()
+        self.docker = docker
+
+    def call(
+        self, url: str, *, token: Secret | None = None, body: object = None, timeout_s: float
+    ) -> Reply:
+        engine = self.docker.states.get("engine")
+        if url.endswith("/v1/models") and engine is not None and engine.health == "unhealthy":
+            return Reply(status=0, text="")
+        return super().call(url, token=token, body=body, timeout_s=timeout_s)
+
+
+def test_a_container_that_answers_by_now_is_not_stopped_for_a_healthcheck_of_before(
+    box: Box,
+) -> None:
+    bring_up(box)
+    box.docker.states["engine"] = container("engine", "hash-engine", health="unhealthy")
+    assert bring_up(box).changed
+    assert "stop what hangs" not in box.runner.labels
 
 
 def test_files_that_somebody_removed_come_back_without_a_start(box: Box) -> None:
