@@ -23,7 +23,7 @@ PIP       := $(PY) -m pip -qq --disable-pip-version-check
 .PHONY: help up down status logs setup test test-fast test-docker test-e2e test-faults lint format golden bench bench-fit bench-profiles bench-ready bench-cycles clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
 $(STAMP): pyproject.toml
 	@sh .ci/python '$(PYTHON)' '$(VENV)' '$(MAKECMDGOALS)'
@@ -52,7 +52,7 @@ logs: $(STAMP) ## Print the containers' logs (ARGS=-f follows)
 setup: $(STAMP) ## Give this machine a working Docker, if it has none
 	@$(TOOL) setup $(ARGS)
 
-test: lint test-fast test-docker test-e2e ## Everything: lint, then all tests, on a real Docker
+test: lint test-fast test-docker test-e2e ## Lint, then all tests but the long half of the faults, on a real Docker
 
 test-fast: $(DEV_STAMP) ## Unit, golden, property and command-line tests; needs nothing
 	@$(PY) -m pytest -q --numprocesses auto -m "not network" tests/unit tests/golden tests/property tests/cli $(ARGS)
@@ -83,6 +83,7 @@ golden: $(DEV_STAMP) ## Write the checked-in files that are made from the code
 	@$(PY) -m tests.golden.update
 
 bench: $(DEV_STAMP) ## Compare up, no-op and down with raw docker compose, in one run
+	@$(TOOL) setup --yes
 	@$(PY) -m benchmarks.lifecycle $(ARGS)
 
 bench-fit: $(DEV_STAMP) ## Compare predicted with measured memory, on the real engine

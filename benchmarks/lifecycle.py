@@ -61,14 +61,16 @@ def lifecycle(rounds: int, home: Path) -> dict[str, tuple[list[float], list[floa
         "up, nothing to do": (lambda: ours(*up), lambda: raw("up", "--detach", "--wait")),
         "down": (lambda: ours("down"), lambda: raw("down")),
     }
-    ours(*up)  # images, weights and the rendered folder; not counted
-    ours("down")
     seconds: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in actions}
-    for number in range(rounds):
-        for which in ((0, 1), (1, 0))[number % 2]:
-            for name, pair in actions.items():
-                seconds[name][which].append(pair[which]())
-    ours("down", "--volumes")
+    try:
+        ours(*up)  # images, weights and the rendered folder; not counted
+        ours("down")
+        for number in range(rounds):
+            for which in ((0, 1), (1, 0))[number % 2]:
+                for name, pair in actions.items():
+                    seconds[name][which].append(pair[which]())
+    finally:  # whatever ended it
+        ours("down", "--volumes")
     return seconds
 
 

@@ -155,12 +155,15 @@ def rounds(count: int, home: Path) -> list[Round]:
         run(*TOOL, "down", "--stack", STACK, "--quiet", *words, env=env)
 
     found = []
-    for _ in range(count):
-        first, token = measure("first start", home, None)
-        down()
-        again, _ = measure("start over data", home, token)
+    try:
+        for _ in range(count):
+            first, token = measure("first start", home, None)
+            down()
+            again, _ = measure("start over data", home, token)
+            down("--volumes")  # the next start is a first one again
+            found += [first, again]
+    finally:  # whatever ended it
         down("--volumes")
-        found += [first, again]
     return found
 
 

@@ -67,7 +67,7 @@ def test_help_needs_no_more_than_the_smallest_system_has(machine: Machine) -> No
     machine.link("make")
     done = machine.run("make")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "  test-e2e     From nothing to a browser chat" in done.stdout
+    assert "  test-e2e       From nothing to a browser chat" in done.stdout
 
 
 @needs_make

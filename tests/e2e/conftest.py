@@ -35,7 +35,6 @@ ORDER = (
     "test_bad_input",
     "test_override",
     "test_report",
-    "test_interrupted",
     "test_wheel",
     # tests/e2e/faults: what breaks the least comes first, the daemon's own last
     "test_stack_folder",
@@ -104,14 +103,14 @@ def product(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
 def new_stack(product: Product) -> Iterator[Callable[[str], Stack]]:
     """Make stacks by a short name; whatever comes of them is gone at the end."""
     made: list[Stack] = []
+    with contextlib.ExitStack() as cleanup:  # one that cannot be cleared keeps no other
 
-    def make(short: str, of: Product = product) -> Stack:
-        made.append(Stack.on_free_ports(of, f"dctl-e2e-{os.getpid()}-{short}"))
-        return made[-1]
+        def make(short: str, of: Product = product) -> Stack:
+            made.append(Stack.on_free_ports(of, f"dctl-e2e-{os.getpid()}-{short}"))
+            cleanup.callback(made[-1].clear)
+            return made[-1]
 
-    yield make
-    for stack in made:
-        stack.clear()
+        yield make
     left = [name for stack in made for names in stack.leftovers().values() for name in names]
     assert left == [], "the tests left something behind"
 

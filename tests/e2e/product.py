@@ -132,15 +132,19 @@ class Product:
     cwd: Path
     environment: Mapping[str, str]
 
+    def env(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """What its processes find in their environment: nothing of the settings of the caller's."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("DEPLOYCTL_", "CI"))}
+        own = {"DEPLOYCTL_HOME": str(self.home), "NO_COLOR": "1"}
+        return {**inherited, **self.environment, **own, **(more or {})}
+
     def start(
         self, *words: str, env: Mapping[str, str] | None = None, patience_s: float = PATIENCE_S
     ) -> Running:
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("DEPLOYCTL_", "CI"))}
-        own = {"DEPLOYCTL_HOME": str(self.home), "NO_COLOR": "1"}
         process = subprocess.Popen(
             [*self.argv, *words],
             cwd=self.cwd,
-            env={**inherited, **self.environment, **own, **(env or {})},
+            env=self.env(env),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 
 from tests.e2e.product import Stack
@@ -17,7 +16,7 @@ def asked(stack: Stack, *words: str, text: str = "") -> subprocess.CompletedProc
         text=True,
         check=False,
         cwd=stack.product.cwd,
-        env={**os.environ, **stack.product.environment, "DEPLOYCTL_HOME": str(stack.product.home)},
+        env=stack.product.env(),
         timeout=120,
     )
 
@@ -61,7 +60,7 @@ def test_a_reader_that_leaves_is_no_failure(stack: Stack) -> None:
         text=True,
         check=False,
         cwd=stack.product.cwd,
-        env={**os.environ, **stack.product.environment, "DEPLOYCTL_HOME": str(stack.product.home)},
+        env=stack.product.env(),
         timeout=120,
     )
     assert (done.returncode, done.stderr) == (0, "")

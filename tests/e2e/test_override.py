@@ -107,6 +107,6 @@ def test_an_engine_that_cannot_start_is_exit_6_with_its_last_words(
     assert (outcome.exit_code, outcome.error["code"]) == (6, "engine-weights-missing")
     assert outcome.error["where"] == "engine"
     assert any("nothing.gguf" in line for line in outcome.error["details"])
-    assert outcome.error["hint"]
+    assert outcome.error["hint"].startswith("deployctl "), outcome.error["hint"]
     status = stack.status()
     assert (status.exit_code, status.envelope["status"]) == (6, "degraded")

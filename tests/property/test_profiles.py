@@ -29,7 +29,7 @@ from tests.mutations import check_refusal, mutant
 from tests.mutations import outcome as outcome_of
 from tests.profilefiles import CATALOG, Files, laid, readers
 
-QUICK = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 
 TEXT = st.text(
     st.one_of(

@@ -63,7 +63,7 @@ def total(load: Load) -> int:
 
 
 @given(load=loads, rooms=rooms)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_nothing_raises_and_everything_is_positive(load: Load, rooms: tuple[Room, Room]) -> None:
     parts = need(load)
     assert all(part.bytes >= 0 and part.why for part in parts)
@@ -75,14 +75,14 @@ def test_nothing_raises_and_everything_is_positive(load: Load, rooms: tuple[Room
 
 
 @given(load=loads, more=st.integers(1, 100_000), people=st.integers(1, 100))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_more_never_needs_less(load: Load, more: int, people: int) -> None:
     assert total(replace(load, context=load.context + more)) >= total(load)
     assert total(replace(load, concurrency=load.concurrency + people)) >= total(load)
 
 
 @given(load=loads, rooms=rooms)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_proposals_pass_the_same_judge(load: Load, rooms: tuple[Room, Room]) -> None:
     verdicts = {fit.verdict for fit in judge(need(load), rooms)}
     for proposal in proposals(load, rooms):
@@ -98,7 +98,7 @@ def test_proposals_pass_the_same_judge(load: Load, rooms: tuple[Room, Room]) -> 
 
 
 @given(load=loads, total_bytes=st.integers(1, 100 * GIB), more=st.integers(0, 100 * GIB))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_more_memory_never_proposes_a_shorter_context(
     load: Load, total_bytes: int, more: int
 ) -> None:

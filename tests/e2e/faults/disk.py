@@ -55,7 +55,7 @@ def mounted(folder: Path, *, owner: int) -> Iterator[Disk]:
     machine.run("mkfs.ext4", "-q", "-F", "-m", "0", *own, str(image))
     with contextlib.ExitStack() as cleanup:
         device = machine.run("losetup", "--find", "--show", str(image)).strip()
-        cleanup.callback(machine.attempt, "losetup", "--detach", device)
+        cleanup.callback(machine.run, "losetup", "--detach", device)
         machine.run("mount", device, str(mount))
-        cleanup.callback(machine.attempt, "umount", str(mount))
+        cleanup.callback(machine.run, "umount", str(mount))
         yield Disk(folder=mount)

@@ -107,13 +107,7 @@ class Terminal:
         done = subprocess.run(
             ["sh", "-c", line],
             cwd=self.product.cwd,
-            env={
-                **os.environ,
-                **self.product.environment,
-                "DEPLOYCTL_HOME": str(self.product.home),
-                "NO_COLOR": "1",
-                "PATH": f"{self.folder}:{os.environ['PATH']}",
-            },
+            env=self.product.env({"PATH": f"{self.folder}:{os.environ['PATH']}"}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

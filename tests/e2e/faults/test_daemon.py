@@ -35,7 +35,7 @@ def test_a_daemon_that_stops_in_the_middle_of_up_is_said_so_and_the_next_up_arri
             with daemon.stopped(product):
                 held.open()
                 outcome = running.finish()
-    told(outcome, 5, "start-docker-lost", says=(), hint="deployctl setup")
+    told(outcome, 5, "start-docker-lost", says=("Docker daemon",), hint="deployctl setup")
     patient.heals()
 
 
@@ -59,7 +59,7 @@ def test_after_a_restart_of_the_daemon_the_stack_is_there_again_by_itself(
 ) -> None:
     with daemon.stopped(patient.stack.product):
         status = patient.stack.status()
-        told(status, 4, "docker-unreachable", says=(), hint="deployctl setup")
+        told(status, 4, "docker-unreachable", says=("Docker daemon",), hint="deployctl setup")
     machine.eventually(
         lambda: patient.stack.status().exit_code == 0, within_s=180, what="the stack, by itself"
     )

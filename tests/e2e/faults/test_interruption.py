@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -15,10 +17,9 @@ from tests.e2e import machine
 from tests.e2e.faults import gate
 from tests.e2e.faults.images import SlowRegistry
 from tests.e2e.faults.patient import Patient, exists
-from tests.e2e.product import Running
-from tests.hubserver import HubFile, HubServer
-
-pytestmark = pytest.mark.long
+from tests.e2e.product import Running, Stack
+from tests.hubserver import HubFile
+from tests.hubserver import running as hub_running
 
 REPO, NAME = "acme/tiny", "tiny.gguf"
 
@@ -60,19 +61,15 @@ def in_images(patient: Patient, folder: Path) -> Iterator[Running]:
 @contextmanager
 def in_weights(patient: Patient, folder: Path) -> Iterator[Running]:
     """The hub stops in the middle of the file."""
-    hub = HubServer()
     gate_of_hub = Event()
-    hub.files[f"{REPO}/{NAME}"] = HubFile(b"GGUF" + b"\0" * 10**7, gate=gate_of_hub)
-    hub.start()
-    try:
+    with hub_running() as hub, contextlib.ExitStack() as cleanup:
+        cleanup.callback(gate_of_hub.set)
+        hub.files[f"{REPO}/{NAME}"] = HubFile(b"GGUF" + b"\0" * 10**7, gate=gate_of_hub)
         how = ("--set", f"model.source=hf:{REPO}:{NAME}", "--set", "engine.memory=1GiB")
         env = {"HF_ENDPOINT": hub.url, "NO_PROXY": "127.0.0.1,localhost"}
         with patient.stack.product.start(*patient.stack.up_words, *how, env=env) as running:
             machine.eventually(hub.bodies, within_s=90, what="the download")
             yield running
-    finally:
-        gate_of_hub.set()
-        hub.stop()
 
 
 @contextmanager
@@ -131,19 +128,30 @@ PHASES: dict[str, Phase] = {
     "proof": in_proof,
 }
 
+#: Phases in the middle of which a Docker client is at work.
+CLIENT = ("preflight", "images", "start")
 
-def orphans(patient: Patient, but: int) -> list[str]:
-    """What still runs on this machine for the stack: command lines that name it."""
+
+def phases(*short: str) -> list[Any]:
+    """All phases, to go through; those that are not ``short`` in the long half only."""
+    return [
+        name if name in short else pytest.param(name, marks=pytest.mark.long) for name in PHASES
+    ]
+
+
+def at_work(running: Running, home: Path) -> list[str]:
+    """The command lines of what the tool has started: processes that know its home."""
+    mark = f"DEPLOYCTL_HOME={home}".encode()
     found = []
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) in (but, os.getpid()):
+        if not entry.name.isdigit() or int(entry.name) == running.pid:
             continue
         try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if mark in (entry / "environ").read_bytes().split(b"\0"):
+                words = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
+                found.append(words.decode("utf-8", "replace"))
         except OSError:
-            continue  # it ended while it was looked at
-        if patient.name.encode() in words:
-            found.append(b" ".join(words).decode("utf-8", "replace"))
+            continue  # it ended while it was looked at, or is somebody else's
     return found
 
 
@@ -156,16 +164,17 @@ def left_behind(patient: Patient) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", phases("start", "engine", "proof"))
 def test_ctrl_c_leaves_nothing_half_and_the_next_up_arrives(
     patient: Patient, tmp_path: Path, phase: str
 ) -> None:
-    secrets = patient.stack.secrets()
+    secrets, home = patient.stack.secrets(), patient.stack.product.home
     with PHASES[phase](patient, tmp_path) as running:
+        assert at_work(running, home) or phase not in CLIENT
         running.interrupt()
         outcome = running.finish()
         assert outcome.exit_code == 130, str(outcome)
-        assert orphans(patient, running.pid) == []
+        assert at_work(running, home) == []
     assert "[interrupted]" in outcome.stderr
     assert "deployctl up" in outcome.stderr.partition("next:")[2], str(outcome)
     assert "Traceback" not in outcome.stderr
@@ -174,7 +183,7 @@ def test_ctrl_c_leaves_nothing_half_and_the_next_up_arrives(
     assert patient.stack.secrets() == secrets
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", phases("start"))
 def test_after_a_killed_tool_the_next_up_arrives(
     patient: Patient, tmp_path: Path, phase: str
 ) -> None:
@@ -184,3 +193,20 @@ def test_after_a_killed_tool_the_next_up_arrives(
         assert running.finish().exit_code == -9
     patient.heals()
     assert patient.stack.secrets() == secrets
+
+
+def test_ctrl_c_in_the_very_first_up_leaves_secrets_that_the_next_one_uses(
+    new_stack: Callable[[str], Stack], images: None, tmp_path: Path
+) -> None:
+    stack = new_stack("first")
+    with (
+        gate.before(tmp_path, "compose", "up") as held,
+        stack.product.start(*stack.up_words, env=held.env) as running,
+    ):
+        held.reached()
+        secrets = stack.secrets()
+        running.interrupt()
+        assert running.finish().exit_code == 130
+    assert stack.up().data["answer"]["text"].strip()
+    assert stack.secrets() == secrets
+    assert stack.down("--volumes").exit_code == 0

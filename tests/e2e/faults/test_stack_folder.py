@@ -17,19 +17,24 @@ from tests.e2e.faults import clock, gate
 from tests.e2e.faults.patient import Patient
 from tests.e2e.faults.telling import Terminal, told
 
+#: What is wrong → (the file, what Compose says of it).
 BROKEN = {
-    "a-key-that-is-none": "services:\n  engine:\n    no_such_key: true\n",
-    "not-yaml": "services: [engine\n",
-    "an-undefined-network": "services: {engine: {networks: [nowhere]}}\n",
+    "a-key-that-is-none": ("services:\n  engine:\n    no_such_key: true\n", "no_such_key"),
+    "not-yaml": ("services: [engine\n", "yaml: line 1"),
+    "an-undefined-network": ("services: {engine: {networks: [nowhere]}}\n", "nowhere"),
 }
 
 
-@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
-def test_a_broken_override_names_the_file_and_touches_nothing(patient: Patient, text: str) -> None:
+@pytest.mark.parametrize(("text", "cause"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_override_names_the_file_and_touches_nothing(
+    patient: Patient, text: str, cause: str
+) -> None:
     with patient.untouched():
         patient.overridden(text)
         outcome = patient.up()
-    told(outcome, 5, "render-invalid", says=(), hint=str(patient.stack.override))
+    file = str(patient.stack.override)
+    error = told(outcome, 5, "render-invalid", says=(file, cause), hint=file)
+    assert error["where"].startswith(file)
     assert patient.stack.override.read_text(encoding="utf-8") == text
     patient.stack.override.unlink()
     with patient.untouched():
