@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,6 +76,7 @@ def smoke(  # one parameter per option
 
     Nothing of it is left but model files and images.
     """
+    from deployctl.cli.retyped import mended
     from deployctl.cli.session import Session
     from deployctl.deploy.smoke import smoke as recipe
     from deployctl.deploy.smoketest import SmokeRequest
@@ -95,6 +98,8 @@ def smoke(  # one parameter per option
     session = Session.open("smoke", talking, quiet=quiet, again=request.again)
     with _within(seconds):
         report = recipe(session.world(stack), request, shield=_shielded)
+    line = shlex.split(request.again)[1:]
+    report = replace(report, faults=tuple(mended(fault, line) for fault in report.faults))
     return _hand_out(report, output, junit)
 
 
@@ -135,40 +140,54 @@ def _here() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
+#: How people and CI services end a test; time does so too.
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _later(_number: int, _frame: object) -> None:
+    from deployctl.cli import console
+
+    console.err("taking the stack down first; that takes seconds")
+
+
 @contextlib.contextmanager
 def _within(seconds: int) -> Iterator[None]:
-    """End the test as Ctrl-C would, when its time is up."""
-    from deployctl.recorder import TimeUpError
+    """End the test once: by the first signal, or as Ctrl-C would when its time is up.
 
-    def late(_number: int, _frame: object) -> None:
-        raise TimeUpError
+    A second end would break into what the first one sets free, the stack's lock among it, without
+    which nothing can be taken down. A signal that our caller has set to be ignored stays so.
+    """
+    from deployctl.recorder import TimeUpError
 
     if not _here():
         yield
         return
-    before = signal.signal(signal.SIGALRM, late)
+
+    def end(number: int, _frame: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for each in before:
+            signal.signal(each, _later)
+        raise TimeUpError if number == signal.SIGALRM else KeyboardInterrupt
+
+    heeded = (n for n in _ENDS if signal.getsignal(n) is not signal.SIG_IGN)
+    before = {n: signal.signal(n, end) for n in (*heeded, signal.SIGALRM)}
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
 def _shielded() -> Iterator[None]:
     """Take down to the end, whatever comes: CI sends a second signal soon after the first."""
-    from deployctl.cli import console
-
     if not _here():
         yield
         return
     signal.setitimer(signal.ITIMER_REAL, 0)
-
-    def later(_number: int, _frame: object) -> None:
-        console.err("taking the stack down first; that takes seconds")
-
-    kept = {n: signal.signal(n, later) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    kept = {n: signal.signal(n, _later) for n in _ENDS}
     try:
         yield
     finally:
@@ -181,8 +200,6 @@ def _shielded() -> Iterator[None]:
 
 def as_junit(report: SmokeReport) -> str:
     """Write every check of every step as one JUnit suite."""
-    from dataclasses import replace
-
     from deployctl.junit import junit
 
     checks = [

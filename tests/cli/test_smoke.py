@@ -252,6 +252,24 @@ def test_taking_down_is_not_interrupted(
     assert capsys.readouterr().err.count("taking the stack down first") == 2
 
 
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGALRM])
+def test_only_the_first_signal_ends_a_test(
+    first: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second would break into what the first one sets free."""
+
+    def tested() -> None:
+        try:
+            signal.raise_signal(first)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises((KeyboardInterrupt, TimeUpError)), _within(3600):
+        tested()
+    assert capsys.readouterr().err.count("taking the stack down first") == 2
+
+
 def test_time_ends_a_test_as_ctrl_c_does() -> None:
     with pytest.raises(TimeUpError), _within(3600):
         signal.raise_signal(signal.SIGALRM)
