@@ -10,12 +10,18 @@ ARGS    ?=
 # An interpreter of our own: the system's may be externally managed or lack venv.
 # To make, a space in a name is written with a backslash; to the shell, quotes do.
 nothing   :=
+comma     := ,
 space     := $(nothing) $(nothing)
 STAMP     := $(subst $(space),\$(space),$(VENV)/.installed)
 DEV_STAMP := $(subst $(space),\$(space),$(VENV)/.installed-dev)
 TOOL      := '$(VENV)/bin/deployctl'
 PY        := '$(VENV)/bin/python'
 PIP       := $(PY) -m pip -qq --disable-pip-version-check
+
+# Hints name deployctl, which lies in the virtual environment: where it is, said once they are read.
+OF_STACK := $(if $(filter-out deployctl,$(STACK)), STACK=$(STACK))
+SAY       = command -v deployctl >/dev/null || echo '(deployctl is $(VENV)/bin/deployctl here$(1))'
+OR_SAY    = || { code=$$?; $(SAY) >&2; exit $$code; }
 
 .DEFAULT_GOAL := help
 # Suites share one Docker and this folder: `make -j` must not run them at once.
@@ -36,21 +42,21 @@ $(DEV_STAMP): $(STAMP)
 	@touch '$@'
 
 up: $(STAMP) ## Bring a stack up until it has answered (PROFILE=auto, STACK=deployctl)
-	@$(TOOL) setup
-	@$(TOOL) up --profile '$(PROFILE)' --stack '$(STACK)' $(ARGS)
-	@command -v deployctl >/dev/null || echo '(deployctl is $(VENV)/bin/deployctl here; make status, make logs and make down work too)'
+	@$(TOOL) setup $(OR_SAY)
+	@$(TOOL) up --profile '$(PROFILE)' --stack '$(STACK)' $(ARGS) $(OR_SAY)
+	@$(call SAY,; make status$(OF_STACK)$(comma) make logs$(OF_STACK) and make down$(OF_STACK) work too)
 
 down: $(STAMP) ## Stop and remove the stack; the chats stay (ARGS=--volumes removes them)
-	@$(TOOL) down --stack '$(STACK)' $(ARGS)
+	@$(TOOL) down --stack '$(STACK)' $(ARGS) $(OR_SAY)
 
 status: $(STAMP) ## Say how the stack is now
-	@$(TOOL) status --stack '$(STACK)' $(ARGS)
+	@$(TOOL) status --stack '$(STACK)' $(ARGS) $(OR_SAY)
 
 logs: $(STAMP) ## Print the containers' logs (ARGS=-f follows)
-	@$(TOOL) logs --stack '$(STACK)' $(ARGS)
+	@$(TOOL) logs --stack '$(STACK)' $(ARGS) $(OR_SAY)
 
 setup: $(STAMP) ## Give this machine a working Docker, if it has none
-	@$(TOOL) setup $(ARGS)
+	@$(TOOL) setup $(ARGS) $(OR_SAY)
 
 test: lint test-fast test-docker test-e2e ## Lint, then all tests but the long half of the faults, on a real Docker
 

@@ -9,7 +9,7 @@ from deployctl import __version__
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    if sys.argv[1:] == ["--version"]:
+    if sys.argv[1:] == ["--version"] and sys.stdout is not None:
         sys.stdout.write(f"deployctl {__version__}\n")
         return
     try:

@@ -28,10 +28,22 @@ def usable(path: Path) -> Iterator[None]:
             f"The state in {path} cannot be used: {problem.strerror}.",
             code="workspace-unwritable",
             where=str(path),
-            hint=f"df -h {shlex.quote(str(path.parent))}"
-            if is_full(problem)
-            else "DEPLOYCTL_HOME=/a/folder/of/yours deployctl up",
+            hint=_look(problem, path.absolute().parent),
         ) from problem
+
+
+def _look(problem: OSError, folder: Path) -> str:
+    """How to see what is wrong with a folder, and what it takes; for any command."""
+    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    place = shlex.quote(str(there))
+    if is_full(problem):
+        return f"df -h {place}"
+    if problem.errno == errno.EROFS:
+        return f"findmnt --target {place}  # make it writable, then the same command again"
+    return (
+        f"ls -ld {place}  # make it yours, then the same command again; "
+        "for new stacks DEPLOYCTL_HOME may name another folder"
+    )
 
 
 def is_full(problem: OSError) -> bool:

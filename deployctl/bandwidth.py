@@ -36,11 +36,14 @@ _AT_LEAST, _CACHES, _SHARE = 128 * _MIB, 8, 0.1
 #: Below these the result would say more about the caches than about the memory.
 _TOO_LITTLE, _TOO_FEW_CACHES = 32 * _MIB, 4
 
-#: Passes, and seconds each. The middle one counts: a machine that is shared has bursts.
+#: Passes, and seconds each. The fastest counts: a machine that is shared has bursts.
 _PASSES, _PASS_S = 3, 0.1
 
 #: More threads find no more memory channels on any machine of today.
 _MOST_THREADS = 64
+
+#: Behind the name of a machine that nobody has measured yet while it was quiet.
+_BUSY = " | busy"
 
 #: Where several machines share a state folder, the file remembers so many.
 _KEPT = 16
@@ -58,22 +61,18 @@ def bandwidth_of(
     again: bool = False,
 ) -> float | None:
     """The measured read bandwidth of the machine that ``facts`` describe; see :func:`bandwidth`."""
+    cores = _threads(facts)
     return bandwidth(
         home / FILE,
         cpu_model=facts.cpu_model,
-        cores=_threads(facts),
+        cores=cores,
         clock=clock,
         total_bytes=facts.memory_total_bytes,
         available_bytes=facts.memory_available_bytes,
         last_level_bytes=_last_level(root),
         again=again,
+        busy=is_busy(text_of(root / "proc/loadavg"), cores),
     )
-
-
-def known_bandwidth(facts: HostFacts, home: Path) -> float | None:
-    """What an earlier command has measured on this machine; ``None`` when none did."""
-    key = _key(facts.cpu_model, _threads(facts), facts.memory_total_bytes)
-    return _remembered(home / FILE).get(key)
 
 
 def bandwidth(
@@ -86,27 +85,45 @@ def bandwidth(
     available_bytes: int | None = None,
     last_level_bytes: int | None = None,
     again: bool = False,
+    busy: bool = False,
     measure: Measure | None = None,
 ) -> float | None:
     """Bytes per second that ``cores`` threads read, measured now or remembered in ``cache``.
 
-    ``again`` measures in any case; the better of old and new counts, since a machine that was
-    busy reads slower and none reads faster than it can. ``None`` when there is too little memory
+    The best that was ever measured counts, since a machine that was ``busy`` reads slower and none
+    reads faster than it can. What only a busy machine has measured is measured anew each time,
+    until a quiet one has; ``again`` measures in any case. ``None`` when there is too little memory
     for an honest measurement, or the system refuses it. Never raises for the file.
     """
     key = _key(cpu_model, cores, total_bytes)
     remembered = _remembered(cache)
-    known = remembered.pop(key, None)
+    quiet, hurried = remembered.pop(key, None), remembered.pop(f"{key}{_BUSY}", None)
+    known = max(filter(None, (quiet, hurried)), default=None)
     size = buffer_bytes(available_bytes, last_level_bytes)
-    if size is None or (known is not None and not again):
+    if size is None or (quiet is not None and not again):
         return known
     take = measure or (lambda threads, count: read_speed(threads, count, clock=clock))
     found = take(min(cores, _MOST_THREADS), size)
-    if found is None or (known is not None and found <= known):
+    if found is None or (busy and known is not None and found <= known):
         return known
-    newest = [*remembered.items(), (key, found)][-_KEPT:]
+    best = max(found, known or 0.0)
+    if best == quiet:
+        return best
+    mark = _BUSY if busy and quiet is None else ""
+    newest = [*remembered.items(), (f"{key}{mark}", best)][-_KEPT:]
     _remember(cache, dict(newest))
-    return found
+    return best
+
+
+def is_busy(loadavg: str, cores: int) -> bool:
+    """Whether others used half of the cores in the last minute; ``loadavg`` is the kernel's text.
+
+    Where the kernel does not tell, nobody says that they did.
+    """
+    try:
+        return float(loadavg.split()[0]) * 2 >= cores
+    except (IndexError, ValueError):
+        return False
 
 
 def _threads(facts: HostFacts) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -145,8 +146,21 @@ def _names(folder: Path) -> tuple[str, ...]:
 
 
 def _existing(folder: Path, name: str) -> Path | None:
-    candidates = (folder / f"{name}{suffix}" for suffix in _SUFFIXES)
-    return next((path for path in candidates if path.is_file()), None)
+    """The file of this name; ``workspace-unwritable`` where one cannot even look for it."""
+    for path in (folder / f"{name}{suffix}" for suffix in _SUFFIXES):
+        try:
+            if stat.S_ISREG(path.stat().st_mode):
+                return path
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as problem:  # to take another of this name would be to pass over a file
+            raise DeployctlError(
+                f"Your own profiles cannot be looked for: {problem.strerror}.",
+                code="workspace-unwritable",
+                where=visible(str(folder)),
+                hint=f"namei -l {shlex.quote(visible(str(folder)))}",
+            ) from problem
+    return None
 
 
 def _identity(path: Path) -> str:

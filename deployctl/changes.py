@@ -32,7 +32,8 @@ _OVERRIDE_UNKNOWN = "whether that changes this service only Docker Compose knows
 class Applied:
     """What was last applied: the parsed file, and what went with it that is no line of it.
 
-    ``weights`` identifies the model file, ``override`` the operator's own file (see
+    ``weights`` is where the model file lies and what identifies it (the path alone: it is not there
+    as it should be), ``override`` identifies the operator's own file (see
     :func:`deployctl.deploy.changed.identities`; empty: there was none). ``doubt`` says why the
     containers may be others, '' when they are these.
     """
@@ -163,7 +164,9 @@ def _beside(
     """The model file, and what the file leaves to this machine."""
     if before.weights is not None and after.weights != before.weights:
         place = cause("engine", WEIGHTS)
-        what = "is another one, or was replaced" if after.weights else "is gone, or was replaced"
+        path, now = before.weights.rpartition(" ")[0], after.weights or ""
+        what = "was replaced" if now.rpartition(" ")[0] == path else "is another one"
+        what = "is gone, or was replaced" if now == path else what
         yield f"the {WEIGHTS} {what}" + (f" ({place})" if place else "")
     environment = service.get("environment")
     if not isinstance(environment, Mapping):

@@ -59,7 +59,9 @@ def of_file(name: str, *, gone: bool, takes_effect: bool, again: str) -> Drift:
     ``takes_effect``: it is the operator's own, and the next ``up`` honours it.
     """
     after = (
-        "Nothing that runs has it yet; the next `up` applies it."
+        "Nothing that runs has it yet; the next `up` applies it, if Docker Compose can read it."
+        if takes_effect and not gone
+        else "What runs goes on with it; the next `up` leaves it out."
         if takes_effect
         else "Nothing that runs changes by it; the next `up` writes the file anew. Changes of "
         "yours belong in compose.override.yaml beside it."
@@ -84,14 +86,16 @@ def of_image(service: str, reference: str, *, gone: bool, again: str) -> Drift:
     return Drift(place="image", name=service, what=what, lasts=lasts, hint=again)
 
 
-def of_weights(path: str, *, gone: bool, again: str) -> Drift:
-    """A model file that is not the one the engine was started with."""
+def of_weights(path: str, *, gone: bool, runs: bool, again: str) -> Drift:
+    """A model file that is not the one the engine was started with; ``runs``: the engine does."""
     return Drift(
         place="weights",
         name=path,
         what=f"The model file {path} {'is gone' if gone else 'was replaced or touched'} since the "
         "engine read it.",
-        lasts="The engine goes on with what it has read; its next start needs the file.",
+        lasts="The engine goes on with what it has read; its next start needs the file."
+        if runs
+        else "The engine does not run; its next start needs the file.",
         hint=again,
     )
 

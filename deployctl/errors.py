@@ -120,10 +120,17 @@ CODES: dict[str, tuple[ExitCode, str]] = {
         ExitCode.APPLY,
         "The chats are there, but not the credentials they were made with.",
     ),
+    "secrets-damaged": (
+        ExitCode.APPLY,
+        "The file with the stack's credentials cannot be understood any more.",
+    ),
     "stack-unknown": (ExitCode.APPLY, "No stack of this name has been brought up."),
     "render-unwritable": (ExitCode.APPLY, "The rendered files cannot be written there."),
     "report-unwritable": (ExitCode.APPLY, "The archive of a report cannot be written there."),
-    "workspace-unwritable": (ExitCode.APPLY, "The state folder cannot be written."),
+    "workspace-unwritable": (
+        ExitCode.APPLY,
+        "The state or configuration folder cannot be read or written.",
+    ),
     # readiness
     "engine-exited": (ExitCode.NOT_READY, "The engine's container stopped or keeps restarting."),
     "engine-not-ready": (ExitCode.NOT_READY, "The engine did not answer before its deadline."),
@@ -282,6 +289,10 @@ CODES: dict[str, tuple[ExitCode, str]] = {
         "Something of the smoke test's stack could not be removed.",
     ),
     # everything else
+    "output-unwritable": (
+        ExitCode.APPLY,
+        "Stdout leads to a file that cannot be written, like one on a full disk.",
+    ),
     "interrupted": (
         ExitCode.INTERRUPTED,
         "The operator pressed Ctrl-C, or ended deployctl with a signal.",

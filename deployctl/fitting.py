@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from deployctl.model import Gpu, HostFacts, Plan
     from deployctl.profiles.schema import ProfileSpec
 
-_MIB = 1024**2
+_MIB, _GIB = 1024**2, 1024**3
 
 #: Beside the parts: what the engine's container took in all after its first answer.
 IN_ALL = "in all"
@@ -108,6 +108,16 @@ def allowance(spec: ProfileSpec) -> int:
         raise ValueError("the model's shape is not known")
     expected = sum(part.bytes for part in need(load) if part.place == "ram")
     return -(-(expected * 5 // 4 + 128 * _MIB) // (64 * _MIB)) * 64 * _MIB
+
+
+def next_memory(limit: int, predicted: int = 0) -> int:
+    """The memory to give a service whose limit is too low, bytes.
+
+    Half as much again, and as what is predicted; in whole GiB from 4 GiB on, 256 MiB below.
+    """
+    more = max(limit, predicted) * 3 // 2
+    step = _GIB if more >= 4 * _GIB else 256 * _MIB
+    return -(-more // step) * step
 
 
 # ── judged ────────────────────────────────────────────────────────────────────────────────────
@@ -279,7 +289,8 @@ def _speed(plan: Plan, facts: HostFacts) -> Speed | None:
     shape, form = plan.load.shape, plan.load.format
     wanted = plan.requirements.card
     if wanted is None:
-        rate, whose = facts.bandwidth_bytes_per_s, "this machine's memory (measured)"
+        rate = facts.bandwidth_bytes_per_s
+        whose = "this machine's memory (measured; too little if it was busy)"
     else:
         here = own_card(plan, facts)
         name = here.name if here is not None else wanted.name

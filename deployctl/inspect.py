@@ -72,7 +72,10 @@ class ModelInspector:
         ``need``: how much memory it needs must follow from it. Raises ``DeployctlError``: also
         ``source-invalid``, ``weights-unreachable``, ``weights-denied``.
         """
-        source = parse_source(source_text)
+        try:
+            source = parse_source(source_text)
+        except DeployctlError as problem:
+            raise self._meant(problem, source_text) from problem
         try:
             said = self._read(source)
         except (SourceError, UnreadableError, OSError) as problem:
@@ -80,6 +83,17 @@ class ModelInspector:
         if need and said is not None and "shape" not in said:
             raise self._of_no_known_family(source)
         return said
+
+    def _meant(self, problem: DeployctlError, text: str) -> DeployctlError:
+        """The same with a whole command line as hint, where it can be told what was meant."""
+        (fault,) = problem.faults
+        path = Path(text.removeprefix("file:")).expanduser()
+        said = re.fullmatch(r"Did you mean `([^`]+)`\?", fault.hint)
+        meant = said[1].replace("$PWD", str(Path.cwd())) if said else ""
+        if path.exists():
+            meant = f"file:{path.absolute()}"
+        again = faults.with_source(self._store.again, meant)
+        return DeployctlError.of((replace(fault, hint=again),)) if meant else problem
 
     # ── where to look ─────────────────────────────────────────────────────────────────────────
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 from deployctl.amounts import gib, rough
 from deployctl.errors import DOCKER_HINTS, DOCKER_PROBLEMS
-from deployctl.fitting import Fitting, following, too_long
+from deployctl.fitting import Fitting, following, next_memory, too_long
 from deployctl.outcomes import CheckResult
 from deployctl.profiles.selection import AUTO, Selection
+from deployctl.profiles.units import format_size
+from deployctl.profiles.values import of_networks
 from deployctl.sizing import need
 from deployctl.suits import architecture, card
 
 if TYPE_CHECKING:
     from deployctl.model import HostFacts, Plan
-
-_MIB = 1024**2
 
 #: Selection → the command line that asks for the same with it; for hints.
 Again = Callable[["Selection"], str]
@@ -66,8 +66,8 @@ def preflight(
         *(map(_forced, estimates) if force else estimates),
         *((_disk(plan, facts),) if first else ()),
         # Without Docker it cannot be known which ports are the stack's own.
-        *(() if facts.docker.problem else _ports(plan, facts, with_set)),
-        *_addresses(plan, facts),
+        *(() if facts.docker.problem else _ports(plan, facts, with_sets)),
+        *_addresses(plan, facts, with_set),
     )
 
 
@@ -142,7 +142,7 @@ def _limits(plan: Plan, facts: HostFacts, with_set: _WithSet) -> Iterator[CheckR
     for service in plan.services:
         want = taken.get(service.name, 0)
         if service.memory_bytes < want:
-            enough = f"{-(-want * 5 // 4 // _MIB)}MiB"
+            enough = format_size(next_memory(service.memory_bytes, want))
             yield CheckResult(
                 name="limit",
                 status="warning",
@@ -178,44 +178,59 @@ def _disk(plan: Plan, facts: HostFacts) -> CheckResult:
         return CheckResult(
             name="disk",
             status="warning",
-            summary=f"{gib(free)} of disk are free; images and weights of profile {plan.profile} "
-            f"take up to {gib(need)} where none of them are here yet",
-            hint="docker system df  # shows what Docker keeps",
+            summary=f"{gib(free)} are free on the disk of the state folder; images and weights of "
+            f"profile {plan.profile} take up to {gib(need)} where none of them are here yet",
+            hint="df -h  # shows each disk; DEPLOYCTL_HOME puts the state folder on another one",
         )
     seen = "free disk unknown" if free is None else f"{gib(free)} of disk free"
     return CheckResult(name="disk", status="ok", summary=seen)
 
 
-def _ports(plan: Plan, facts: HostFacts, with_set: _WithSet) -> tuple[CheckResult, ...]:
-    checks = []
-    for service in plan.services:
-        for number in dict.fromkeys(port.host_port for port in service.ports):
-            holder = facts.busy_ports.get(number)
-            if holder is None:
-                checks.append(CheckResult(name="port", status="ok", summary=f"port {number} free"))
-                continue
-            key = f"ports.{service.name}"
-            checks.append(
-                CheckResult(
-                    name="port",
-                    status="failed",
-                    summary=f"Port {number} ({service.name}) is held by {holder}.",
-                    code="port-taken",
-                    where=service.name,
-                    hint=with_set(key, _free_port(plan, facts, number)),
-                )
-            )
-    return tuple(checks)
+def _ports(plan: Plan, facts: HostFacts, with_sets: _WithSets) -> tuple[CheckResult, ...]:
+    wanted = [
+        (service.name, number)
+        for service in plan.services
+        for number in dict.fromkeys(port.host_port for port in service.ports)
+    ]
+    # One command moves all that are held: half of it would only lead to the other half.
+    hint = with_sets(_moved(plan, facts, wanted))
+    return tuple(
+        CheckResult(name="port", status="ok", summary=f"port {number} free")
+        if number not in facts.busy_ports
+        else CheckResult(
+            name="port",
+            status="failed",
+            summary=f"Port {number} ({name}) is held by {facts.busy_ports[number]}.",
+            code="port-taken",
+            where=name,
+            hint=hint,
+        )
+        for name, number in wanted
+    )
 
 
-def _addresses(plan: Plan, facts: HostFacts) -> Iterator[CheckResult]:
+def _moved(
+    plan: Plan, facts: HostFacts, wanted: list[tuple[str, int]]
+) -> tuple[tuple[str, str], ...]:
+    """The settings that move every port that is held, each to one of its own."""
+    used = {number for _, number in wanted}
+    sets: list[tuple[str, str]] = []
+    for name, number in wanted:
+        if number in facts.busy_ports:
+            free = _free_port(plan, facts, number, used)
+            used.add(free)
+            sets.append((f"ports.{name}", str(free)))
+    return tuple(sets)
+
+
+def _addresses(plan: Plan, facts: HostFacts, with_set: _WithSet) -> Iterator[CheckResult]:
     """Whether the address that others are to use is this machine's own."""
     own = {str(ipaddress.ip_address(address)) for address in facts.addresses}
     for port in plan.service("webui").ports:
         address = ipaddress.ip_address(port.address)
         if not own or address.is_loopback or str(address) in own:
             continue
-        others = sorted(a for a in own if _is_of_a_network(a))
+        others = of_networks(own)
         yield CheckResult(
             name="address",
             status="failed",
@@ -223,13 +238,10 @@ def _addresses(plan: Plan, facts: HostFacts) -> Iterator[CheckResult]:
             f"which has {', '.join(others) or 'none but its loopback'}.",
             code="address-missing",
             where="ports.address",
-            hint="ip -brief address  # shows the addresses of this machine",
+            hint=with_set("ports.address", others[0])
+            if others
+            else "ip -brief address  # shows the addresses of this machine",
         )
-
-
-def _is_of_a_network(text: str) -> bool:
-    address = ipaddress.ip_address(text)
-    return not (address.is_loopback or address.is_link_local)
 
 
 def asked_ports(plan: Plan) -> tuple[int, ...]:
@@ -238,13 +250,12 @@ def asked_ports(plan: Plan) -> tuple[int, ...]:
     return tuple(sorted({number for number in numbers if number <= _LAST_PORT}))
 
 
-def _free_port(plan: Plan, facts: HostFacts, taken: int) -> int:
-    """The next port that nobody holds and the plan does not want for something else."""
-    wanted = {port.host_port for service in plan.services for port in service.ports}
+def _free_port(plan: Plan, facts: HostFacts, taken: int, used: set[int]) -> int:
+    """The next port that nobody holds and nothing of the plan uses."""
     for number in asked_ports(plan):
-        if number > taken and number not in wanted and number not in facts.busy_ports:
+        if number > taken and number not in used and number not in facts.busy_ports:
             return number
-    return _LAST_PORT - len(wanted)
+    return _LAST_PORT - len(used)
 
 
 _STAND_INS, _LAST_PORT = 20, 65535

@@ -12,8 +12,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from deployctl.atomic import have, usable
+from deployctl.files import text_of
 from deployctl.model import Bundle, Plan  # read back by their names
-from deployctl.profiles.selection import Selection
+from deployctl.profiles.selection import AUTO, Selection
+from deployctl.revive import revive
 
 if TYPE_CHECKING:
     from deployctl.workspace import Workspace
@@ -53,9 +55,18 @@ def keep_proved(space: Workspace, proved: Proved) -> None:
     have(space.folder / "proved.json", text, 0o600)
 
 
+def proved_selection(space: Workspace) -> Selection | None:
+    """What was chosen for the stack that answered last, were all else of the record of no use."""
+    try:
+        data = json.loads(text_of(space.folder / "proved.json") or "{}")
+        found: Selection = revive(Selection, data["selection"], {})
+        return found.of(AUTO) if data["automatic"] else found
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
 def last_proved(space: Workspace) -> Proved | None:
     """What answered last; ``None`` when nothing did, or another deployctl wrote that down."""
-    from deployctl.revive import revive
     from deployctl.sizing import Load, Part
 
     path = space.folder / "proved.json"

@@ -52,6 +52,13 @@ _ALIASES = {
 }
 
 
+def is_written_like_one(text: str) -> bool:
+    """Whether a source is meant, be it written rightly or not; no name of the catalog is so."""
+    if text.startswith((*(f"{kind}:" for kind in ("hf", "file", "https", "http", "wheel")), ".")):
+        return True
+    return "/" in text or text.lower().endswith(".gguf")
+
+
 def parse_source(text: str) -> Source:
     """Parse the written form of a source.
 

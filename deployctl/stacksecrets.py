@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import secrets
+import shlex
+import shutil
 import string
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deployctl.atomic import usable, write
 from deployctl.errors import DeployctlError
+from deployctl.files import text_of
 from deployctl.secret import Secret
 
 _ALPHABET = string.ascii_letters + string.digits
@@ -36,57 +41,125 @@ class StackSecrets:
 
 _NAMES = tuple(field.name for field in dataclasses.fields(StackSecrets))
 
+#: What each of them is called in ``.env``.
+VARIABLES = {name: f"DEPLOYCTL_{name.upper()}" for name in _NAMES}
+
+
+class DamagedError(ValueError):
+    """The file cannot be understood: what is wrong, without what is in it, and in which line."""
+
+    def __init__(self, what: str, line: int | None = None, column: int | None = None) -> None:
+        self.line = line
+        place = "" if line is None else f"line {line}: "
+        super().__init__(f"line {line}, column {column}: {what}" if column else f"{place}{what}")
+
 
 def kept(path: Path) -> StackSecrets | None:
-    """Read the file as it is; ``None`` when there is none. ``OSError`` and the errors of JSON."""
+    """Read the file as it is; ``None`` when there is none. ``OSError`` and ``DamagedError``."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
     except FileNotFoundError:
         return None
+    try:
+        return _of(json.loads(data.decode("utf-8")))
+    except json.JSONDecodeError as problem:
+        raise DamagedError(problem.msg, problem.lineno, problem.colno) from problem
+    except UnicodeDecodeError as problem:
+        line = data.count(b"\n", 0, problem.start) + 1
+        raise DamagedError("this is not text in UTF-8", line) from problem
+
+
+def _of(found: Any) -> StackSecrets:  # noqa: ANN401  # JSON
+    if not isinstance(found, dict):
+        raise DamagedError("this is no JSON object", 1)
+    for name in _NAMES:
+        if not (isinstance(found.get(name), str) and found[name]):
+            raise DamagedError(f'"{name}" is missing, or is no text in quotes')
     return StackSecrets(**{name: Secret(found[name]) for name in _NAMES})
 
 
-def read(path: Path, stack: str) -> StackSecrets | None:
-    """Read the file; ``None`` when there is none, ``workspace-unwritable`` when it is damaged."""
+def read(path: Path, again: str) -> StackSecrets | None:
+    """Read the file; ``None`` when there is none, ``secrets-damaged`` when it is damaged.
+
+    ``again``: the ``up`` of this stack, which can put it back.
+    """
     try:
         with usable(path):
             return kept(path)
-    except (ValueError, KeyError, TypeError) as problem:
+    except DamagedError as problem:
+        place = str(path) if problem.line is None else f"{path}:{problem.line}"
+        editor = f'"${{EDITOR:-vi}}" {shlex.quote(str(path))}'
         raise DeployctlError(
-            f"The stack's secrets in {path} cannot be read.",
-            code="workspace-unwritable",
-            where=str(path),
-            details=(str(problem),),
-            hint=f"deployctl down --volumes --stack {stack}  # removes the chats too",
+            f"The stack's secrets in {path} cannot be read: {problem}.",
+            code="secrets-damaged",
+            where=place,
+            hint=f"{again}  # puts them back as they were; an edit of admin_password is to be "
+            "made again after that"
+            if of_dotenv(path.parent / ".env") is not None
+            else f"{editor}  # mend it there, then: {again}",
         ) from problem
+
+
+def of_dotenv(path: Path) -> StackSecrets | None:
+    """The secrets as the last ``up`` handed them to the stack; ``None`` where one is missing."""
+    found = dict(re.findall(r"^(\w+)='(.*)'$", text_of(path), re.MULTILINE))
+    values = {name: _unquoted(found.get(VARIABLES[name], "")) for name in _NAMES}
+    if not all(values.values()):
+        return None
+    return StackSecrets(**{name: Secret(value) for name, value in values.items()})
+
+
+def _unquoted(value: str) -> str:
+    """What ``workspace.write`` quoted."""
+    return re.sub(r"\\(.)", r"\1", value)
+
+
+def put_back(path: Path, found: StackSecrets) -> Path:
+    """Write them anew and keep the damaged file beside; where that is."""
+    aside = path.with_name(f"{path.name}.damaged")
+    with usable(aside):
+        aside.touch(0o600)
+        aside.chmod(0o600)
+        shutil.copyfile(path, aside)
+    _write(path, {name: getattr(found, name).reveal() for name in _NAMES})
+    return aside
 
 
 def make(path: Path) -> StackSecrets:
     """Generate new ones and write them down."""
     made = {name: _random(24 if name == "admin_password" else 40) for name in _NAMES}
-    write(path, json.dumps(made, indent=1) + "\n", 0o600)
+    _write(path, made)
     return StackSecrets(**{name: Secret(value) for name, value in made.items()})
 
 
+def _write(path: Path, values: dict[str, str]) -> None:
+    write(path, json.dumps(values, indent=1) + "\n", 0o600)
+
+
 def lost(
-    path: Path, stack: str, volumes: tuple[str, ...] = (), *, beside: str = ""
+    path: Path, stack: str, volumes: tuple[str, ...] = (), *, beside: str, known: bool = True
 ) -> DeployctlError:
-    """Say that they are gone, with the ways out.
+    """Say that they are gone, with the ways out, the harmless ones first.
 
     ``volumes``: the data that was made with them; ``beside``: the command that brings the same up
-    under another name.
+    under another name; ``known``: whether this state folder had the stack. Another's chats are not
+    to be given up here.
     """
     data = f" ({', '.join(volumes)})" if volumes else ""
+    if known:
+        others = f"put secrets.json back into {path.parent}"
+        last = f"; to give the chats up for good: deployctl down --volumes --stack {stack}"
+    else:
+        others = "set DEPLOYCTL_HOME to the state folder that has the stack"
+        last = ""
     return DeployctlError(
         f"The data of stack {stack} is there{data}, but the credentials it was made with are not "
-        f"in {path.parent}."
+        f"in {path.parent}{'' if known else ': another state folder may have the stack'}."
         if volumes
         else f"The credentials of stack {stack} are not in {path.parent} any more.",
         code="secrets-lost",
         where=str(path.parent),
-        hint="put secrets.json back there, or use another name: "
-        f"{beside or f'deployctl up --stack {stack}2'}; "
-        f"to give the chats up: deployctl down --volumes --stack {stack}",
+        hint=f"{beside}  # under another name; or {others}{last}",
     )
 
 

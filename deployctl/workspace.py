@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,9 @@ ADMIN_EMAIL = "admin@deployctl.invalid"
 Standing = Literal["applied", "unfinished", "down", "unknown"]
 
 _OVERRIDE = "compose.override.yaml"
+
+#: What is read by the operator alone.
+_PRIVATE = (".env", "secrets.json", "credentials", "session", "manifest.json", "proved.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +100,8 @@ class Workspace:
     def _masked(self) -> tuple[Secret, ...]:
         try:
             known = stacksecrets.kept(self.secrets_file)
-        except (OSError, ValueError, KeyError, TypeError):
-            known = None  # said by whoever needs them
+        except (OSError, ValueError):  # said by whoever needs them
+            known = stacksecrets.of_dotenv(self.folder / ".env")
         return () if known is None else known.each
 
     @property
@@ -115,6 +119,21 @@ class Workspace:
         with usable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self.folder.chmod(0o700)
+
+    def close(self) -> Iterator[tuple[Path, int]]:
+        """Take from others what they may do with the stack's secrets; yields what had which mode.
+
+        ``workspace-unwritable`` where that cannot be.
+        """
+        if not self.secrets_file.is_file():  # nothing to hide yet
+            return
+        files = ((self.folder / name, 0o600) for name in _PRIVATE)
+        for path, mode in ((self.folder, 0o700), *files):
+            with usable(path), contextlib.suppress(FileNotFoundError):
+                was = stat.S_IMODE(path.stat().st_mode)
+                if was & 0o077:
+                    path.chmod(mode)
+                    yield path, was
 
     @contextlib.contextmanager
     def lock(self, doing: str) -> Iterator[None]:
@@ -154,16 +173,36 @@ class Workspace:
             hint=f"deployctl status --stack {self.stack}",
         )
 
-    def secrets(self) -> StackSecrets:
-        """Read the stack's secrets; ``secrets-lost`` where there are none. Never makes any."""
-        found = stacksecrets.read(self.secrets_file, self.stack)
+    def secrets(self, again: str = "", beside: str = "") -> StackSecrets:
+        """Read the stack's secrets; ``secrets-lost``, ``secrets-damaged``. Never makes any.
+
+        ``again`` brings the stack up as it was, ``beside`` the same under another name.
+        """
+        up = f"deployctl up --stack {self.stack}"
+        found = stacksecrets.read(self.secrets_file, again or up)
         if found is None:
-            raise stacksecrets.lost(self.secrets_file, self.stack)
+            beside = beside or f"{up}2"
+            raise stacksecrets.lost(self.secrets_file, self.stack, beside=beside)
         return found
 
-    def make_secrets(self) -> StackSecrets:
+    def put_secrets_back(self) -> tuple[str, Path] | None:
+        """Mend damaged secrets from ``.env``: for ``up`` alone, which holds the lock.
+
+        What was wrong, and where the damaged file is kept; ``None`` where nothing was, or could be,
+        done.
+        """
+        try:
+            with usable(self.secrets_file):
+                stacksecrets.kept(self.secrets_file)
+        except stacksecrets.DamagedError as problem:
+            if (found := stacksecrets.of_dotenv(self.folder / ".env")) is not None:
+                return str(problem), stacksecrets.put_back(self.secrets_file, found)
+        return None
+
+    def make_secrets(self, again: str = "") -> StackSecrets:
         """Read the stack's secrets, or generate them the first time: for ``up`` alone."""
-        found = stacksecrets.read(self.secrets_file, self.stack)
+        again = again or f"deployctl up --stack {self.stack}"
+        found = stacksecrets.read(self.secrets_file, again)
         if found is not None:
             return found
         self.ensure()
@@ -201,6 +240,12 @@ class Workspace:
     def has_secrets(self) -> bool:
         """Whether the secrets were generated before."""
         return self.secrets_file.exists()
+
+    @property
+    def knows_the_stack(self) -> bool:
+        """Whether a stack of this name was brought up from here, and its data not given up."""
+        files = ("manifest.json", "secrets.json", "compose.yaml", ".env")
+        return any((self.folder / name).exists() for name in files)
 
     @property
     def secrets_file(self) -> Path:

@@ -344,6 +344,9 @@ class FakeWeights:
     def locate(self, spec: WeightsSpec) -> Weights | None:
         return self._file(spec) if self.here or spec.source.text in self.fetched else None
 
+    def path_of(self, source: Source) -> Path:
+        return Path("/models") / source.filename
+
     def fetch(self, spec: WeightsSpec, *, progress: Progress) -> Weights:
         if self.error:
             raise self.error
@@ -358,7 +361,7 @@ class FakeWeights:
         return source.kind not in self.silent
 
     def _file(self, spec: WeightsSpec) -> Weights:
-        path = Path("/models") / spec.source.filename
+        path = self.path_of(spec.source)
         return Weights(path=path, size_bytes=98_362_432, how="cached", identity=self.identity)
 
 

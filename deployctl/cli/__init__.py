@@ -40,6 +40,7 @@ def app(name: str | None = None) -> typer.Typer:
         name="deployctl",
         help="Takes a box to a local-LLM chat window that has already answered.",
         epilog="Start here: deployctl up",
+        context_settings={"help_option_names": ["-h", "--help"]},
         add_completion=False,
         # Plain help: Rich would double the time of every --help.
         rich_markup_mode=None,

@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 
 import typer
@@ -19,7 +20,7 @@ from deployctl.cli.commandlist import COMMANDS, GROUPS
 from deployctl.cli.envelope import envelope
 from deployctl.cli.retyped import in_our_words, mended
 from deployctl.errors import AfterFailure, DeployctlError, ExitCode, Fault
-from deployctl.folders import home_folder
+from deployctl.folders import config_folder, home_folder
 
 
 def guarded(body: Callable[[], object], arguments: list[str]) -> int:
@@ -30,7 +31,8 @@ def guarded(body: Callable[[], object], arguments: list[str]) -> int:
         with _ended_like_ctrl_c():
             result = _outcome(body)
     except DeployctlError as error:
-        return _report(error.faults, error.exit_code, arguments, error.after)
+        faults = tuple(mended(fault, arguments) for fault in error.faults)
+        return _report(faults, error.exit_code, arguments, error.after)
     except (KeyboardInterrupt, typer.Abort):
         return _stopped(arguments)
     except typer.Exit as leave:
@@ -46,6 +48,11 @@ def guarded(body: Callable[[], object], arguments: list[str]) -> int:
             and console.stdout_is_gone()
         ):
             return int(ExitCode.OK)
+        if (refused := _in_our_folders(bug)) is not None:
+            return _report(refused.faults, refused.exit_code, arguments)
+        if (why := console.stdout_refuses(bug)) is not None:
+            console.err(words(_unprinted(why)))
+            return int(ExitCode.APPLY)
         if debug:
             raise
         return _report((_bug(bug, arguments),), ExitCode.BUG, arguments)
@@ -65,19 +72,30 @@ def _stopped(arguments: list[str]) -> int:
 
 
 def _interrupted(arguments: list[str]) -> Fault:
-    stack = _option(arguments, "--stack")
-    again = ["deployctl", *arguments] if _command(arguments) in ("up", "down", "setup") else None
+    kept = "What was done so far is kept; the same command goes on from here."
+    anew = "The same command begins anew."
+    goes_on = _command(arguments) in ("up", "down", "setup")
     return Fault(
         code="interrupted",
-        message="Interrupted. What was done so far is kept; the same command goes on from here.",
-        hint=shlex.join(again or ["deployctl", "status", *(["--stack", stack] if stack else [])]),
+        message=f"Interrupted. {kept if goes_on else anew}",
+        hint=shlex.join(["deployctl", *arguments]),
+    )
+
+
+def _unprinted(why: str) -> Fault:
+    """Stdout leads to a full disk: the work is done, what came of it cannot be handed out."""
+    return Fault(
+        code="output-unwritable",
+        message=f"What came of it cannot be written to stdout: {why}.",
+        where="stdout",
+        hint="df -h  # shows which disk is full",
     )
 
 
 def _only_prints(arguments: list[str]) -> bool:
     """Whether this is a command that prints, or help: done, when nobody reads it any more."""
     printing = ("", "logs", "profile", "chat", "status", "watch")
-    return "--help" in arguments or _command(arguments) in printing
+    return bool({"-h", "--help"} & {*arguments}) or _command(arguments) in printing
 
 
 def _outcome(body: Callable[[], object]) -> object:
@@ -105,19 +123,21 @@ def _ended_like_ctrl_c() -> Iterator[None]:
     """
     here = threading.current_thread() is threading.main_thread()
     ours = [n for n in _ENDS if here and signal.getsignal(n) is signal.SIG_DFL]
+    typed = here and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
     def end(_number: int, _frame: FrameType | None) -> None:
         for number in ours:  # they come in pairs; the second must not end the cleaning up
             signal.signal(number, lambda _number, _frame: None)
+        if typed:  # who presses Ctrl-C twice means it
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt
 
-    for number in ours:
-        signal.signal(number, end)
+    before = {n: signal.signal(n, end) for n in (*ours, *((signal.SIGINT,) if typed else ()))}
     try:
         yield
     finally:
-        for number in ours:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _usage(wrong: Exception, arguments: list[str]) -> Fault:
@@ -142,6 +162,30 @@ def _bug(bug: Exception, arguments: list[str]) -> Fault:
         hint=f"{shlex.join(['deployctl', *arguments, '--debug'])}  # and report what it prints; "
         f"logs are under {home_folder(os.environ)}/stacks",
     )
+
+
+def _in_our_folders(bug: Exception) -> DeployctlError | None:
+    """What the system has against our use of the state or configuration folder: no bug of ours.
+
+    A file that is not there, or there already, would be one.
+    """
+    import os
+
+    from deployctl.atomic import usable
+
+    named = getattr(bug, "filename", None)
+    if not isinstance(bug, OSError) or not isinstance(named, str | os.PathLike):
+        return None
+    path, ours = Path(named), (home_folder(os.environ), config_folder(os.environ))
+    if isinstance(bug, FileNotFoundError | FileExistsError) or not any(
+        path.is_relative_to(folder) for folder in ours
+    ):
+        return None
+    try:
+        with usable(path):
+            raise bug
+    except DeployctlError as refused:
+        return refused
 
 
 def _command(arguments: list[str]) -> str:
@@ -183,21 +227,30 @@ def _report(
     arguments: list[str],
     after: AfterFailure | None = None,
 ) -> int:
-    faults = tuple(mended(fault, arguments) for fault in faults)
-    if _wants_json(arguments):
-        console.out(
-            envelope(
-                command=_full_command(arguments),
-                status="failed",
-                exit_code=exit_code,
-                data=None if after is None else {"after_failure": after},
-                faults=faults,
-            )
+    if _wants_json(arguments) and _handed_out(
+        envelope(
+            command=_full_command(arguments),
+            status="failed",
+            exit_code=exit_code,
+            data=None if after is None else {"after_failure": after},
+            faults=faults,
         )
-    else:
-        done = () if after is None else (afterwards(after),)
-        console.err("\n\n".join((*map(words, faults), *done)))
+    ):
+        return int(exit_code)
+    done = () if after is None else (afterwards(after),)
+    console.err("\n\n".join((*map(words, faults), *done)))
     return int(exit_code)
+
+
+def _handed_out(text: str) -> bool:
+    """Print data; ``False`` where stdout takes none, and it is to be said on stderr instead."""
+    try:
+        console.out(text)
+    except OSError as problem:
+        if console.stdout_refuses(problem) is None:
+            raise
+        return False
+    return True
 
 
 def afterwards(after: AfterFailure) -> str:

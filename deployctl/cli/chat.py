@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -61,6 +62,7 @@ def chat(
     from deployctl.cli.session import Session
     from deployctl.deploy.chat import Asked, Message, connect
 
+    question, system = _typed(question), _typed(system)
     session = Session.open("chat", output, quiet=True)
     world = session.world(stack)
     talking = question is None and sys.stdin.isatty() and output is Output.TEXT
@@ -81,6 +83,16 @@ def chat(
     line = connect(world, stack)
     asked = replace(asked, messages=(*asked.messages, Message(role="user", content=text)))
     return _once(session, world, line, asked, screen)
+
+
+def _typed(text: str | None) -> str | None:
+    """What was typed as it was meant: a locale without UTF-8 leaves its bytes as half characters.
+
+    The engine would refuse those: no JSON can hold them.
+    """
+    if text is None or text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text):
+        return text
+    return os.fsencode(text).decode("utf-8", "replace")
 
 
 def _question(given: str | None, stack: str) -> str:
@@ -125,7 +137,7 @@ def _converse(world: World, line: Line, asked: Asked, screen: _Screen) -> int:
     begun = asked
     while True:
         try:
-            text = console.ask("> ").strip()
+            text = (_typed(console.ask("> ")) or "").strip()
         except EOFError:
             console.err("")
             return 0

@@ -15,6 +15,7 @@ import select
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from deployctl.errors import DeployctlError
@@ -30,6 +31,9 @@ NAME_WIDTH = 15
 
 #: What writing to a closed pipe and to a closed terminal fails with.
 _GONE = (errno.EPIPE, errno.EIO)
+
+#: What writing to a full disk fails with, and to what was opened to be read.
+_REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
 
 
 class _Talked:
@@ -64,7 +68,14 @@ def _mute(stream: TextIO) -> None:
 
 
 def prepare() -> None:
-    """Let any text be printed in any encoding: what that lacks is written as its number."""
+    """Let any text be printed in any encoding: what that lacks is written as its number.
+
+    A stream that whoever started us has closed leads to nothing, as nobody is to see it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115  # stays so
+            setattr(sys, name, nowhere)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -142,6 +153,22 @@ def stdout_is_gone() -> bool:
     if gone:
         _mute(sys.stdout)
     return gone
+
+
+def stdout_refuses(problem: BaseException) -> str | None:
+    """Why stdout takes no more, where that is what ``problem`` is; what it holds is let go.
+
+    Asked with an empty line, which is no harm to what was printed where it is taken.
+    """
+    if getattr(problem, "errno", None) not in _REFUSED:
+        return None
+    try:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except OSError as refusal:
+        _mute(sys.stdout)
+        return refusal.strerror
+    return None
 
 
 def err(text: str) -> None:

@@ -15,11 +15,13 @@ from deployctl.cli.options import (
     Output,
     OutputOption,
     StackOption,
+    chosen,
 )
 
 if TYPE_CHECKING:
     from deployctl.deploy.doctor import DoctorReport, Surroundings
     from deployctl.doctor.nouns import Group
+    from deployctl.errors import Fault
     from deployctl.outcomes import CheckResult
 
 _MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "·"}
@@ -51,15 +53,20 @@ def doctor(
     from deployctl.cli.session import Session
     from deployctl.deploy.doctor import doctor as recipe
     from deployctl.errors import ExitCode
-    from deployctl.profiles.selection import Selection
 
     session = Session.open("doctor", output, quiet=True)
-    selection = Selection(profile=profile) if profile is not None else None
+    selection = chosen(profile, None, None, None) if profile is not None else None
     around = surroundings_of(session.environment)
     report = recipe(session.world(stack), around, stack=stack, selection=selection)
     words = text(report, problems=problems)
     if report.count("failed"):
-        return session.emit(data(report), words, status="failed", exit_code=ExitCode.PREFLIGHT)
+        return session.emit(
+            data(report),
+            words,
+            status="failed",
+            exit_code=ExitCode.PREFLIGHT,
+            faults=faults(report),
+        )
     return session.emit(data(report), words)
 
 
@@ -105,6 +112,23 @@ def data(report: DoctorReport) -> dict[str, Any]:
         "groups": report.groups,
         "seconds": report.seconds,
     }
+
+
+def faults(report: DoctorReport) -> tuple[Fault, ...]:
+    """Every failed check as an error of the envelope."""
+    from deployctl.errors import Fault
+
+    return tuple(
+        Fault(
+            code=check.code,
+            message=f"Check {check.name}: {check.summary.removesuffix('.')}.",
+            hint=check.hint,
+            where=check.where,
+            details=check.details,
+        )
+        for check in report.checks
+        if check.status == "failed" and check.code is not None
+    )
 
 
 def text(report: DoctorReport, *, problems: bool = False) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -85,9 +86,12 @@ DEFAULT_STACK_NAME = DEFAULT_STACK
 def chosen(
     profile: str, overlays: list[str] | None, model: str | None, sets: list[str] | None
 ) -> Selection:
-    """The selection that these options make; ``usage`` for a model without a name."""
+    """The selection that these options make; ``usage`` for a model without a name.
+
+    Its files have their whole paths: hints and the record of a stack are read in other folders.
+    """
     from deployctl.errors import DeployctlError
-    from deployctl.profiles.selection import Selection
+    from deployctl.profiles.selection import Selection, is_file
 
     if model is not None and not model.partition(":")[0]:
         raise DeployctlError(
@@ -97,5 +101,20 @@ def chosen(
             hint="deployctl recommend  # lists the models of the catalog",
         )
     return Selection(
-        profile=profile, overlays=tuple(overlays or ()), model=model, sets=tuple(sets or ())
+        profile=_whole(profile) if is_file(profile) else profile,
+        overlays=tuple(map(_whole, overlays or ())),
+        model=model,
+        sets=tuple(sets or ()),
     )
+
+
+def _whole(name: str) -> str:
+    """The path of a file from the root on; ``~/…`` that no shell has read is that already."""
+    if not name or name.startswith("~/"):
+        return name
+    try:
+        path = Path(name).absolute()
+        # Where a link stands before it, `..` is not the folder above in the text.
+        return str(path.resolve() if ".." in path.parts else path)
+    except (OSError, ValueError, RuntimeError):  # this folder is gone; or it is no file name
+        return name

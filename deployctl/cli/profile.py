@@ -178,9 +178,11 @@ def new(
     again = f"deployctl profile check {name} && deployctl up --profile {name}"
     said = [f"Wrote {path}; it extends {extends} and changes nothing yet."]
     if name in world.catalog.shipped_names():
-        said.append(
-            f"From now on {name} means this file; the shipped one is still what it extends."
-        )
+        shipped = "; the shipped one is still what it extends."
+        if extends != name:
+            shipped = ", and no longer the shipped profile: a stack of that one becomes this one "
+            shipped += "at its next `up`, unless you give the file another name."
+        said.append(f"From now on {name} means this file{shipped}")
     said += ["", f"Next: edit it, then: {again}"]
     data = {"name": name, "file": path, "extends": extends, "next": again}
     return session.emit(data, "\n".join(said))

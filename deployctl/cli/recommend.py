@@ -52,9 +52,21 @@ def text(report: RecommendReport) -> str:
             *(line for m in report.models for line in _about(m.model, m.summary)),
             "",
             "TOKENS/S is the ceiling for one answer at a time (predicted); real speeds are lower.",
+            "On a processor it follows from a measurement; a busy machine measures too little.",
+            *_fetched_first(report),
             f"Next: {best.command}",
         ]
     )
+
+
+def _fetched_first(report: RecommendReport) -> list[str]:
+    if report.to_fetch is None:
+        return []
+    text = (
+        f"It fetches {report.to_fetch} first. Nobody was asked whether that can be had from here; "
+        "`deployctl detect` asks."
+    )
+    return textwrap.wrap(text, _WIDTH, break_on_hyphens=False)
 
 
 def _licence(advice: ModelAdvice) -> str:

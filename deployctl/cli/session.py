@@ -228,7 +228,15 @@ def _resolver(catalog: Catalog, weights: WeightsStore, environment: Mapping[str,
     def late(selection: Selection) -> Profile:
         from deployctl.profiles.resolve import resolve
 
-        return resolve(selection, catalog.readers(inspect))
+        return resolve(selection, replace(catalog.readers(inspect), addresses=addresses))
+
+    def addresses() -> tuple[str, ...]:
+        from pathlib import Path
+
+        from deployctl.ports import local_addresses
+        from deployctl.profiles.values import of_networks
+
+        return of_networks(local_addresses(Path("/")))
 
     def inspect(source: str, *, strict: bool, need: bool = False) -> Mapping[str, Any] | None:
         from deployctl.inspect import ModelInspector

@@ -27,7 +27,7 @@ def lines_of(report: StatusReport, width: int) -> tuple[str, ...]:
     What is to be typed, and what a log said, is never broken: it would be another text.
     """
     width = max(width, _LEAST)
-    head = [f"Stack {report.stack}: {report.status}"]
+    head = [f"Stack {report.stack}: {_state(report)}"]
     if report.profile:
         head += [f"profile {report.profile}", f"{report.model}"]
     return (
@@ -37,6 +37,10 @@ def lines_of(report: StatusReport, width: int) -> tuple[str, ...]:
         *(() if report.engine is None else _engine(report.engine, width)),
         *_drifted(report.drift, width),
     )
+
+
+def _state(report: StatusReport) -> str:
+    return "down" if report.down else report.status
 
 
 def _row(start: str, parts: list[str], width: int) -> list[str]:
@@ -124,7 +128,7 @@ def _rate(engine: EngineVitals) -> str:
 
 def compact(report: StatusReport, moment: str) -> str:
     """One line for a log: how it is, what the engine does, what is wrong. ``moment`` leads it."""
-    parts: list[str] = [report.status]
+    parts: list[str] = [_state(report)]
     parts += [
         f"{s.service} {s.state}{f', {s.health}' if s.health else ''}" for s in report.services
     ]

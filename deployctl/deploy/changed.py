@@ -47,7 +47,8 @@ def changed(
         bundle = render(plan, world.catalog.templates_dir)
     after = Applied(
         compose=_read(bundle.text("compose.yaml")),
-        weights=identity(world.weights.locate(plan.weights)),
+        weights=identity(world.weights.locate(plan.weights))
+        or str(world.weights.path_of(plan.weights.source)),
         variables=dict(of_this_machine(facts)),
         override=identities(space.override_text()),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deployctl.deploy import known
+from deployctl.deploy.kept import request_of
 from deployctl.outcomes import CheckResult, ContainerState, Status
 
 if TYPE_CHECKING:
@@ -90,5 +91,5 @@ def unknown(space: Workspace) -> CheckResult:
         status="failed",
         summary=known.unrecorded(space),
         code="stack-unknown",
-        hint=f"deployctl up --stack {space.stack}",
+        hint=request_of(space).again,
     )

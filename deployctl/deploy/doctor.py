@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from deployctl.errors import DeployctlError
 from deployctl.images.reference import host_of
 from deployctl.images.registry import ask_all
 from deployctl.preflight import preflight
+from deployctl.sidebyside import apart
 from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -92,15 +94,14 @@ def doctor(
 ) -> DoctorReport:
     """Check this machine, with ``selection`` also against that profile, and for what it needs only.
 
-    Without one the stack's own profile and ports are looked at, if it was ever brought up. Raises
+    Without one the stack's own profile and ports are taken, if it was ever brought up. Raises
     ``profile-…`` faults when the profile that is asked for cannot be read, and nothing else.
     """
     started = world.clock.now()
     subject = examined(world, stack, selection)
     chosen = subject.chosen
-    only = chosen if selection is not None else None
-    plans = (only.plan,) if only is not None else tuple(shipped_plans(world))
-    machine = _look(world, around, subject, plans, everything=only is None)
+    plans = (chosen.plan,) if chosen is not None else tuple(shipped_plans(world))
+    machine = _look(world, around, subject, plans, everything=chosen is None)
     groups = judge(machine)
     if chosen is not None:
         groups += (_profile(world, machine.facts, subject.request, chosen),)
@@ -143,29 +144,30 @@ def _look(
     environment, root = around.environment, around.root
     stack, ports = subject.request.stack, subject.ports
     asked = tuple(sorted({n + k for n in ports for k in range(_STAND_INS) if n + k <= 65535}))
-    with ThreadPoolExecutor(max_workers=6) as pool:
-        facts = pool.submit(world.facts, asked, own_project=stack, cards=True)
-        daemon = pool.submit(look_at_daemon, world.runner, environment)
-        system = pool.submit(look_at_system, world.runner, root, environment)
-        state = pool.submit(look_at_state, world.home, root)
-        outside = pool.submit(_outside, world, around, plans, everything=everything)
-        graphics = pool.submit(_graphics, world, environment, root, facts, daemon, plans)
-        found, told = facts.result(), daemon.result()
-        images = found.docker.root_dir
-        return Machine(
-            facts=found,
-            system=system.result(),
-            daemon=told,
-            images=look_at_place(images, root) if images is not None else None,
-            state=state.result(),
-            proxies=look_at_proxies(environment, told.info, root),
-            outside=outside.result(),
-            graphics=graphics.result(),
-            ports=ports,
-            stack=stack,
-            architectures=frozenset(a for p in plans for a in p.requirements.architectures),
-            up=subject.request.again,
-        )
+    facts = apart(partial(world.facts, asked, own_project=stack, cards=True), name="doctor")
+    daemon = apart(partial(look_at_daemon, world.runner, environment), name="doctor")
+    system = apart(partial(look_at_system, world.runner, root, environment), name="doctor")
+    state = apart(partial(look_at_state, world.home, root), name="doctor")
+    outside = apart(partial(_outside, world, around, plans, everything=everything), name="doctor")
+    graphics = apart(
+        partial(_graphics, world, environment, root, facts, daemon, plans), name="doctor"
+    )
+    found, told = facts.result(), daemon.result()
+    images = found.docker.root_dir
+    return Machine(
+        facts=found,
+        system=system.result(),
+        daemon=told,
+        images=look_at_place(images, root) if images is not None else None,
+        state=state.result(),
+        proxies=look_at_proxies(environment, told.info, root),
+        outside=outside.result(),
+        graphics=graphics.result(),
+        ports=ports,
+        stack=stack,
+        architectures=frozenset(a for p in plans for a in p.requirements.architectures),
+        up=subject.request.again,
+    )
 
 
 def _outside(
@@ -174,26 +176,25 @@ def _outside(
     """Registries, hub, package indexes and a name, side by side; then the time, where it is."""
     wanted = tuple(p for p in plans if everything or world.weights.locate(p.weights) is None)
     clocks = Clocks(around.now)
-    with ThreadPoolExecutor(max_workers=5) as pool:
-        references = tuple(sorted({s.image.reference for plan in plans for s in plan.services}))
-        name = registry_host(around.environment, references)
-        registries = pool.submit(_registries, world, references)
-        hub = pool.submit(hub_reach, world, wanted, around.hub, timeout_s=PATIENCE_S)
-        pip = pool.submit(ask_pip, world.runner)
-        apt = pool.submit(ask_apt, world.runner, around.root, clocks, ask=around.ask)
-        found = pool.submit(resolves, world.runner, name)
-        reaches, problem = registries.result()
-        if clocks.ahead_s is None and around.ask is None:
-            _ask_the_time(clocks, reaches)
-        indexes: tuple[Index, ...] = (pip.result(), apt.result())
-        return Outside(
-            reaches=(*reaches, *hub.result()),
-            problem=problem,
-            indexes=indexes,
-            asked_name=name,
-            resolves=found.result(),
-            ahead_s=clocks.ahead_s,
-        )
+    references = tuple(sorted({s.image.reference for plan in plans for s in plan.services}))
+    name = registry_host(around.environment, references)
+    registries = apart(partial(_registries, world, references), name="doctor")
+    hub = apart(partial(hub_reach, world, wanted, around.hub, timeout_s=PATIENCE_S), name="doctor")
+    pip = apart(partial(ask_pip, world.runner), name="doctor")
+    apt = apart(partial(ask_apt, world.runner, around.root, clocks, ask=around.ask), name="doctor")
+    found = apart(partial(resolves, world.runner, name), name="doctor")
+    reaches, problem = registries.result()
+    if clocks.ahead_s is None and around.ask is None:
+        _ask_the_time(clocks, reaches)
+    indexes: tuple[Index, ...] = (pip.result(), apt.result())
+    return Outside(
+        reaches=(*reaches, *hub.result()),
+        problem=problem,
+        indexes=indexes,
+        asked_name=name,
+        resolves=found.result(),
+        ahead_s=clocks.ahead_s,
+    )
 
 
 def _registries(

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from deployctl.outcomes import Progress
 
 
-def down(world: World, name: str, *, volumes: bool) -> DownReport:
+def down(world: World, name: str, *, volumes: bool, ours: bool = False) -> DownReport:
     """Remove the stack's containers and network; with ``volumes`` its data and secrets too.
 
-    Nothing there is not an error: the wanted state is reached.
+    Nothing there is not an error: the wanted state is reached. Data that this state folder does not
+    know is not removed (``stack-foreign``), unless it is known to be ``ours``.
     """
     started = world.clock.now()
     space = Workspace(world.home, name)
@@ -31,9 +32,12 @@ def down(world: World, name: str, *, volumes: bool) -> DownReport:
             kept_volumes=(),
             seconds=world.clock.now() - started,
         )
+    if volumes and not ours:
+        _refuse_unknown_data(world, space)
     with space.lock(world.doing), world.talk.phase("down") as phase:
         states = world.docker.containers(name)
-        stack.refuse_foreign(space, states)
+        doing = "down --volumes" if volumes else "down"
+        stack.refuse_foreign(space, states, doing=doing)
         removed = tuple(state.service for state in states)
         take_down(world, space, phase, volumes=volumes)
         kept = world.docker.volumes(name)
@@ -48,6 +52,21 @@ def down(world: World, name: str, *, volumes: bool) -> DownReport:
         removed=removed,
         kept_volumes=kept,
         seconds=world.clock.now() - started,
+    )
+
+
+def _refuse_unknown_data(world: World, space: Workspace) -> None:
+    """Never remove chats that another state folder may have: it keeps the secrets they need."""
+    data = world.docker.volumes(space.stack)
+    if not data or space.knows_the_stack or world.docker.containers(space.stack):
+        return
+    raise DeployctlError(
+        f"{', '.join(data)} is there, and {space.folder} knows no such stack: another state folder "
+        "may have it, with its credentials. Nothing was removed.",
+        code="stack-foreign",
+        where=data[0],
+        hint=f"docker volume inspect {data[0]}  # or set DEPLOYCTL_HOME to the state folder that "
+        f"has the stack; to remove its chats for good: docker volume rm {' '.join(data)}",
     )
 
 

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from deployctl.workspace import Manifest, Workspace
 
 
-def of_folder(space: Workspace, manifest: Manifest, again: str) -> tuple[Drift, ...]:
+def of_folder(
+    space: Workspace, manifest: Manifest, states: tuple[ContainerState, ...], again: str
+) -> tuple[Drift, ...]:
     """Files of the stack that were changed by hand, and the model file; a few small reads."""
     if manifest.standing != "applied":
         return ()
@@ -43,10 +45,11 @@ def of_folder(space: Workspace, manifest: Manifest, again: str) -> tuple[Drift, 
                     "compose.override.yaml", gone=override is None, takes_effect=True, again=again
                 )
             )
-    return (*found, *_of_weights(manifest, again))
+    runs = any(s.service == "engine" and s.status == "running" for s in states)
+    return (*found, *_of_weights(manifest, again, runs=runs))
 
 
-def _of_weights(manifest: Manifest, again: str) -> tuple[Drift, ...]:
+def _of_weights(manifest: Manifest, again: str, *, runs: bool) -> tuple[Drift, ...]:
     """The model file against the one the engine was started with, by size and time.
 
     Of a model that is a folder only whether it is there: its files are checked by `up`.
@@ -57,10 +60,10 @@ def _of_weights(manifest: Manifest, again: str) -> tuple[Drift, ...]:
     try:
         seen = Path(path).stat()
     except OSError:
-        return (drift.of_weights(path, gone=True, again=again),)
+        return (drift.of_weights(path, gone=True, runs=runs, again=again),)
     if Path(path).is_dir() or identity == f"{seen.st_size}-{seen.st_mtime_ns}":
         return ()
-    return (drift.of_weights(path, gone=False, again=again),)
+    return (drift.of_weights(path, gone=False, runs=runs, again=again),)
 
 
 def of_containers(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from deployctl.deploy.down import take_down
 from deployctl.deploy.lastwords import keep_last_words, said, without_containers
 from deployctl.deploy.rollback import roll_back
+from deployctl.deploy.stack import works
 from deployctl.errors import (
     CODES,
     DOCKER_PROBLEMS,
@@ -20,6 +21,7 @@ from deployctl.errors import (
     ExitCode,
     Fault,
 )
+from deployctl.trouble import trouble
 
 if TYPE_CHECKING:
     from deployctl.deploy.attempt import Attempt
@@ -109,9 +111,11 @@ def _untouched(attempt: Attempt) -> AfterFailure | None:
         return None
     if not any(state.status == "running" for state in states):
         return None
+    well = all(works(state) and trouble(state) is None for state in states)
+    then = "that ran before runs on" if well else "is as it was before"
     return AfterFailure(
         did="untouched",
-        text="No container was touched: the stack that ran before runs on.",
+        text=f"No container was touched: the stack {then}.",
         hint=f"deployctl status --stack {name}",
     )
 

@@ -181,7 +181,7 @@ class Healer:
     def _still(self, manifest: Manifest, patient: Patient) -> bool:
         """Whether all is as it was seen, now that nobody else works on the stack."""
         states = self.world.docker.containers(self.space.stack)
-        stack.refuse_foreign(self.space, states)
+        stack.refuse_foreign(self.space, states, doing="watch --heal")
         found = {state.service: state for state in states}
         return (
             self.space.manifest() == manifest

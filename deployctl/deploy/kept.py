@@ -6,6 +6,7 @@ Hints of commands that look at a stack later are made of it: without what was ch
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from deployctl.diagnosis import Way
-    from deployctl.workspace import Manifest
+    from deployctl.workspace import Manifest, Workspace
 
 
 def kept_selection(manifest: Manifest) -> Selection:
@@ -39,6 +40,29 @@ def kept_request(stack: str, manifest: Manifest | None) -> UpRequest:
         return UpRequest(stack=stack)
     selection = kept_selection(manifest)
     return UpRequest(stack=stack, selection=selection.of(AUTO) if manifest.automatic else selection)
+
+
+def request_of(space: Workspace) -> UpRequest:
+    """The same, of a folder; where its manifest is gone or damaged, by the last proof."""
+    manifest = space.manifest()
+    if manifest is None:
+        from deployctl.proved import proved_selection
+
+        selection = proved_selection(space)
+        return UpRequest(stack=space.stack, selection=selection or Selection())
+    return kept_request(space.stack, manifest)
+
+
+def again_from_down(space: Workspace) -> str:
+    """The command for a stack that is down: where the last try came to nothing, not that one."""
+    from deployctl.proved import proved_selection
+
+    request, proved = request_of(space), proved_selection(space)
+    if proved is None:  # nothing has answered yet
+        return f"{replace(request, on_failure='keep').again}  # leaves it to be looked at"
+    if proved == request.selection:
+        return request.again
+    return f"{replace(request, selection=proved).again}  # the last that answered"
 
 
 def way_of(request: UpRequest, *, weights: str | None = None) -> Way:

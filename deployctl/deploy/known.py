@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deployctl.deploy.kept import kept_request
+from deployctl.deploy import stack
+from deployctl.deploy.kept import again_from_down, request_of
 from deployctl.errors import DeployctlError, Fault
 
 if TYPE_CHECKING:
@@ -19,22 +20,26 @@ if TYPE_CHECKING:
     from deployctl.workspace import Manifest, Workspace
 
 
-def known(world: World, space: Workspace) -> tuple[Manifest, tuple[ContainerState, ...]]:
+def known(
+    world: World, space: Workspace, *, doing: str = ""
+) -> tuple[Manifest, tuple[ContainerState, ...]]:
     """What was brought up under this name, and its containers, of which there may be none.
 
-    ``stack-unknown`` when nothing was, or when its folder does not say what.
+    ``stack-unknown`` when nothing was, or when its folder does not say what; ``stack-foreign`` when
+    another folder does. ``doing``: the command's words, where they are more than its name.
     """
     manifest = space.manifest()
     states = world.docker.containers(space.stack)
     if manifest is None and not states:
         raise unknown(space)
     if manifest is None:
+        stack.refuse_foreign(space, states, doing=doing or world.doing)
         space.refuse_unfinished()
         raise DeployctlError(
             f"{unrecorded(space)}.",
             code="stack-unknown",
             where=str(space.folder),
-            hint=f"deployctl up --stack {space.stack}",
+            hint=request_of(space).again,
         )
     return manifest, states
 
@@ -47,7 +52,7 @@ def unknown(space: Workspace) -> DeployctlError:
         f"There is no stack named {space.stack}.",
         code="stack-unknown",
         where=str(space.folder),
-        hint=f"deployctl up --stack {space.stack}",
+        hint=request_of(space).again,
         details=(f"the stacks there are: {', '.join(names)}",) if names else (),
     )
 
@@ -71,7 +76,7 @@ def down(space: Workspace, so: str = "") -> DeployctlError:
         f"Stack {space.stack} is down: it has no containers{f', {so}' if so else ''}.",
         code="stack-not-running",
         where=str(space.folder),
-        hint=kept_request(space.stack, space.manifest()).again,
+        hint=again_from_down(space),
     )
 
 

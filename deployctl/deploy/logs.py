@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from deployctl.deploy import stack
+from deployctl.deploy.kept import kept_request
 from deployctl.deploy.known import down, unknown
 from deployctl.errors import DeployctlError
 from deployctl.workspace import Workspace
@@ -28,20 +29,29 @@ def logs(
 ) -> None:
     """Hand every line the stack's containers wrote to ``on_line``.
 
-    ``stack-unknown`` or ``stack-not-running`` where there are none.
+    ``stack-unknown`` or ``stack-not-running`` where there are none, or none of a service.
     """
     space = Workspace(world.home, name)
     states = world.docker.containers(name)
+    manifest = space.manifest()
     if not states:
-        raise unknown(space) if space.manifest() is None else down(space, "and so no logs")
+        raise unknown(space) if manifest is None else down(space, "and so no logs")
     known = {state.service for state in states}
     for service in services:
-        if service not in known:
+        if service in known:
+            continue
+        if manifest is not None and service in manifest.images:
             raise DeployctlError(
-                f"Stack {name} has no service {service}; it has {', '.join(sorted(known))}.",
-                code="usage",
-                hint=f"deployctl logs {min(known)} --stack {name}",
+                f"Stack {name} has no container of {service}: it was removed, and its log with it.",
+                code="stack-not-running",
+                where=service,
+                hint=kept_request(name, manifest).again,
             )
+        raise DeployctlError(
+            f"Stack {name} has no service {service}; it has {', '.join(sorted(known))}.",
+            code="usage",
+            hint=f"deployctl logs {min(known)} --stack {name}",
+        )
     stack.compose(
         world,
         stack.as_found(space).logs(*services, follow=follow, tail=tail),

@@ -39,27 +39,42 @@ class RecommendReport:
     recommendations: tuple[Recommendation, ...]
     models: tuple[ModelAdvice, ...]
     facts: HostFacts
+    to_fetch: str | None  # the model of the best, where it is not here and not a file of this one
 
 
 def recommendations(world: World) -> RecommendReport:
     """Judge everything that was shipped by this machine. Needs no daemon and no network."""
     facts = world.local(measure=True)
-    planned = list(_shipped(world))
-    ranked = recommend(candidates(world, planned), facts)
+    planned = _shipped(world)
+    offered = candidates(world, planned)
+    ranked = recommend(offered, facts)
+    best = next(each.plan for each in offered if each.plan.profile == ranked[0].profile)
     return RecommendReport(
         recommendations=ranked,
         models=tuple(_models(world, ranked[0].profile, facts)),
         facts=facts,
+        to_fetch=_to_fetch(world, best),
     )
 
 
-def _shipped(world: World) -> Iterator[Planned]:
-    """The shipped profiles, without those that the operator has replaced badly."""
-    for name, found in planned_shipped(world, Selection()):
-        if isinstance(found, DeployctlError):
-            world.talk.warn(f"{name} is left out: {found.faults[0].message}")
-        else:
-            yield found
+def _to_fetch(world: World, plan: Plan) -> str | None:
+    """What has to come from elsewhere before it runs; nobody is asked whether it can be had."""
+    spec = plan.weights
+    if spec.source.kind == "file" or world.weights.locate(spec) is not None:
+        return None
+    size = spec.size_bytes or spec.about_bytes
+    return f"{spec.source}" + (f" ({size / 1e6:.0f} MB)" if size else "")
+
+
+def _shipped(world: World) -> list[Planned]:
+    """The shipped profiles, without those that the operator has replaced badly; raises of all."""
+    found = dict(planned_shipped(world, Selection()))
+    refused = {name: one for name, one in found.items() if isinstance(one, DeployctlError)}
+    if refused and len(refused) == len(found):
+        raise next(iter(refused.values()))
+    for name, one in refused.items():
+        world.talk.warn(f"{name} is left out: {one.faults[0].message}")
+    return [one for one in found.values() if not isinstance(one, DeployctlError)]
 
 
 def _models(world: World, best: str, facts: HostFacts) -> Iterator[ModelAdvice]:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from deployctl.deploy import stack
 from deployctl.deploy.admin import Admin
 from deployctl.deploy.kept import kept_request
-from deployctl.deploy.known import unknown
+from deployctl.deploy.known import known
 from deployctl.errors import DeployctlError
 from deployctl.services.overrides import Override, global_functions, model_override
 from deployctl.services.settings import Difference, differences
@@ -61,9 +61,7 @@ def reconcile(world: World, name: str, *, dry_run: bool, overrides: bool) -> Rec
     ``proof-failed`` when the administrator is refused, ``reconcile-failed``.
     """
     space = Workspace(world.home, name)
-    manifest = space.manifest()
-    if manifest is None:
-        raise unknown(space)
+    manifest, _ = known(world, space, doing="reconcile webui")
     environment = _environment(world, space, manifest)
     with contextlib.nullcontext() if dry_run else space.lock(world.doing):
         at = stack.endpoints(space, manifest.served_name, manifest.webui_port, manifest.engine_port)
@@ -85,7 +83,7 @@ def reconcile(world: World, name: str, *, dry_run: bool, overrides: bool) -> Rec
 def _environment(world: World, space: Workspace, manifest: Manifest) -> Mapping[str, str]:
     """What the running chat window was started with: what the profile asked of it."""
     states = world.docker.containers(space.stack)
-    stack.refuse_foreign(space, states)
+    stack.refuse_foreign(space, states, doing="reconcile webui")
     for state in states:
         if state.service == "webui" and stack.works(state):
             return environment_of(world.docker.inspect(state.id))

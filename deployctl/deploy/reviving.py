@@ -6,7 +6,6 @@ Each of these still "runs" for Docker Compose, which would leave it as it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from deployctl.deploy import stack
@@ -157,9 +156,10 @@ def _silent(world: World, urls: Mapping[str, str]) -> tuple[str, ...]:
     started = world.clock.now()
     silent = tuple(urls)
     while True:
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            replies = pool.map(lambda name: world.http.call(urls[name], timeout_s=_ASK_S), silent)
-            silent = tuple(n for n, reply in zip(silent, replies, strict=True) if not reply.status)
+        replies = side_by_side(
+            lambda name: world.http.call(urls[name], timeout_s=_ASK_S), silent, name="ask"
+        )
+        silent = tuple(n for n, reply in zip(silent, replies, strict=True) if not reply.status)
         if not silent or world.clock.now() - started >= _SILENT_S:
             return silent
         world.clock.sleep(_PAUSE_S)

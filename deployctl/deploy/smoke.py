@@ -133,7 +133,8 @@ def _begin(test: Test, mark: Mark) -> bool:
 def _there(world: World, request: SmokeRequest, space: Workspace, mark: Mark) -> bool:
     """Whether there is something of this name; ``smoke-refused`` if no smoke test made it."""
     states = world.docker.containers(space.stack)
-    stack.refuse_foreign(space, states)
+    beside = replace(request, stack=f"{space.stack}-2").again
+    stack.refuse_foreign(space, states, doing="smoke", beside=beside)
     others = (world.docker.volumes(space.stack), world.docker.networks(space.stack))
     there = bool(states) or any(others) or is_stack(space)
     if there and not (mark.found and last_worked_on_by_smoke(space)):
@@ -286,7 +287,7 @@ def _take_down(test: Test) -> None:
 def _surely_down(test: Test) -> None:
     """Take it all down; a `docker compose` that was killed badly may still be making more of it."""
     for _ in range(_SWEEPS):
-        down(test.world, test.space.stack, volumes=True)
+        down(test.world, test.space.stack, volumes=True, ours=True)
         if not any(_left(test).values()):
             return
         test.world.clock.sleep(_SWEEP_EVERY_S)

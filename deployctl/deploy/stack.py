@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployctl.commands import Project
-from deployctl.deploy.kept import kept_request
+from deployctl.deploy.credentials import secrets_of
+from deployctl.deploy.kept import request_of
 from deployctl.errors import DeployctlError
 from deployctl.reach import LOOPBACK, url
 from deployctl.readiness import Endpoints
@@ -57,7 +59,7 @@ def lan_url(plan: Plan) -> str | None:
 
 def endpoints(space: Workspace, served_name: str, webui_port: int, engine_port: int) -> Endpoints:
     """Where the stack is reached, and with what."""
-    secrets = space.secrets()
+    secrets = secrets_of(space)
     return Endpoints(
         stack=space.stack,
         secrets_file=str(space.secrets_file),
@@ -67,7 +69,7 @@ def endpoints(space: Workspace, served_name: str, webui_port: int, engine_port: 
         engine_key=secrets.engine_key,
         admin_email=ADMIN_EMAIL,
         admin_password=secrets.admin_password,
-        again=kept_request(space.stack, space.manifest()).again,
+        again=request_of(space).again,
     )
 
 
@@ -127,8 +129,13 @@ def as_applied(manifest: Manifest, states: tuple[ContainerState, ...]) -> bool:
     return len(good) == len(states) and {s.service: s.config_hash for s in good} == manifest.hashes
 
 
-def refuse_foreign(space: Workspace, states: tuple[ContainerState, ...]) -> None:
-    """Refuse to touch a stack that another state folder brought up; ``stack-foreign``."""
+def refuse_foreign(
+    space: Workspace, states: tuple[ContainerState, ...], *, doing: str, beside: str = ""
+) -> None:
+    """Refuse to touch a stack that another state folder brought up; ``stack-foreign``.
+
+    ``doing``: the command's words, to be typed for that folder; ``beside``: what to type instead.
+    """
     for state in states:
         if state.working_dir is not None and Path(state.working_dir) != space.folder:
             raise DeployctlError(
@@ -136,6 +143,18 @@ def refuse_foreign(space: Workspace, states: tuple[ContainerState, ...]) -> None
                 f"and this is {space.folder}.",
                 code="stack-foreign",
                 where=state.service,
-                hint=f"deployctl up --stack {space.stack}2  # or set DEPLOYCTL_HOME to "
-                f"{Path(state.working_dir).parent.parent}",
+                hint=_elsewhere(space, Path(state.working_dir), doing, beside),
             )
+
+
+def _elsewhere(space: Workspace, folder: Path, doing: str, beside: str) -> str:
+    """What to type about a stack of another folder, which may be none of ours."""
+    if folder.parts[-2:] != ("stacks", space.stack):
+        return beside or "docker compose ls --all  # a Compose project of somebody else's"
+    there = f"DEPLOYCTL_HOME={shlex.quote(str(folder.parent.parent))} deployctl"
+    look = f"{there} status --stack {space.stack}"
+    if beside:
+        return f"{beside}  # or look at that one: {look}"
+    if "--volumes" in doing:
+        return f"{look}  # to remove its chats for good: {there} {doing} --stack {space.stack}"
+    return f"{there} {doing} --stack {space.stack}"

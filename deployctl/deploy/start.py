@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from deployctl import stacksecrets
 from deployctl.deploy import reviving, stack
 from deployctl.deploy.changed import identities, identity
 from deployctl.deploy.composing import compose_up
+from deployctl.deploy.credentials import refuse_lost, secrets_of
 from deployctl.deploy.exposed import warn_of_exposed
-from deployctl.deploy.kept import kept_request
+from deployctl.deploy.kept import request_of
 from deployctl.deploy.stack import host_ports
 from deployctl.deploy.world import UpRequest
 from deployctl.errors import DeployctlError
@@ -76,7 +76,7 @@ class Started:
 
 def prepare(world: World, space: Workspace, wanted: Wanted) -> Prepared:
     """Check what shall run. ``render-invalid``, ``secrets-lost``; the running stack stays as is."""
-    _refuse_lost_secrets(world, space, wanted)
+    refuse_lost(world, space, UpRequest(stack=space.stack, selection=wanted.selection))
     variables = _variables(space, wanted)
     ids = {i.service: world.docker.image_id(i.reference) or "" for i in wanted.images}
     named = tuple((i.reference, ids[i.service]) for i in wanted.images)
@@ -137,14 +137,6 @@ def start(run: Run, progress: Progress, space: Workspace, what: Prepared, way: W
 def _write(space: Workspace, what: Prepared) -> None:
     space.write(what.wanted.bundle, what.variables)
     space.write_credentials(_credentials(space, what.wanted.plan))
-
-
-def _refuse_lost_secrets(world: World, space: Workspace, wanted: Wanted) -> None:
-    """Never generate new secrets for old data: nobody could sign in any more."""
-    volumes = world.docker.volumes(space.stack)
-    if volumes and not space.has_secrets:
-        beside = UpRequest(stack=f"{space.stack}2", selection=wanted.selection)
-        raise stacksecrets.lost(space.secrets_file, space.stack, volumes, beside=beside.again)
 
 
 def _check(world: World, space: Workspace, wanted: Wanted, project: Project) -> Mapping[str, str]:
@@ -254,7 +246,7 @@ def _on_record(selection: Selection) -> dict[str, Any]:
 
 def _variables(space: Workspace, wanted: Wanted) -> tuple[tuple[str, str], ...]:
     """Everything the rendered files leave open: images, the model file, the secrets."""
-    secrets = space.make_secrets()
+    secrets = space.make_secrets(_again(space, wanted))
     by_service = {image.service: image.reference for image in wanted.images}
     return (
         *((image_variable(s).name, by_service[s.name]) for s in wanted.plan.services),
@@ -271,7 +263,7 @@ def _variables(space: Workspace, wanted: Wanted) -> tuple[tuple[str, str], ...]:
 def _credentials(space: Workspace, plan: Plan) -> str:
     """The sheet the operator signs in with."""
     webui_url, engine_url = stack.addresses(*host_ports(plan))
-    secrets = space.secrets()
+    secrets = secrets_of(space)
     return (
         f"# How to reach stack {space.stack}. Readable by you alone; keep it so.\n"
         f"chat window:    {webui_url}\n"
@@ -290,7 +282,7 @@ def _for_the_neighbours(plan: Plan) -> str:
 
 
 def _again(space: Workspace, wanted: Wanted) -> str:
-    return wanted.again or kept_request(space.stack, space.manifest()).again
+    return wanted.again or request_of(space).again
 
 
 def _override_hint(space: Workspace, again: str) -> str:

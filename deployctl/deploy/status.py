@@ -7,15 +7,15 @@ session of a sign-in, where one is needed, is kept for the next time.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from deployctl.deploy import known, stack
-from deployctl.deploy.checks import check_of, missing, unknown, verdict
+from deployctl.deploy.checks import check_of, missing, skipped, unknown, verdict
 from deployctl.deploy.drift import of_containers, of_folder
 from deployctl.deploy.figures import Sample
 from deployctl.deploy.health import container_fault
-from deployctl.deploy.kept import kept_request
+from deployctl.deploy.kept import again_from_down, kept_request, request_of
 from deployctl.deploy.look import Look, look
 from deployctl.deploy.world import StatusReport, World
 from deployctl.workspace import Manifest, Workspace
@@ -52,7 +52,8 @@ def see(
 ) -> Seen:
     """Look at a stack. ``now`` is the time of day; ``profile``: hold it against its profile too.
 
-    ``stack-unknown`` when nothing of this name was ever brought up.
+    ``stack-unknown`` when nothing of this name was ever brought up, ``stack-foreign`` when it was
+    from another state folder.
     """
     space = Workspace(world.home, name)
     manifest = space.manifest()
@@ -61,12 +62,14 @@ def see(
         raise known.unknown(space)
     if manifest is None:
         return _unrecorded(world, space, states, now)
+    if manifest.standing == "down" and not states:
+        return _taken_down(world, space, manifest)
     found = look(world, space, manifest, states, now, before=before)
     absent = tuple(service for service in manifest.hashes if not _has(states, service))
     again = kept_request(name, manifest).again
     checks = (*found.checks, *(missing(service, again) for service in absent))
     drifted = (
-        *of_folder(space, manifest, again),
+        *of_folder(space, manifest, states, again),
         *of_containers(manifest, states, again),
         *found.drift,
         *(_of_profile(world, space, manifest, again) if profile else ()),
@@ -87,11 +90,22 @@ def _has(states: tuple[ContainerState, ...], service: str) -> bool:
     return any(state.service == service for state in states)
 
 
+def _taken_down(world: World, space: Workspace, manifest: Manifest) -> Seen:
+    """A stack that somebody wanted down: nothing to look at, and nothing is wrong with it."""
+    sample = Sample(at=world.clock.now())
+    nothing = Look(checks=(), faults=(), services=(), engine=None, drift=(), sample=sample)
+    again = again_from_down(space)
+    checks = (skipped("containers", "taken down; nothing runs", again),)
+    report = _report(space.stack, space, manifest, (), checks, nothing, ())
+    return Seen(report=replace(report, status="failed", down=True), sample=sample, faults=())
+
+
 def _unrecorded(
     world: World, space: Workspace, states: tuple[ContainerState, ...], now: datetime
 ) -> Seen:
-    """Containers of a stack whose folder does not know it."""
-    request = kept_request(space.stack, None)
+    """Containers of a stack whose folder does not know it; ``stack-foreign`` if another does."""
+    stack.refuse_foreign(space, states, doing="status")
+    request = request_of(space)
     with ThreadPoolExecutor(max_workers=4) as pool:
         faults = tuple(
             pool.map(lambda s: container_fault(world, request, s, now, engine="llama.cpp"), states)

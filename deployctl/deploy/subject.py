@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from deployctl.deploy import drift, stack
 from deployctl.deploy.admin import Admin
 from deployctl.deploy.card import look_at_card
+from deployctl.deploy.credentials import secrets_of
 from deployctl.deploy.kept import kept_request, kept_selection, way_of
 from deployctl.deploy.known import down, known, paused
 from deployctl.errors import DeployctlError
@@ -131,7 +132,7 @@ def _containers(world: World, states: tuple[ContainerState, ...]) -> tuple[Conta
 
 
 def _secrets(space: Workspace) -> dict[str, Secret]:
-    kept = space.secrets()
+    kept = secrets_of(space)
     return {each.name: getattr(kept, each.name) for each in fields(kept)}
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from deployctl.deploy import stack
 from deployctl.deploy.attempt import Attempt
 from deployctl.deploy.changed import changed, of_this_machine
+from deployctl.deploy.credentials import beside_of, put_back_damaged, refuse_lost
 from deployctl.deploy.failing import settle
 from deployctl.deploy.learn import learn
 from deployctl.deploy.plan import refuse
@@ -66,6 +67,8 @@ def _bring_up(attempt: Attempt, held: contextlib.ExitStack) -> UpReport:
         chosen = select(world, request.selection, stack=request.stack, again=request.again_with)
         if chosen.choice is not None:
             _say_choice(world, chosen.choice)
+        for path, mode in space.close():  # before the lock, which sees to the folder
+            world.talk.warn(f"{path} was open to others (mode {mode:o}), and is closed now.")
         # First the lock: the ports of a stack that another `up` is just starting would look
         # taken by a stranger.
         held.enter_context(space.lock(world.doing))
@@ -149,8 +152,11 @@ def _preflight(attempt: Attempt, chosen: Selected) -> _Judged:
         cards=plan.requirements.card is not None,
     )
     states = () if facts.docker.problem else world.docker.containers(request.stack)
-    stack.refuse_foreign(space, states)
+    stack.refuse_foreign(space, states, doing="up", beside=beside_of(request))
     attempt.held = True
+    put_back_damaged(world, space, request)
+    if not facts.docker.problem:  # before anything is downloaded or built
+        refuse_lost(world, space, request)
     running = any(state.status == "running" for state in states)
     facts = _without_own_ports(facts, states, space.manifest())
     fitted = fit(world, chosen, facts, make=request.fit, running=running)

@@ -92,7 +92,7 @@ class Watcher:
         if self._resting == why:
             return ()
         self._resting, self._status, self._sample = why, None, None
-        self._faults, self._since, self._drift = {}, {}, frozenset()
+        self._since, self._drift = {}, frozenset()  # the faults are kept, to tell who recovers
         return (
             self._event(
                 "resting",
@@ -105,8 +105,9 @@ class Watcher:
     def _changes(self, seen: Seen) -> Iterator[WatchEvent]:
         report = seen.report
         faults = {(f.where or "", f.code): f for f in _faults_of(seen)}
+        afresh = self._status is None  # the first look, or the first after a rest
         for key, fault in faults.items():
-            if key not in self._faults:
+            if afresh or key not in self._faults:
                 yield self._event(
                     "fault",
                     report.status,

@@ -73,6 +73,9 @@ class Images(Protocol):
 class WeightsPort(Protocol):
     """Gets model files onto this machine; see ``weights.py``."""
 
+    def path_of(self, source: Source) -> Path:
+        """Where the file of this source is or will be."""
+
     def locate(self, spec: WeightsSpec) -> Weights | None:
         """The file if it is here and whole."""
 
@@ -190,7 +193,7 @@ class UpReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusReport:
-    """How a stack is now. ``ok`` only when every check is."""
+    """How a stack is now. ``ok`` only when every check is, and it was not taken down."""
 
     stack: str
     status: Status
@@ -206,6 +209,7 @@ class StatusReport:
     services: tuple[ServiceVitals, ...] = ()
     engine: EngineVitals | None = None  # None: it does not tell, or does not run
     drift: tuple[Drift, ...] = ()  # what is not as applied, or not as asked; no failure
+    down: bool = False  # it was taken down
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,8 @@ OOM_KILLED = End(
     code="engine-oom-killed",
     seen="the container's state says OOMKilled, and the kernel's log does not name the machine",
     cause="It needed more memory than its limit and was killed for it.",
-    way_out="`--set engine.memory=` (`frontend.memory=`) half as much again",
+    way_out="`--set engine.memory=` (`frontend.memory=`) half as much again as its limit, "
+    "or as what is predicted",
     remedy=more_memory,
 )
 HOST_MEMORY = End(

@@ -6,15 +6,13 @@ import shlex
 from typing import TYPE_CHECKING
 
 from deployctl.engines.llama_cpp import KIND as LLAMA_CPP
-from deployctl.fitting import following
+from deployctl.fitting import following, next_memory
 from deployctl.profiles.units import format_size
 from deployctl.sizing import need
 
 if TYPE_CHECKING:
     from deployctl.diagnosis.nouns import Evidence, Way
     from deployctl.diagnosis.signs import Found
-
-_MIB, _GIB = 1024**2, 1024**3
 
 #: Contexts are told in whole steps of this many tokens; it is also the least a profile may ask for.
 _STEP = 256
@@ -94,7 +92,7 @@ def planned_limit(evidence: Evidence, way: Way) -> int | None:
 
 
 def more_memory(found: Found) -> str:
-    """The same command with half as much again as the limit that was too low.
+    """The same command with half as much again as the limit, or as what is predicted.
 
     A limit that the operator's own file sets stays what it is whatever the profile says.
     """
@@ -111,16 +109,10 @@ def more_memory(found: Found) -> str:
     if plan is None:
         return found.way.with_set((key, "4GiB"))
     limit = plan.service("webui" if service == "webui" else "engine").memory_bytes
-    parts = need(plan.load) if plan.load is not None and service != "webui" else ()
+    parts = need(plan.load) if plan.load is not None else ()
+    parts = plan.beside if service == "webui" else parts
     predicted = sum(part.bytes for part in parts if part.place == "ram")
     return found.way.with_set((key, format_size(next_memory(limit, predicted))))
-
-
-def next_memory(limit: int, predicted: int = 0) -> int:
-    """Half as much again, and as what is predicted; in whole GiB from 4 GiB on, 256 MiB below."""
-    more = max(limit, predicted) * 3 // 2
-    step = _GIB if more >= 4 * _GIB else 256 * _MIB
-    return -(-more // step) * step
 
 
 # ── the model file ────────────────────────────────────────────────────────────────────────────

@@ -28,7 +28,7 @@ def judge(machine: Machine) -> tuple[Group, ...]:
         Group(name="Room", checks=judge_room(machine)),
         Group(name="Graphics", checks=judge_graphics(machine)),
         Group(name="Network", checks=judge_network(machine)),
-        Group(name="Outside", checks=judge_outside(machine.outside, machine.system)),
+        Group(name="Outside", checks=judge_outside(machine.outside, machine.system, machine.up)),
         Group(name="State", checks=judge_state(machine)),
         Group(name="Stacks", checks=judge_stacks(machine)),
     )

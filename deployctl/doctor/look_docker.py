@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from deployctl.doctor.nouns import CardProbe, Daemon, Holding
 from deployctl.endpoint import docker_endpoint
 from deployctl.outcomes import Command
 from deployctl.runner import Runner
+from deployctl.sidebyside import apart, side_by_side
 
 #: A daemon that works answers in a tenth of a second.
 _TIMEOUT_S = 5.0
@@ -33,15 +34,16 @@ def look_at_daemon(runner: Runner, environment: Mapping[str, str]) -> Daemon:
     at = docker_endpoint(environment)
     if client is None or (at is not None and not at.here):
         return Daemon()
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        told = pool.submit(docker_info, runner, client, timeout_s=_TIMEOUT_S)
-        containers = pool.submit(_rows, runner, client, *_CONTAINERS)
-        volumes = pool.submit(_rows, runner, client, *_VOLUMES)
-        networks = pool.submit(_rows, runner, client, *_NETWORKS)
-    rows = containers.result(), volumes.result(), networks.result()
-    nets = rows[2]
+    told = apart(partial(docker_info, runner, client, timeout_s=_TIMEOUT_S), name="doctor")
+    containers, volumes, nets = side_by_side(
+        lambda words: _rows(runner, client, *words),
+        (_CONTAINERS, _VOLUMES, _NETWORKS),
+        name="doctor",
+    )
     bridges = None if nets is None else sum(row[2] == "bridge" for row in nets)
-    return Daemon(info=told.result()[1], holdings=_holdings(*rows), bridges=bridges)
+    return Daemon(
+        info=told.result()[1], holdings=_holdings(containers, volumes, nets), bridges=bridges
+    )
 
 
 def _labels(*names: str) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ def look_at_state(home: Path, root: Path, *, uid: int | None = None) -> State:
     models = tuple(_models(home / "models"))
     return State(
         place=place,
-        exists=home.is_dir(),
+        exists=_nearest(home) == home.absolute(),
         writable=os.access(_nearest(home), os.W_OK | os.X_OK),
         owner=_owner(_nearest(home)),
         strangers=tuple(_strangers(home, uid)) if uid else (),  # root may replace them

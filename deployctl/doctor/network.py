@@ -28,6 +28,7 @@ def judge_network(machine: Machine) -> tuple[CheckResult, ...]:
 
 
 def _ports(machine: Machine) -> Iterator[CheckResult]:
+    elsewhere = f"{machine.up} {' '.join(_moved(machine))}"
     for number, role in machine.ports.items():
         name = f"port {number}"
         holder = machine.facts.busy_ports.get(number)
@@ -37,7 +38,6 @@ def _ports(machine: Machine) -> Iterator[CheckResult]:
         if machine.facts.docker.problem is not None:  # it may be the stack itself
             yield skipped(name, f"held by {holder}; whose that is Docker would have to say")
             continue
-        free = next(n for n in range(number + 1, 65536 + 1) if n not in _taken(machine))
         why = f"{role.capitalize()} is to be reached there."
         if holder == "an unknown process" and machine.system.uid:
             why += " Whose it is only root may see."
@@ -45,13 +45,19 @@ def _ports(machine: Machine) -> Iterator[CheckResult]:
             name,
             f"held by {holder}",
             why,
-            f"{machine.up} --set ports.{role}={free}",
+            elsewhere,
             code="port-taken",
         )
 
 
-def _taken(machine: Machine) -> set[int]:
-    return {*machine.facts.busy_ports, *machine.ports}
+def _moved(machine: Machine) -> Iterator[str]:
+    """The options that move every port that is held, each to one of its own: in one command."""
+    taken = {*machine.facts.busy_ports, *machine.ports}
+    for number, role in machine.ports.items():
+        if number in machine.facts.busy_ports:
+            free = next(n for n in range(number + 1, 65536 + 1) if n not in taken)
+            taken.add(free)
+            yield f"--set ports.{role}={free}"
 
 
 def _forwarding(system: System) -> CheckResult:

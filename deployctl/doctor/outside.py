@@ -11,9 +11,10 @@ from deployctl.outcomes import CheckResult, Reach
 #: Certificates and sign-ins are judged by the minute; beyond this they start to be refused.
 _WRONG_S = 60.0
 
+#: What the command that brings the stack up can have more, to go without.
 _OFFLINE = {
-    "registry": "deployctl up --images build  # makes them from packages instead",
-    "hub": "deployctl up --set model.source=file:/PATH/TO/MODEL.gguf",
+    "registry": "--images build  # makes them from packages instead",
+    "hub": "--set model.source=file:/PATH/TO/MODEL.gguf",
 }
 _NEEDED = {
     "registry": "Images that are not here cannot be pulled from it.",
@@ -25,24 +26,24 @@ _PACKAGES = {
 }
 
 
-def judge_outside(outside: Outside, system: System) -> tuple[CheckResult, ...]:
-    """Registries, the model hub, package indexes, the clock."""
+def judge_outside(outside: Outside, system: System, up: str) -> tuple[CheckResult, ...]:
+    """Registries, the model hub, package indexes, the clock. ``up`` brings the stack up."""
     return (
         *outside.problem,
-        *map(_reach, outside.reaches),
+        *(_reach(reach, up) for reach in outside.reaches),
         *_indexes(outside.indexes),
         _clock(outside, system),
     )
 
 
-def _reach(reach: Reach) -> CheckResult:
+def _reach(reach: Reach, up: str) -> CheckResult:
     name = reach.name if reach.kind == "registry" else f"hub {reach.name}"
     through = "" if reach.asked == reach.name else f" through {reach.asked}"
     if reach.answers:
         return ok(name, f"answers{through}")
     reason = f": {reach.reason}" if reach.reason else ""
     seen = f"does not answer{through}{reason}"
-    return warning(name, seen, _NEEDED[reach.kind], _OFFLINE[reach.kind])
+    return warning(name, seen, _NEEDED[reach.kind], f"{up} {_OFFLINE[reach.kind]}")
 
 
 def _indexes(indexes: tuple[Index, ...]) -> Iterator[CheckResult]:

@@ -151,8 +151,8 @@ def _unknown(machine: Machine, holding: Holding) -> Iterator[CheckResult]:
         name,
         f"left behind: {', '.join(left)}",
         f"Neither containers nor {machine.state.place.path}/stacks/{holding.project} are there. "
-        "The volume holds its chats; another state folder may have the stack down.",
+        "The volume holds its chats; another state folder may have the stack down. Where nobody "
+        f"misses them, `docker volume rm {' '.join(holding.volumes)}` removes them for good.",
         # A look: what removes them for good is not to be typed unseen.
-        f"docker volume inspect {holding.project}_{DATA_VOLUME}  # nobody's? "
-        f"deployctl down --volumes --stack {holding.project}",
+        f"docker volume inspect {holding.project}_{DATA_VOLUME}",
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from deployctl.errors import DeployctlError
 from deployctl.host import disk_free
+from deployctl.images.again import with_images
 from deployctl.images.board import Board, Say
 from deployctl.images.inputs import Inputs
 from deployctl.images.recipes import Recipe
@@ -108,7 +109,7 @@ def _failed(recipe: Recipe, result: CommandResult, log: BuildLog, again: str) ->
         f"The image {recipe.name} could not be built: the build failed{where}.",
         code="image-build-failed",
         where=recipe.name,
-        hint=f"{again} --images build  # goes on where it stopped",
+        hint=f"{with_images(again, 'build')}  # goes on where it stopped",
         details=(*lines, reason) if step and reason else lines,
     )
 

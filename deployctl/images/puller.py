@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from deployctl.dockerinfo import docker_info
+from deployctl.images.again import with_images
 from deployctl.images.board import Say
 from deployctl.images.mirrors import mirrors_file, read_mirrors
 from deployctl.images.pull import Pull, failure, pull_for, run_pull
@@ -86,4 +87,9 @@ class Puller:
 
 def pull_hint(*, recipe: str | None, reference: str, again: str) -> str:
     """What to type when an image cannot be pulled."""
-    return f"{again} --images build" if recipe else f"docker pull {reference}"
+    if recipe:
+        return with_images(again, "build")
+    return (
+        "deployctl detect  # which registries answer; where this one does not, bring the image: "
+        f"docker save {reference} on a machine that has it, docker load here"
+    )

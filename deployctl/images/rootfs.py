@@ -15,6 +15,7 @@ from pathlib import Path
 
 from deployctl.clock import SystemClock
 from deployctl.errors import DeployctlError
+from deployctl.images.again import with_images
 from deployctl.images.board import Say
 from deployctl.images.inputs import Inputs
 from deployctl.images.recipes import Recipe
@@ -106,6 +107,6 @@ def _check(result: CommandResult, doing: str, again: str) -> None:
             f"The image base could not be built: {doing} failed.",
             code="image-build-failed",
             where="base",
-            hint=f"{again} --images build  # tries again",
+            hint=f"{with_images(again, 'build')}  # tries again",
             details=result.tail(20),
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from deployctl.errors import DeployctlError, Fault
+from deployctl.images.again import with_images
 from deployctl.images.board import Board, Say
 from deployctl.images.recipes import BUILT_HERE, Recipe, load_recipe
 from deployctl.model import Image
@@ -161,13 +162,13 @@ class ImageStore:
 
     def _missing(self, image: Image) -> Fault:
         built = "" if image.recipe is None else ", and none was built here"
-        commands = [f"{self._again} --images pull"]
-        commands += [f"{self._again} --images build"] if image.recipe else []
+        commands = [with_images(self._again, "pull")]
+        commands += [with_images(self._again, "build")] if image.recipe else []
         return Fault(
             code="image-missing",
             message=f"The image {image.reference} is not on this machine{built}.",
             where=image.service,
-            hint="  or  ".join(commands),
+            hint="  # or ".join(commands),
         )
 
     # ── getting what is not ───────────────────────────────────────────────────────────────────
@@ -250,7 +251,7 @@ class ImageStore:
                 f"There is no recipe for building {image.reference} from packages.",
                 code="image-missing",
                 where=image.service,
-                hint=f"{self._again} --images pull",
+                hint=with_images(self._again, "pull"),
             )
         recipe = self._recipe(image.recipe)
         try:

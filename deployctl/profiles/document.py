@@ -135,3 +135,4 @@ class Readers:
     profile: Reader
     model: ModelReader
     inspect: Inspector | None = None
+    addresses: Callable[[], tuple[str, ...]] | None = None  # this machine's, the likeliest first

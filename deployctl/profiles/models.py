@@ -24,6 +24,7 @@ from deployctl.profiles.problems import Layers, translate
 from deployctl.profiles.scalars import Scalar
 from deployctl.profiles.schema import ModelEntry
 from deployctl.profiles.source import load
+from deployctl.sources import is_written_like_one
 
 _FROM_THE_ENTRY = (
     *("served_name", "license", "gated", "reasoning", "reasoning_parser"),
@@ -32,20 +33,13 @@ _FROM_THE_ENTRY = (
 #: Engine → its name in a sentence.
 ENGINES = {"llama.cpp": "llama.cpp", "vllm": "vLLM"}
 
-_SOURCE_PREFIXES = ("hf:", "file:", "https:", "http:", "wheel:")
-
-
-def is_source(model: str) -> bool:
-    """Whether what was typed after ``--model`` is a source, not a name of the catalog."""
-    return model.startswith(_SOURCE_PREFIXES)
-
 
 def typed_layer(model: str, inspect: Inspector | None) -> Node:
     """``--model NAME[:FORMAT]`` or ``--model SOURCE`` as a layer of its own.
 
     Raises what ``inspect`` raises for a source.
     """
-    if is_source(model):
+    if is_written_like_one(model):
         said = _told(model, inspect)
         return described({"source": model, **said}, file=MODEL)
     name, _, wanted = model.partition(":")

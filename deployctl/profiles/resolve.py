@@ -24,6 +24,7 @@ from deployctl.profiles.joining import child, merge, put
 from deployctl.profiles.models import Entry, typed_layer, unknown_model, wrong_format
 from deployctl.profiles.othersource import as_its_source_says, unread
 from deployctl.profiles.problems import Layers, translate
+from deployctl.profiles.rules import SOME_ADDRESS
 from deployctl.profiles.schema import ProfileSpec
 from deployctl.profiles.selection import Selection
 from deployctl.profiles.settings import read_settings
@@ -87,7 +88,8 @@ def resolve(selection: Selection, readers: Readers) -> Profile:
     spec, wrong = _checked(layers) if described else (None, ())
     found = (*chain.faults, *faults, *model_faults, *wrong)
     if found or spec is None:
-        raise DeployctlError.of(_in_file_order(found, layers))
+        named = _with_own_address(found, readers)
+        raise DeployctlError.of(_in_file_order(named, layers))
     return Profile(
         name=selection.profile,
         spec=spec,
@@ -99,6 +101,14 @@ def resolve(selection: Selection, readers: Readers) -> Profile:
         layers=layers.stack,
         unread=unread(layers, readers.inspect),
     )
+
+
+def _with_own_address(faults: tuple[Fault, ...], readers: Readers) -> tuple[Fault, ...]:
+    """The faults; a hint that needs an address of this machine names one that it has."""
+    if readers.addresses is None or not any(SOME_ADDRESS in fault.hint for fault in faults):
+        return faults
+    own, *_ = (*readers.addresses(), SOME_ADDRESS)
+    return tuple(replace(each, hint=each.hint.replace(SOME_ADDRESS, own)) for each in faults)
 
 
 def part_faults(name: str, readers: Readers) -> tuple[Fault, ...]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: The first compute capability with bfloat16 (vLLM refuses it below).
 _BFLOAT16_SINCE = (8, 0)
 
+#: An address in hints, until one of this machine stands in for it; see ``resolve``.
+SOME_ADDRESS = "192.168.1.20"
+
 
 def consistent(spec: ProfileSpec) -> None:
     """Refuse all contradictions between blocks, as one pydantic error that lists them."""
@@ -150,8 +153,8 @@ def _pool_for_everybody(spec: ProfileSpec) -> None:
 def _address_for_the_exposure(spec: ProfileSpec) -> None:
     if spec.exposure == "lan" and spec.ports.address is None:
         sentence = "Which of this machine's networks? `ports.address` does not say."
-        hint = "write `address: 192.168.1.20` below `ports:`, with this machine's own address"
-        typed = "--set ports.address=192.168.1.20  # this machine's own address there"
+        hint = f"write `address: {SOME_ADDRESS}` below `ports:`, with this machine's own address"
+        typed = f"--set ports.address={SOME_ADDRESS}  # this machine's own address there"
         refuse(sentence, hint=hint, typed=typed, at=("exposure",))
     if spec.exposure == "loopback" and spec.ports.address is not None:
         sentence = "Nobody reaches it: `exposure` is `loopback`."

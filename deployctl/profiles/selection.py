@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 AUTO = "auto"
 
 
+def is_file(profile: str) -> bool:
+    """Whether this is the path of a profile's file, not the name of one that is found."""
+    within = "/" in profile and not profile.startswith("base/")
+    return within or profile.endswith((".yaml", ".yml"))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """A profile, and the layers over it in the order in which they win."""

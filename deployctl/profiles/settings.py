@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 
 from deployctl.errors import Fault
 from deployctl.model import Origin
 from deployctl.profiles import excerpt
-from deployctl.profiles.document import Node
+from deployctl.profiles.document import Node, dotted
 from deployctl.profiles.excerpt import SETTINGS, quoted
+from deployctl.profiles.keys import Keys
 from deployctl.profiles.source import load_setting
 
 _KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -23,7 +26,7 @@ def read_settings(typed: tuple[str, ...]) -> tuple[Node | None, tuple[Fault, ...
     layer: Node | None = None
     faults: list[Fault] = []
     for index, text in enumerate(typed):
-        name, equals, _ = text.partition("=")
+        name, equals, value = text.partition("=")
         keys = name.split(".")
         at = Origin(file=SETTINGS, line=index + 1)
         problem = _wrong_key(name, keys) if equals else f"{quoted(name)} has no `=` and no value."
@@ -32,7 +35,7 @@ def read_settings(typed: tuple[str, ...]) -> tuple[Node | None, tuple[Fault, ...
             faults.append(excerpt.fault(at, typed, problem, hint))
             continue
         node, found = load_setting(typed, index)
-        faults += found
+        faults += found if value.strip() else (_empty(fault, tuple(keys)) for fault in found)
         for depth, key in reversed(tuple(enumerate(keys))):
             place = Origin(
                 file=SETTINGS, line=index + 1, column=1 + len(".".join([*keys[:depth], ""]))
@@ -40,6 +43,14 @@ def read_settings(typed: tuple[str, ...]) -> tuple[Node | None, tuple[Fault, ...
             node = Node({key: Node(node.value, node.origin, place, node.refused)}, place)
         layer = node if layer is None else _join(layer, node)
     return layer, tuple(faults)
+
+
+def _empty(fault: Fault, path: tuple[str, ...]) -> Fault:
+    """A value that is missing; the hint is one that the key can have."""
+    keys = Keys()
+    if keys.field(path) is None or keys.is_block(path):
+        return fault
+    return replace(fault, hint=f"--set {shlex.quote(f'{dotted(path)}={keys.example(path)}')}")
 
 
 def _wrong_key(name: str, keys: list[str]) -> str | None:

@@ -296,7 +296,8 @@ class _Reader:
         if self.setting is None or self.depth:
             return "write " + " or ".join(quoted(value, 200) for value in instead)
         typed = (visible(f"{self.setting}={value}") for value in instead)
-        return " or ".join(f"--set {shlex.quote(text)}" for text in typed)
+        # One can be typed; the other is a remark behind it.
+        return "  # or ".join(f"--set {shlex.quote(text)}" for text in typed)
 
     def fault(self, at: Origin, sentence: str, hint: str) -> None:
         """Note what is wrong and go on."""

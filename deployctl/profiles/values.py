@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, NoReturn, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -128,6 +129,21 @@ def _capability(text: str) -> str:
     return text
 
 
+def of_networks(addresses: Iterable[str]) -> tuple[str, ...]:
+    """Those at which other machines may reach this one, the likeliest first.
+
+    Docker's own bridges come last: they have the first address of a network in 172.16/12.
+    """
+
+    def unlikely(address: IPAddress) -> tuple[bool, bool, str]:
+        bridge = str(address).endswith(".0.1") and address in _BRIDGES
+        return bridge, address.version == 6, str(address)
+
+    found = (ipaddress.ip_address(address) for address in addresses)
+    seen = (a for a in found if not (a.is_loopback or a.is_link_local))
+    return tuple(str(address) for address in sorted(seen, key=unlikely))
+
+
 def _lan_address(text: str) -> str:
     try:
         address = ipaddress.ip_address(text)
@@ -150,6 +166,9 @@ def _lan_address(text: str) -> str:
         refuse("That is this machine itself, and `exposure: loopback` says so.", hint="delete it")
     return str(address)  # as browsers write it in the origin of a page
 
+
+IPAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+_BRIDGES = ipaddress.ip_network("172.16.0.0/12")
 
 _CAPABILITY = r"^[0-9]{1,2}\.[0-9]$"
 

@@ -19,6 +19,7 @@ _TENSORS = ".safetensors"
 _INDEX = ".safetensors.index.json"
 _SUFFIXES = (_TENSORS, ".json", ".jinja", ".txt", ".model", ".tiktoken")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ .+-]*")
+_MAGIC = b"GGUF"
 #: Text that no program reads.
 _PROSE = re.compile(r"(?i)(licen[sc]e|notice|readme|use_policy|requirements).*\.txt")
 
@@ -64,10 +65,28 @@ def check_complete(names: Iterable[str], place: str, *, repository: str = "") ->
     raise MissingError(
         f"{place} has no {' and no '.join(lacks)}, so it is not the folder of a model",
         evidence=tuple(f"it has: {name}" for name in (ggufs or all_names)[:8]),
-        instead=f"{repository or f'file:{place}'}{':' if repository else '/'}{ggufs[0]}"
-        if ggufs
-        else "",
+        instead=_instead(place, ggufs, repository),
     )
+
+
+def _instead(place: str, ggufs: list[str], repository: str) -> str:
+    """The file that was probably meant; of those that are here, the largest that is a model."""
+    if repository:
+        return f"{repository}:{ggufs[0]}" if ggufs else ""
+    sizes = {name: _size_of_model(Path(place) / name) for name in ggufs}
+    best = max(ggufs, key=lambda name: sizes[name], default="")
+    return f"file:{place}/{best}" if best and sizes[best] else ""
+
+
+def _size_of_model(path: Path) -> int:
+    """Bytes of a file that begins as GGUF files do; 0 for every other."""
+    try:
+        if not path.is_file():  # a pipe would wait for its writer
+            return 0
+        with path.open("rb") as stream:
+            return path.stat().st_size if stream.read(len(_MAGIC)) == _MAGIC else 0
+    except OSError:
+        return 0
 
 
 def check_shards(folder: Path, names: Iterable[str]) -> None:

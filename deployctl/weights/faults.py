@@ -12,6 +12,7 @@ from pathlib import Path
 
 from deployctl.errors import DeployctlError
 from deployctl.model import WeightsSpec
+from deployctl.sources import is_written_like_one
 from deployctl.weights.problems import (
     CorruptError,
     DeniedError,
@@ -73,15 +74,14 @@ def _lower(text: str) -> str:
     return text[0].lower() + text[1:] if text.startswith(("The ", "A ", "Something ")) else text
 
 
-def _with_own_file(again: str, name: str) -> str:
-    """The command line with a file of the operator's own instead of the source that failed."""
-    file = f"file:/path/to/{name}"
+def with_source(again: str, source: str) -> str:
+    """The command line with this source, said the way in which the one that failed was said."""
     kept: list[str] = []
-    how = ("--set", f"model.source={file}")
+    how = ("--set", f"model.source={source}")
     for word in shlex.split(again):
         option = kept[-1] if kept else ""
-        if option == "--model" and ":" in word and word.startswith(_SOURCES):
-            how = ("--model", file)
+        if option == "--model" and is_written_like_one(word):
+            how = ("--model", source)
             kept.pop()
         elif option == "--set" and word.startswith("model.source="):
             kept.pop()
@@ -90,26 +90,20 @@ def _with_own_file(again: str, name: str) -> str:
     return shlex.join((*kept, *how))
 
 
-#: How a source begins, as opposed to a name of the catalog.
-_SOURCES = ("hf:", "file:", "https:", "http:", "wheel:")
-
-
 def _hint(problem: SourceError, spec: WeightsSpec, again: str) -> str:
     kind, name = spec.source.kind, spec.source.filename
-    own = f"`{_with_own_file(again, name)}`"
+    own = f"`{with_source(again, f'file:/path/to/{name}')}`"
     it, them = ("the file", "it") if _one_file(spec) else ("the files", "them")
-    if problem.mend:
-        source = f" --set {shlex.quote(f'model.source={problem.instead}')}"
-        return f"`{problem.mend}`, then `{again}{source if problem.instead else ''}`."
-    if problem.instead:
-        meant = shlex.quote(f"model.source={problem.instead}")
-        return f"Name one of its files: `{again} --set {meant}`."
+    if problem.mend or problem.instead:
+        then = with_source(again, problem.instead) if problem.instead else again
+        return f"{problem.mend} && {then}" if problem.mend else f"{then}  # or another of its files"
+    if isinstance(problem, NoSpaceError):
+        disk = f"df -h {shlex.quote(problem.folder)}" if problem.folder else "df -h"
+        return f"{disk}  # make room there; then: {again}"
     if isinstance(problem, NoPipError):
         return f"`{shlex.quote(sys.executable)} -m ensurepip --upgrade`, or bring {it}: {own}"
     if kind == "file":
         return _hint_for_own_file(problem, spec)
-    if isinstance(problem, NoSpaceError):
-        return f"Make room (`docker system df` shows what Docker holds), then `{again}`."
     if isinstance(problem, DeniedError) and kind == "hf":
         page = problem.page or "its page"
         return (
@@ -138,9 +132,10 @@ def _hint(problem: SourceError, spec: WeightsSpec, again: str) -> str:
 def _hint_for_own_file(problem: SourceError, spec: WeightsSpec) -> str:
     path = shlex.quote(spec.source.path)
     if isinstance(problem, MissingError):
-        above = Path(spec.source.path).expanduser().parents
-        folder = str(next((each for each in above if each.is_dir()), above[0]))
-        return f"`ls -l {shlex.quote(folder)}` shows what is there; then correct model.source."
+        named = Path(spec.source.path).expanduser()
+        places = (named, *named.parents)
+        folder = str(next((each for each in places if each.is_dir()), named.parent))
+        return f"ls -l {shlex.quote(folder)}  # shows what is there; then correct model.source"
     if spec.sha256 is not None:
         return (
             f"Copy the file again and compare: `sha256sum {path}`. If it is another file on "

@@ -51,7 +51,11 @@ class CorruptError(SourceError):
 
 
 class NoSpaceError(SourceError):
-    """The disk has no room."""
+    """The disk has no room; ``folder`` lies on it, where that is known."""
+
+    def __init__(self, text: str, *, evidence: tuple[str, ...] = (), folder: str = "") -> None:
+        super().__init__(text, evidence=evidence)
+        self.folder = folder
 
 
 class NoPipError(SourceError):

@@ -144,8 +144,9 @@ class WeightsStore:
         except OSError as problem:
             if problem.errno in (errno.ENOSPC, errno.EDQUOT):
                 full = NoSpaceError(
-                    f"The disk ran full while {spec.source.filename} was written",
+                    f"The disk ran full while {_what_was_written(spec)}",
                     evidence=(f"folder: {self._root}",),
+                    folder=str(self._root),
                 )
                 raise faults.fault(full, spec, again=self.again) from problem
             raise faults.unwritable(self._root, problem) from problem
@@ -282,6 +283,13 @@ class WeightsStore:
         if not source.path:
             return path.with_name("manifest.json")
         return path.with_name(f"{path.name}.verified")
+
+
+def _what_was_written(spec: WeightsSpec) -> str:
+    """Of a file of the operator's own only that it was checked; it stays where it is."""
+    name = spec.source.filename
+    own = spec.source.kind == "file"
+    return f"the result of checking {name} was written" if own else f"{name} was written"
 
 
 def _as_asked(note: Verified, spec: WeightsSpec) -> bool:

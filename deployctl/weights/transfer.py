@@ -91,6 +91,7 @@ class Transfer:
                 f"{name} needs {in_words(needed_bytes)} more, and the disk of {folder} has "
                 f"{in_words(free)} left",
                 evidence=(f"short of: {in_words(needed_bytes - free)}", f"folder: {folder}"),
+                folder=str(folder),
             )
 
     def _attempt(self, remote: Remote, part: Path, progress: Progress) -> None:

@@ -74,6 +74,13 @@ def test_thoughts_and_figures_can_be_left_out(up: Box, capsys: pytest.CaptureFix
     assert (seen.out, seen.err) == ("\nIt is blue.\n", "")
 
 
+def test_what_a_poor_locale_made_of_a_question_is_made_good(up: Box) -> None:
+    bodies = answering(up, {"content": "Yes."})
+    half = "Grüße \U0001f389".encode().decode("ascii", "surrogateescape")
+    assert deployctl(up, "chat", half, "--system", half) == 0
+    assert [m["content"] for m in bodies[0]["messages"]] == ["Grüße \U0001f389"] * 2
+
+
 @pytest.mark.parametrize("words", [["chat"], ["chat", "-"]])
 def test_a_question_may_be_piped_in(
     up: Box, words: list[str], monkeypatch: pytest.MonkeyPatch

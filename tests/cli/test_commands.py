@@ -1,6 +1,8 @@
 """The command line over fakes: one test per exit code, and the keys of the JSON."""
 
 import json
+import shlex
+from pathlib import Path
 
 import pytest
 
@@ -141,6 +143,98 @@ def test_logs_are_data(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
     assert deployctl(box, "logs", "engine") == 0
     assert capsys.readouterr().out == "engine-1  | listening\n"
     assert deployctl(box, "logs", "nope") == 2
+
+
+def test_logs_of_a_container_that_was_removed(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    deployctl(box, "up", "--profile", "smoke", "--stack", "s2")
+    del box.docker.states["engine"]
+    capsys.readouterr()
+    assert deployctl(box, "logs", "engine", "--stack", "s2") == 6
+    err = capsys.readouterr().err
+    assert "error: Stack s2 has no container of engine: it was removed" in err
+    assert err.endswith(
+        "[stack-not-running]\n  where: engine\n  next:  deployctl up --profile smoke --stack s2\n"
+    )
+
+
+def test_files_are_kept_by_their_whole_paths(
+    box: Box,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "a b/p.yaml").write_text("extends: smoke\n")
+    (tmp_path / "a b/o.yaml").write_text("concurrency: 3\n")
+    monkeypatch.chdir(tmp_path / "a b")
+    assert deployctl(box, "up", "--profile", "./p.yaml", "--overlay", "o.yaml") == 0
+    monkeypatch.chdir(tmp_path)
+    box.docker.states.clear()
+    capsys.readouterr()
+    assert deployctl(box, "logs") == 6
+    line = f"deployctl up --profile '{tmp_path}/a b/p.yaml' --overlay '{tmp_path}/a b/o.yaml'"
+    assert f"next:  {line}\n" in capsys.readouterr().err
+    assert deployctl(box, *shlex.split(line)[1:]) == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("--set model.context=abc", "--set model.context=4096"),
+        ("--set model.contxt=4096 --stack s2", "--stack s2 --set model.context=4096"),
+        ("--set concurrency=3 --set=ports=3", "--set concurrency=3 --set ports.webui=7860"),
+        ("--set concurrency=0 --fit --set model.context=2048",
+         "--fit --set model.context=2048 --set concurrency=2"),
+    ],
+)  # fmt: skip
+def test_a_setting_is_mended_in_the_whole_line(
+    box: Box, capsys: pytest.CaptureFixture[str], typed: str, meant: str
+) -> None:
+    for command in ("up", "plan"):
+        assert deployctl(box, command, "--profile", "smoke", *typed.split()) == 3
+        wanted = f"next:  deployctl {command} --profile smoke {meant}\n"
+        assert wanted in capsys.readouterr().err
+
+
+def test_a_setting_of_a_smoke_test_is_mended_too(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deployctl(box, "smoke", "--profile", "smoke", "--set", "concurrency=0", "--fit") == 3
+    wanted = "next:  deployctl smoke --profile smoke --fit --set concurrency=2\n"
+    assert wanted in capsys.readouterr().err
+
+
+def test_a_setting_that_another_one_needs_stays(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deployctl(box, "plan", "--profile", "smoke", "--set", "exposure=lan") == 3
+    wanted = "next:  deployctl plan --profile smoke --set exposure=lan --set ports.address="
+    assert wanted in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("down oper", "down --stack oper"),
+        ("status oper --output text", "status --output text --stack oper"),
+        ("verify oper", "verify --stack oper"),
+        ("up smoke --fit", "up --fit --profile smoke"),
+        ("up oper --profile smoke", "up --profile smoke --stack oper"),
+        ("status a b", "status --help"),
+        ("profile list a", "profile list --help"),
+    ],
+)
+def test_what_goes_nowhere_is_shown_its_option(
+    box: Box, capsys: pytest.CaptureFixture[str], typed: str, hint: str
+) -> None:
+    assert deployctl(box, *typed.split()) == 2
+    assert capsys.readouterr().err.endswith(f"[usage]\n  next:  deployctl {hint}\n")
+
+
+def test_help_has_a_short_name(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["-h"], ["plan", "-h"], ["profile", "list", "-h"]):
+        assert run(words) == 0
+        assert "-h, --help" in capsys.readouterr().out
 
 
 def test_down_says_what_it_kept(box: Box, capsys: pytest.CaptureFixture[str]) -> None:

@@ -163,6 +163,49 @@ def test_with_a_profile_only_what_it_needs(box: Box, capsys: pytest.CaptureFixtu
     assert "hub.example" not in capsys.readouterr().out
 
 
+def test_what_is_found_about_a_stack_is_mended_by_its_own_command(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "--profile smoke --set ports.webui=27860 --set ports.engine=28000 --stack oper"
+    assert deployctl(box, "up", *words.split()) == 0
+    box.facts = FakeFacts(facts(busy_ports={27860: "nginx", 28000: "x"}))
+    box.images.silent = frozenset({"docker.io", "ghcr.io"})
+    capsys.readouterr()
+    assert deployctl(box, "doctor", "--stack", "oper", "--problems") == 4
+    out = capsys.readouterr().out
+    moved = "--set ports.webui=27861 --set ports.engine=28001"  # both ports by one command
+    assert out.count(f"next: deployctl up {words} {moved}\n") == 2
+    assert f"next: deployctl up {words} --images build  # " in out
+
+
+def test_a_stack_needs_its_own_model_only(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    assert deployctl(box, "up", "--profile", "smoke", "--stack", "oper") == 0
+    box.weights = FakeWeights(silent=frozenset({"hf"}), here=False)
+    capsys.readouterr()
+    assert deployctl(box, "doctor", "--stack", "oper", "--problems") == 0
+    assert "hub.example" not in capsys.readouterr().out
+
+
+def test_what_failed_is_an_error_for_programs(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    assert deployctl(box, "doctor", "--profile", "rtx3060", "--output", "json") == 4
+    (error,) = json.loads(capsys.readouterr().out)["errors"]
+    assert (error["code"], error["hint"] != "") == ("gpu-missing", True)
+    assert "needs an NVIDIA card" in error["message"]
+
+
+def test_a_profile_file_is_named_as_any_folder_has_it(
+    box: Box,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "p.yaml").write_text("extends: smoke\n")
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert deployctl(box, "doctor", "--profile", "../p.yaml") == 0
+    assert capsys.readouterr().out.endswith(f"Next: deployctl up --profile {tmp_path}/p.yaml\n")
+
+
 def test_a_stack_that_stands_is_examined_as_it_was_asked_for(
     box: Box, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,10 +1,12 @@
 """How a command ends when its reader leaves, its terminal closes, or it is told to stop."""
 
+import errno
 import io
 import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +64,58 @@ def test_a_pipe_that_breaks_elsewhere_is_not_success(
     assert "BrokenPipeError" in capsys.readouterr().err
 
 
+# ── stdout takes nothing ──────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("unbuffered", [False, True])
+@pytest.mark.parametrize("command", ["status", "logs", "plan", "plan -o json", "plan --help"])
+def test_a_full_disk_is_no_bug(
+    box: Box,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    *,
+    unbuffered: bool,
+) -> None:
+    deployctl(box, "up", "--profile", "smoke")
+    capsys.readouterr()
+    with Path("/dev/full").open("w", encoding="utf-8") as stdout:
+        stdout.reconfigure(write_through=unbuffered)
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert deployctl(box, *command.split()) == 5
+        monkeypatch.undo()  # and closing it has nothing left to write
+    assert "to stdout: No space left on device. [output-unwritable]" in capsys.readouterr().err
+
+
+def test_on_a_full_disk_the_error_itself_is_still_seen(
+    box: Box, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert deployctl(box, "up", "--profile", "smok", "--output", "json") == 3
+        monkeypatch.undo()
+    assert "[profile-unknown]" in capsys.readouterr().err
+
+
+def test_another_full_disk_is_not_taken_for_that_of_stdout(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box.weights.error = OSError(errno.ENOSPC, "full")  # type: ignore[assignment]
+    assert deployctl(box, "up", "--profile", "smoke") == 1
+    assert "output-unwritable" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["stdin", "stdout", "stderr"])
+def test_a_closed_stream_is_as_good_as_any(
+    box: Box, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(sys, name, None)
+    assert deployctl(box, "up", "--profile", "smoke") == 0
+    with getattr(sys, name):
+        assert deployctl(box, "status") == 0
+        assert deployctl(box, "up", "--profile", "smok") == 3
+
+
 # ── told to stop ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -85,12 +139,32 @@ def test_a_signal_ends_the_children_too(
         os.kill(pids[0], 0)
 
 
-def test_the_second_signal_does_not_end_the_cleaning_up() -> None:
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("up --profile smoke", "What was done so far is kept; the same command goes on from here."),
+        ("verify --stack s2", "The same command begins anew."),
+        ("plan --profile smoke", "The same command begins anew."),
+    ],
+)
+def test_only_what_goes_on_is_said_to(
+    capsys: pytest.CaptureFixture[str], typed: str, said: str
+) -> None:
+    def body() -> None:
+        raise KeyboardInterrupt
+
+    assert guarded(body, typed.split()) == 130
+    told = f"error: Interrupted. {said} [interrupted]\n  next:  deployctl {typed}\n"
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGINT])
+def test_the_second_signal_does_not_end_the_cleaning_up(first: signal.Signals) -> None:
     cleaned: list[bool] = []
 
     def body() -> None:
         try:
-            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), first)
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
             cleaned.append(True)
@@ -163,3 +237,32 @@ def test_lines_of_talk_are_harmless() -> None:
     talk.warn("one\ntwo\x07")
     assert "\x1b" not in stream.getvalue()
     assert stream.getvalue().endswith("! one\n  two\\x07\n")
+
+
+# ── a state folder that cannot be used ────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("up --profile smoke", "plan --profile smoke", "smoke --profile smoke", "status", "down"),
+        *("watch", "logs", "verify", "reconcile webui", "chat hi", "open", "recommend", "doctor"),
+        *("render --profile smoke", "profile list", "profile show smoke"),
+        "profile new mine --from smoke",
+    ],
+)
+def test_a_folder_that_cannot_be_looked_into_is_no_bug(
+    command: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    home = tmp_path / ("n" * 300)  # refused to root too, as a folder of others is to everybody else
+    monkeypatch.setenv("DEPLOYCTL_HOME", str(home))
+    code = deployctl(Box(home=home), *command.split())
+    said = capsys.readouterr()
+    if command == "doctor":  # has all the other checks to tell
+        assert "state folder" in said.out
+        return
+    assert (code, "[workspace-unwritable]" in said.err) == (5, True), said.err
+    assert str(home) in said.err

@@ -101,6 +101,39 @@ def test_a_folder_and_a_profile_may_have_spaces(machine: Machine, tmp_path: Path
     assert [line for line in machine.logged if "install" in line] == machine.logged[1:2]
 
 
+@needs_make
+@pytest.mark.parametrize(
+    ("code", "words", "said"),
+    [
+        (0, ("up",), "; make status, make logs and make down work too"),
+        (0, ("up", "STACK=s2"), "; make status STACK=s2, make logs STACK=s2 and make down STACK=s2 "
+         "work too"),
+        (0, ("status",), None),
+        (5, ("up",), ""),
+        (6, ("status",), ""),
+        (5, ("down",), ""),
+    ],
+)  # fmt: skip
+def test_it_says_where_the_program_of_the_hints_is(
+    machine: Machine, tmp_path: Path, code: int, words: tuple[str, ...], said: str | None
+) -> None:
+    machine.link("make")
+    folder = tmp_path / "venv"
+    (folder / "bin").mkdir(parents=True)
+    for name, script in (("python", "exit 0"), ("deployctl", f'[ "$1" = setup ] || exit {code}')):
+        (folder / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / "bin" / name).chmod(0o755)
+    variables = (f"VENV={folder}", f"PYTHON={sys.executable}")
+    done = machine.run("make", *words, *variables)
+    assert done.returncode == (2 if code else 0)
+    line = f"(deployctl is {folder}/bin/deployctl here{said})\n"
+    assert done.stdout == ("" if code or said is None else line)
+    assert (line in done.stderr) == bool(code)
+    assert f"Error {code}" in done.stderr or not code
+    machine.stand_in("deployctl", "")  # on the PATH the hints are right as they are
+    assert "here" not in (again := machine.run("make", *words, *variables)).stdout + again.stderr
+
+
 @pytest.mark.parametrize("script", ["browser", "python"])
 def test_without_sudo_it_says_what_to_do(machine: Machine, script: str) -> None:
     machine.stand_in("id", "echo 1000")

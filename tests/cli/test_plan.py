@@ -167,7 +167,7 @@ def test_a_model_file_that_was_replaced_is_a_change(
     applied.weights.identity = "another"
     (action, cause), webui = planned(applied, capsys)
     assert (action, webui) == ("recreate", KEPT[1])
-    assert cause.startswith("the model file is another one, or was replaced (profiles/")
+    assert cause.startswith("the model file was replaced (profiles/")
 
 
 def test_what_lies_there_edited_by_hand_is_no_reason_to_fail(
@@ -207,13 +207,18 @@ OLD = (
 
 
 def test_recommend_ranks_for_this_machine(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    box.weights = FakeWeights(here=False)
     found = data(box, capsys, "recommend")
     names = [item["profile"] for item in found["recommendations"]]
     assert names[0] == "cpu-only"
     assert len(names) >= 11
     assert {item["verdict"] for item in found["recommendations"]} <= {"fits", "tight", "no"}
     assert {m["model"] for m in found["models"]} >= {"qwen2.5-1.5b-instruct"}
-    assert "Next: deployctl up --profile cpu-only" in said(box, capsys, "recommend")
+    out = said(box, capsys, "recommend")
+    assert "Next: deployctl up --profile cpu-only" in out
+    assert f"It fetches {found['to_fetch']} first. Nobody was asked" in " ".join(out.split())
+    box.weights = FakeWeights(here=True)
+    assert data(box, capsys, "recommend")["to_fetch"] is None
 
 
 def test_another_model_in_any_profile(box: Box, capsys: pytest.CaptureFixture[str]) -> None:

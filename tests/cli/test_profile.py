@@ -237,10 +237,15 @@ def test_nothing_is_overwritten(box: Box, capsys: Capture, own: Path) -> None:
 
 
 def test_a_new_profile_of_a_shipped_name_extends_the_shipped_one(box: Box, capsys: Capture) -> None:
-    assert "From now on smoke means this file" in text(
-        box, capsys, "new", "smoke", "--from", "smoke"
-    )
+    out = text(box, capsys, "new", "smoke", "--from", "smoke")
+    assert "From now on smoke means this file; the shipped one is still what it extends." in out
     assert "✓ smoke" in text(box, capsys, "check", "smoke")
+
+
+def test_a_new_profile_that_takes_the_place_of_another_says_so(box: Box, capsys: Capture) -> None:
+    out = text(box, capsys, "new", "smoke", "--from", "cpu-only")
+    assert "means this file, and no longer the shipped profile" in out
+    assert "still what it extends" not in out
 
 
 def test_a_new_profile_from_a_file(

@@ -154,6 +154,7 @@ def test_the_doctor_names_what_a_removed_stack_left(
     machine.docker("volume", "create", *labels, f"{orphan.name}_webui-data")
     outcome = planted.product.run("doctor", "--problems")
     assert f"stack {orphan.name}" in outcome.stdout
-    assert f"next: deployctl down --volumes --stack {orphan.name}" in outcome.stdout
-    assert orphan.down("--volumes").exit_code == 0
-    assert orphan.leftovers()["volumes"] == []
+    assert f"next: docker volume inspect {orphan.name}_webui-data" in outcome.stdout
+    refused = orphan.down("--volumes")
+    assert (refused.exit_code, refused.error["code"]) == (5, "stack-foreign")
+    assert orphan.leftovers()["volumes"] == [f"{orphan.name}_webui-data"]

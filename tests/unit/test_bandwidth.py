@@ -16,7 +16,7 @@ from deployctl.bandwidth import (
     bandwidth,
     bandwidth_of,
     buffer_bytes,
-    known_bandwidth,
+    is_busy,
     read_speed,
 )
 from tests.fakes import GIB, facts
@@ -68,6 +68,22 @@ def test_of_two_measurements_the_undisturbed_counts(tmp_path: Path) -> None:
     found = [ask(cache, meter), *(ask(cache, meter, again=True) for _ in range(3))]
     assert found == [40e9, 40e9, 41e9, 41e9]
     assert ask(cache, meter) == 41e9
+
+
+def test_what_a_busy_machine_measured_counts_only_until_a_quiet_one_has(tmp_path: Path) -> None:
+    cache, meter = tmp_path / FILE, Meter([17e9, 38e9, 26e9, 36e9])
+    assert [ask(cache, meter, busy=True) for _ in range(3)] == [17e9, 38e9, 38e9]
+    assert [ask(cache, meter), ask(cache, meter)] == [38e9, 38e9]  # quiet: none is slower than seen
+    assert json.loads(cache.read_text()) == {"A CPU | 4 cores | 16 GiB": 38e9}
+    assert meter.answers == []
+
+
+@pytest.mark.parametrize(
+    ("loadavg", "busy"),
+    [("1.99 1 1 3/300 1\n", False), ("2.00 0 0 1/300 1\n", True), ("", False), ("?", False)],
+)
+def test_a_machine_is_busy_when_half_of_its_cores_are(loadavg: str, *, busy: bool) -> None:
+    assert is_busy(loadavg, 4) is busy
 
 
 @pytest.mark.parametrize(
@@ -127,9 +143,7 @@ def test_buffers_are_larger_than_the_caches_and_smaller_than_what_is_free(
 def test_as_many_threads_as_the_machine_may_use_cores(tmp_path: Path) -> None:
     machine = facts(cpu_model="A CPU", physical_cores=8, cores=16, cpu_limit=2.5)
     (tmp_path / FILE).write_text('{"A CPU | 2 cores | 24 GiB": 30e9}')
-    assert known_bandwidth(machine, tmp_path) == 30e9
     assert bandwidth_of(machine, tmp_path, clock=time.monotonic) == 30e9
-    assert known_bandwidth(facts(cpu_model="Another"), tmp_path) is None
 
 
 def test_this_machine_reads() -> None:

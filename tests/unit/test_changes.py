@@ -229,11 +229,15 @@ def test_what_only_compose_can_read_is_said_to_be_unknown(text: str) -> None:
 def test_a_model_file_that_was_replaced_is_named() -> None:
     before = Applied(compose=TWO, weights="/m 1")
     assert told(before, replace(before, weights="/m 2"))[0] == (
-        "engine recreate: the model file is another one, or was replaced"
+        "engine recreate: the model file was replaced"
     )
-    assert told(before, replace(before, weights=None))[0] == (
+    assert told(before, replace(before, weights="/m"))[0] == (
         "engine recreate: the model file is gone, or was replaced"
     )
+    for another in ("/n 1", "/n"):  # here, or still to be fetched
+        assert told(before, replace(before, weights=another))[0] == (
+            "engine recreate: the model file is another one"
+        )
     assert told(replace(before, weights=None), before)[0] == "engine keep"
 
 

@@ -425,7 +425,7 @@ CASES: tuple[Case, ...] = (
         ),
         "warning",
         "old_webui-data",
-        "docker volume inspect old_webui-data  # nobody's? deployctl down --volumes --stack old",
+        "docker volume inspect old_webui-data",
     ),
 )
 

@@ -223,7 +223,7 @@ def test_mode_local_names_every_missing_image_and_what_to_type(world: World) -> 
             "image-missing",
             "engine",
             "The image ghcr.io/org/engine:1 is not on this machine, and none was built here.",
-            "deployctl up --images pull  or  deployctl up --images build",
+            "deployctl up --images pull  # or deployctl up --images build",
         ),
         (
             "image-missing",
@@ -238,12 +238,29 @@ def test_mode_local_names_every_missing_image_and_what_to_type(world: World) -> 
 def test_hints_repeat_what_was_asked(world: World) -> None:
     world.again = "deployctl up --profile smoke"
     for mode, hint in (
-        ("local", f"{world.again} --images pull  or  {world.again} --images build"),
+        ("local", f"{world.again} --images pull  # or {world.again} --images build"),
         ("pull", f"{world.again} --images build"),
     ):
         with pytest.raises(DeployctlError) as caught:
             world.obtain(ENGINE, mode=mode)  # type: ignore[arg-type]
         assert caught.value.faults[0].hint == hint
+
+
+def test_a_hint_has_one_way_of_getting_images(world: World) -> None:
+    world.again = "deployctl up --images local --profile smoke"
+    with pytest.raises(DeployctlError) as caught:
+        world.obtain(NO_RECIPE, mode="local")
+    assert caught.value.faults[0].hint == "deployctl up --profile smoke --images pull"
+
+
+def test_a_silent_registry_is_not_asked_again_by_the_hint(world: World) -> None:
+    world.silent = {"quay.io"}
+    with pytest.raises(DeployctlError) as caught:
+        world.obtain(NO_RECIPE)
+    assert caught.value.faults[0].hint == (
+        "deployctl detect  # which registries answer; where this one does not, bring the image: "
+        f"docker save {NO_RECIPE.reference} on a machine that has it, docker load here"
+    )
 
 
 def test_mode_pull_does_not_look_at_what_was_built(world: World) -> None:

@@ -105,6 +105,46 @@ def fails(shelf: Shelf, source: str) -> Fault:
     return caught.value.faults[0]
 
 
+def asks(shelf: Shelf, source: str) -> str:
+    """The hint about a source that was typed in this command."""
+    store = shelf.store
+    store.again = f"deployctl up --profile smoke --model {source} --stack s"
+    with pytest.raises(DeployctlError) as caught:
+        ModelInspector(store, shelf.environment).strict(source)
+    return caught.value.faults[0].hint
+
+
+def test_a_file_without_its_kind_is_named_with_it(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/m.gguf").write_bytes(SMALL)
+    meant = f"deployctl up --profile smoke --stack s --model file:{tmp_path}/sub/m.gguf"
+    monkeypatch.chdir(tmp_path)
+    for typed in (f"{tmp_path}/sub/m.gguf", "sub/m.gguf", "file:sub/m.gguf", "./sub/m.gguf"):
+        assert asks(shelf, typed) == meant
+    assert asks(shelf, "none.gguf") == (
+        f"deployctl up --profile smoke --stack s --model file:{tmp_path}/none.gguf"
+    )
+    assert asks(shelf, "org/repo") == ("deployctl up --profile smoke --stack s --model hf:org/repo")
+
+
+def test_of_a_folder_the_largest_model_is_named_instead_of_it(shelf: Shelf, tmp_path: Path) -> None:
+    (tmp_path / "a-page.gguf").write_bytes(b"<html>" + bytes(9999))
+    (tmp_path / "b.gguf").write_bytes(SMALL[:100])
+    (tmp_path / "c.gguf").write_bytes(SMALL)
+    os.mkfifo(tmp_path / "d.gguf")
+    assert asks(shelf, f"file:{tmp_path}") == (
+        f"deployctl up --profile smoke --stack s --model file:{tmp_path}/c.gguf"
+        "  # or another of its files"
+    )
+    for name in ("b.gguf", "c.gguf"):
+        (tmp_path / name).unlink()
+    assert asks(shelf, f"file:{tmp_path}") == (
+        f"ls -l {tmp_path}  # shows what is there; then correct model.source"
+    )
+
+
 # ── GGUF ──────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -142,7 +142,7 @@ def test_a_limit_below_what_is_needed_is_told_with_one_that_is_enough() -> None:
     limited = checks(plan("smoke", "engine.memory=120MiB"), facts())["limit"]
     assert limited.status == "warning"
     assert "engine.memory lets it use 120 MiB" in limited.summary
-    assert "--set engine.memory=" in limited.hint
+    assert limited.hint.endswith("--set engine.memory=512MiB")  # what a failure would say too
     frontend = checks(plan("smoke", "frontend.memory=1MiB"), facts())["limit"]
     assert "--set frontend.memory=" in frontend.hint
 
@@ -153,11 +153,32 @@ def test_more_processors_than_there_are_is_refused() -> None:
     assert refused.hint.endswith(f"--set engine.cpus={facts().cores}")
 
 
+def test_one_command_moves_all_the_ports_that_are_held() -> None:
+    asked = plan("smoke", "ports.webui=17900", "ports.engine=17901")
+    here = facts(busy_ports={17900: "process a", 17901: "process b", 17902: "process c"})
+    found = preflight(
+        asked,
+        here,
+        None,
+        first=False,
+        force=False,
+        selection=Selection(profile="smoke", sets=("ports.webui=17900", "ports.engine=17901")),
+        again=lambda selection: " ".join(("deployctl up", *selection.words)),
+    )
+    held = [check.hint for check in found if check.code == "port-taken"]
+    assert held == 2 * [
+        "deployctl up --profile smoke --set ports.engine=17903 --set ports.webui=17904"
+    ]
+
+
 def test_an_address_of_another_machine_is_refused() -> None:
     lan = plan("smoke", "exposure=lan", "ports.address=192.0.2.9")
     here = facts(addresses=("127.0.0.1", "192.0.2.2", "fe80::1"))
     refused = checks(lan, here)["address-missing"]
     assert "which has 192.0.2.2." in refused.summary
+    assert refused.hint == "deployctl up --profile smoke --set ports.address=192.0.2.2"
+    nowhere = checks(lan, facts(addresses=("127.0.0.1",)))["address-missing"]
+    assert nowhere.hint.startswith("ip -brief address")
     assert "address" not in checks(lan, facts(addresses=("192.0.2.9",)))
 
 

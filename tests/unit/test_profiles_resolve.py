@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from deployctl.errors import DeployctlError
@@ -5,6 +7,8 @@ from deployctl.model import Origin
 from deployctl.profiles.document import NotFound, ProfileText
 from deployctl.profiles.resolve import resolve
 from deployctl.profiles.selection import Selection
+from deployctl.profiles.values import of_networks
+from deployctl.sources import parse_source
 from tests.profilefiles import SHIPPED, Files, faults, laid, read, readers, refused, told
 
 
@@ -365,6 +369,12 @@ def test_a_file_that_extends_nothing_is_told_about_extends() -> None:
             "--set ports.webui=7861  # the form is KEY.KEY=VALUE",
         ),
         (
+            "ports.webui=",
+            "--set ports.webui",
+            "There is no value here.",
+            "--set ports.webui=7860",
+        ),
+        (
             "ports.webui",
             "--set ports.webui",
             "`ports.webui` has no `=` and no value.",
@@ -666,6 +676,33 @@ def test_a_model_that_there_is_not(model: str, message: str, hint: str | None) -
 def test_what_was_typed_is_mended_by_typing(typed: str, where: str, hint: str) -> None:
     (fault,) = faults("extends: cpu-only\n", typed)
     assert (fault.where, fault.hint) == (where, hint)
+
+
+def test_an_address_that_is_proposed_is_one_of_this_machine() -> None:
+    seen = replace(readers(Files()), addresses=lambda: ("10.1.2.3", "192.0.2.9"))
+    with pytest.raises(DeployctlError) as caught:
+        resolve(Selection(profile="smoke", sets=("exposure=lan",)), seen)
+    (fault,) = caught.value.faults
+    assert fault.hint == "--set ports.address=10.1.2.3  # this machine's own address there"
+
+
+def test_the_bridges_of_docker_are_proposed_last() -> None:
+    found = ("127.0.0.1", "172.17.0.1", "fe80::1", "::1", "2001:db8::7", "172.16.0.30", "10.0.0.1")
+    assert of_networks(found) == ("10.0.0.1", "172.16.0.30", "2001:db8::7", "172.17.0.1")
+
+
+def test_a_path_after_model_is_no_name_of_the_catalog() -> None:
+    def inspect(source: str, *, strict: bool, need: bool = False) -> dict[str, object]:
+        return {"name": parse_source(source).text}
+
+    with pytest.raises(DeployctlError) as caught:
+        resolve(
+            Selection(profile="smoke", model="/tmp/m.gguf"),
+            replace(readers(Files()), inspect=inspect),
+        )
+    (fault,) = caught.value.faults
+    assert fault.code == "source-invalid"
+    assert "a path needs `file:` before it" in fault.message
 
 
 def test_a_typed_format_that_vllm_does_not_read() -> None:

@@ -179,7 +179,7 @@ def test_settings(typed: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("typed", "message", "hint"),
     [
-        ("a.b=", "There is no value here.", "--set a.b=null or --set 'a.b=\"\"'"),
+        ("a.b=", "There is no value here.", "--set a.b=null  # or --set 'a.b=\"\"'"),
         ("a.b= x", "The value begins or ends with a space.", "--set a.b=x"),
         ("a.b=x\ny", "The value has more than one line.", "use a profile for it"),
         ("a.b='x", "This quote is never closed.", "close it before the end of the line"),

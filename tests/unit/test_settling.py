@@ -107,6 +107,21 @@ def test_a_disk_that_is_full_before_anything_starts_costs_no_container(
     assert box.runner.labels == [*commands, "check the stack's files"]
 
 
+def test_a_stack_that_did_not_work_is_not_said_to_run_on(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring_up(box)
+    box.docker.states["engine"] = replace(box.docker.states["engine"], restarts=7, oom_killed=True)
+
+    def full(*_: object) -> None:
+        raise DeployctlError("No space left on device.", code="workspace-unwritable", hint="df")
+
+    monkeypatch.setattr(Workspace, "write", full)
+    error = fail(box, BAD)
+    assert error.after is not None
+    assert error.after.text == "No container was touched: the stack is as it was before."
+
+
 def test_a_stack_that_this_up_did_not_start_is_not_taken_down_by_it(box: Box) -> None:
     bring_up(box)
     states, box.http.listed = dict(box.docker.states), False

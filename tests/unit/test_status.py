@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from deployctl.cli.vitalstext import compact, lines_of
 from deployctl.deploy.down import down
 from deployctl.deploy.reconcile import reconcile
 from deployctl.deploy.status import see, status
@@ -201,6 +202,24 @@ def test_a_silent_frontend_is_not_asked_for_its_settings(box: Box) -> None:
     assert (failed.code, failed.hint) == ("frontend-hung", "deployctl up --profile smoke")
 
 
+def test_a_stack_that_was_taken_down_says_so_and_nothing_is_wrong(box: Box) -> None:
+    down(box.world("down"), STACK, volumes=False)
+    report = looked(box)
+    assert (report.status, report.down) == ("failed", True)
+    first, *rest = lines_of(report, 100)
+    assert first.startswith(f"Stack {STACK}: down · profile smoke")
+    assert not [line for line in rest if "✗" in line]
+    assert rest[-1] == "    next: deployctl up --profile smoke"
+    assert compact(report, "now").startswith("now down")
+
+
+def test_one_whose_containers_somebody_removed_was_not_taken_down(box: Box) -> None:
+    box.docker.states.clear()
+    report = looked(box)
+    assert not report.down
+    assert [check.status for check in report.checks] == ["failed", "failed"]
+
+
 # ── what is wrong ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -384,6 +403,10 @@ def test_each_kind_of_drift_is_found_and_fails_nothing(box: Box) -> None:
         ("setting", "ui.enable_signup"),
         ("override", "smollm2-135m"),
     ]
+    # It may be broken: only Compose can tell.
+    assert report.drift[1].lasts.endswith(
+        "the next `up` applies it, if Docker Compose can read it."
+    )
     assert all(drift.hint.startswith("deployctl ") for drift in report.drift)
 
 
@@ -393,7 +416,13 @@ def test_a_replaced_and_a_removed_model_file_are_found(box: Box, tmp_path: Path)
     assert manifest is not None
     model = tmp_path / "a model.gguf"
     space.save_manifest(replace(manifest, weights=f"{model} 5-1"))
-    assert places(looked(box)) == [("weights", str(model))]
+    (found,) = looked(box).drift
+    assert (found.place, found.name) == ("weights", str(model))
+    assert found.lasts.startswith("The engine goes on with what it has read;")
+    running = box.docker.states["engine"]
+    box.docker.states["engine"] = replace(running, status="exited")
+    assert "does not run; its next start needs" in looked(box).drift[0].lasts
+    box.docker.states["engine"] = running
     model.write_text("other", encoding="utf-8")
     (found,) = looked(box).drift
     assert "was replaced" in found.what

@@ -73,6 +73,38 @@ def test_again_changes_nothing_but_asks_again(box: Box) -> None:
     assert any("chat/completions" in call for call in box.http.calls[calls:])
 
 
+def test_secrets_that_were_opened_to_others_are_closed_and_that_is_said(box: Box) -> None:
+    folder = Workspace(box.home, "deployctl").folder
+    folder.mkdir(parents=True, mode=0o755)
+    bring_up(box)
+    assert box.talk.warned == [], "nothing was to be hidden yet"
+    (folder / "secrets.json").chmod(0o644)
+    folder.chmod(0o755)
+    bring_up(box)
+    assert box.talk.warned == [
+        f"{folder} was open to others (mode 755), and is closed now.",
+        f"{folder}/secrets.json was open to others (mode 644), and is closed now.",
+    ]
+    modes = [path.stat().st_mode & 0o777 for path in (folder, folder / "secrets.json")]
+    assert modes == [0o700, 0o600]
+    bring_up(box)
+    assert len(box.talk.warned) == 2
+
+
+def test_the_way_from_down_is_not_what_failed_last(box: Box) -> None:
+    bring_up(box)
+    down(box.world("down"), "deployctl", volumes=False)
+    assert status(box.world(), "deployctl", NOW).checks[0].hint == "deployctl up --profile smoke"
+    box.http.engine_ready = False
+    bad = replace(request("smoke", "concurrency=3", "deadlines.engine=5s"), on_failure="down")
+    assert code_of(box, bad) == "engine-not-ready"
+    (check,) = status(box.world(), "deployctl", NOW).checks
+    assert check.hint == "deployctl up --profile smoke  # the last that answered"
+    (Workspace(box.home, "deployctl").folder / "proved.json").unlink()
+    (check,) = status(box.world(), "deployctl", NOW).checks
+    assert check.hint.endswith("--on-failure keep  # leaves it to be looked at")
+
+
 def test_a_stopped_container_is_started_again(box: Box) -> None:
     bring_up(box)
     box.docker.states["engine"] = container("engine", "hash-engine", status="exited")
@@ -314,7 +346,7 @@ def test_a_failing_image_stops_the_download(box: Box) -> None:
 def test_little_disk_is_warned_about_once(box: Box) -> None:
     box.facts = FakeFacts(facts(disk_free_bytes=1 << 30))
     bring_up(box)
-    assert "of disk are free" in box.talk.warned[0]
+    assert "are free on the disk of the state folder" in box.talk.warned[0]
     box.talk.warned.clear()
     bring_up(box)
     assert box.talk.warned == []

@@ -447,6 +447,20 @@ def test_what_was_taken_down_and_what_somebody_works_on_is_left_alone(box: Box, 
     assert restarts(box) == 0
 
 
+def test_what_another_command_mended_is_said(box: Box, day: Day) -> None:
+    watch = watcher(box, day)
+    kill(box)
+    assert kinds(watch.look()) == ["fault", "status"]
+    with Workspace(box.home, STACK).lock("up"):
+        assert kinds(watch.look()) == ["resting"]
+    assert kinds(watch.look()) == ["fault", "status"], "still so, and said afresh"
+    with Workspace(box.home, STACK).lock("up"):
+        assert kinds(watch.look()) == ["resting"]
+        _whole(box)
+    assert kinds(watch.look()) == ["recovered", "status"]
+    assert watch.look() == ()
+
+
 def test_a_daemon_that_is_away_is_waited_for(box: Box, day: Day) -> None:
     watch = watcher(box, day, heal=True)
     box.docker.down = True

@@ -242,8 +242,8 @@ def test_a_repository_of_gguf_files_is_answered_with_one_of_them(
     )
     assert fault.details == ("it has: m-Q4_K_M.gguf", "it has: m-Q8_0.gguf")
     assert fault.hint == (
-        "Name one of its files: `deployctl up --profile cpu-only --set "
-        "model.source=hf:org/repo:m-Q4_K_M.gguf`."
+        "deployctl up --profile cpu-only --set model.source=hf:org/repo:m-Q4_K_M.gguf"
+        "  # or another of its files"
     )
 
 
@@ -393,7 +393,7 @@ def test_what_is_wrong_with_a_folder_is_said(shelf: Shelf, own: Path) -> None:
     assert f"lacks {SHARDS[0]}" in fails(shelf, model).message
     (own / "config.json").chmod(0o600)
     assert fails(shelf, model).hint == (
-        f"`chmod a+r '{own}/config.json'`, then `deployctl up --profile cpu-only`."
+        f"chmod a+r '{own}/config.json' && deployctl up --profile cpu-only"
     )
     (own / "config.json").unlink()
     assert fails(shelf, model).message == (
@@ -419,8 +419,8 @@ def test_a_link_out_of_the_folder_is_refused(shelf: Shelf, own: Path, tmp_path: 
     assert fault.code == "weights-not-found"
     assert "is a link to a file outside of it" in fault.message
     assert fault.hint == (
-        f"`cp -rL '{own}' /path/to/copy`, then `deployctl up --profile cpu-only --set "
-        "model.source=file:/path/to/copy`."
+        f"cp -rL '{own}' /path/to/copy && deployctl up --profile cpu-only --set "
+        "model.source=file:/path/to/copy"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -94,7 +95,7 @@ def test_missing_folder_unreadable_and_foreign_files_are_told_apart(
         "sum": ("weights-corrupt", "my model.gguf has the wrong checksum."),
     }
     assert private.code == "weights-denied"
-    assert private.hint == f"`chmod a+r '{own}'`, then `deployctl up --profile cpu-only`."
+    assert private.hint == f"chmod a+r '{own}' && deployctl up --profile cpu-only"
 
 
 def test_a_file_that_was_closed_after_its_check_is_noticed(shelf: Shelf, own: Path) -> None:
@@ -225,3 +226,24 @@ def test_the_second_waits_and_says_for_whom(
     assert shelf.heard.texts == [f"waiting for process {os.getpid()}, which downloads m.gguf"]
     assert waited == [0.2]
     assert len(hub.bodies()) == 1
+
+
+def test_a_full_disk_is_no_fault_of_a_file_that_is_only_read(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "full.gguf"
+    own.write_bytes(gguf())
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("deployctl.weights.store.save", full)
+    fault = fails(shelf, spec(f"file:{own}"))
+    assert (fault.code, fault.message) == (
+        "weights-no-space",
+        "The disk ran full while the result of checking full.gguf was written.",
+    )
+    folder = fault.details[-1].removeprefix("folder: ")
+    assert fault.hint == (
+        f"df -h {folder}  # make room there; then: deployctl up --profile cpu-only"
+    )

@@ -1,3 +1,4 @@
+import errno
 import json
 import resource
 import stat
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.atomic import usable
 from deployctl.errors import DeployctlError
 from deployctl.folders import home_folder
 from deployctl.log import Log
@@ -62,12 +64,68 @@ def test_secrets_are_made_once_and_private(tmp_path: Path) -> None:
     assert mode(space.folder) == 0o700
 
 
-def test_damaged_secrets_are_said_not_replaced(tmp_path: Path) -> None:
+ENV = (
+    ("DEPLOYCTL_ENGINE_KEY", "k3y"),
+    ("DEPLOYCTL_WEBUI_SECRET", "s3cret"),
+    ("DEPLOYCTL_ADMIN_PASSWORD", "it's a \\ $5"),
+)
+
+
+@pytest.mark.parametrize(
+    ("damaged", "says", "line"),
+    [
+        (b"", "line 1, column 1: Expecting value", ":1"),
+        (b'{\n "engine_key": "a",\n "webui_secret" "b"\n}', "line 3, column 17: Expecting", ":3"),
+        (b'{"engine_key": "a",\n "webui_secret": "\xff"}', "line 2: this is not text in", ":2"),
+        (b"[]", "line 1: this is no JSON object", ":1"),
+        (b'{"engine_key": "a", "webui_secret": 7}', '"webui_secret" is missing, or is no', ""),
+    ],
+)
+def test_damaged_secrets_are_said_not_replaced(
+    tmp_path: Path, damaged: bytes, says: str, line: str
+) -> None:
     space = Workspace(tmp_path, "s")
     space.ensure()
-    (space.folder / "secrets.json").write_text("{")
-    with pytest.raises(DeployctlError, match="cannot be read"):
-        space.secrets()
+    space.secrets_file.write_bytes(damaged)
+    with pytest.raises(DeployctlError, match="cannot be read") as refused:
+        space.secrets("deployctl up --profile p --stack s")
+    (fault,) = refused.value.faults
+    assert fault.code == "secrets-damaged"
+    assert says in fault.message
+    assert fault.where == f"{space.secrets_file}{line}"
+    assert fault.hint.endswith("  # mend it there, then: deployctl up --profile p --stack s")
+    assert space.put_secrets_back() is None
+    assert space.secrets_file.read_bytes() == damaged
+
+
+def test_damaged_secrets_are_put_back_from_what_the_stack_was_given(tmp_path: Path) -> None:
+    space = Workspace(tmp_path, "s")
+    space.write(BUNDLE, ENV)
+    assert space.put_secrets_back() is None
+    assert not space.has_secrets
+    space.secrets_file.write_text('{"engine_key": "k3y",}')
+    space.secrets_file.chmod(0o644)
+    with pytest.raises(DeployctlError) as refused:
+        space.secrets("deployctl up --profile p --stack s")
+    assert refused.value.faults[0].hint.startswith("deployctl up --profile p --stack s  # puts ")
+    mended = space.put_secrets_back()
+    assert mended is not None
+    wrong, aside = mended
+    assert wrong.startswith("line 1, column ")
+    found = space.secrets()
+    values = (found.engine_key, found.webui_secret, found.admin_password)
+    assert values == tuple(Secret(value) for _, value in ENV)
+    assert aside.read_text() == '{"engine_key": "k3y",}'
+    assert (mode(space.secrets_file), mode(aside)) == (0o600, 0o600)
+    assert space.put_secrets_back() is None
+
+
+def test_the_log_masks_secrets_whose_file_is_damaged(tmp_path: Path) -> None:
+    space = Workspace(tmp_path, "s")
+    space.write(BUNDLE, ENV)
+    space.secrets_file.write_text("{")
+    space.open_log()("key=k3y")
+    assert space.log_file.read_text() == "key=***\n"
 
 
 def test_reading_secrets_never_makes_any(tmp_path: Path) -> None:
@@ -76,7 +134,7 @@ def test_reading_secrets_never_makes_any(tmp_path: Path) -> None:
         space.secrets()
     (fault,) = refused.value.faults
     assert fault.code == "secrets-lost"
-    assert fault.hint.startswith("put secrets.json back there")
+    assert fault.hint.startswith("deployctl up --stack s2  # under another name; or put secrets.")
     assert not space.has_secrets
 
 
@@ -144,6 +202,22 @@ def test_an_unwritable_home_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(DeployctlError) as refused:
         Workspace(tmp_path / "file", "s").ensure()
     assert refused.value.faults[0].code == "workspace-unwritable"
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [
+        (errno.ENOSPC, "df -h {}"),
+        (errno.EROFS, "findmnt --target {}  # make it writable, then the same command again"),
+        (errno.EACCES, "ls -ld {}  # make it yours, then the same command again; for new "),
+    ],
+)
+def test_what_the_system_has_against_a_file_is_to_be_looked_at(
+    tmp_path: Path, number: int, hint: str
+) -> None:
+    with pytest.raises(DeployctlError) as refused, usable(tmp_path / "no" / "such" / "file"):
+        raise OSError(number, "why")
+    assert refused.value.faults[0].hint.startswith(hint.format(tmp_path))
 
 
 def test_the_log_masks_secrets(tmp_path: Path) -> None:
