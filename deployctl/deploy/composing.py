@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deployctl import diagnosis
 from deployctl.deploy import stack
 from deployctl.deploy.why import why
 from deployctl.errors import DeployctlError
@@ -50,8 +49,10 @@ def compose_up(
 
 def _cause(world: World, space: Workspace, result: CommandResult, way: Way) -> Fault | None:
     """What is behind a refusal, where that is recognised."""
+    from deployctl.diagnosis.diagnose import refused  # slow to import
+
     lines = tuple(line.strip() for line in result.output.splitlines() if line.strip())
-    if fault := diagnosis.refused(lines, way):
+    if fault := refused(lines, way):
         return fault
     if "dependency failed to start" not in result.output:
         return None

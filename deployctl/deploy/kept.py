@@ -70,7 +70,7 @@ def way_of(request: UpRequest, *, weights: str | None = None) -> Way:
 
     ``weights``: its model file in the store, as :func:`stored_weights` knows it.
     """
-    from deployctl.diagnosis import Way  # its texts take longer to load than `status` may
+    from deployctl.diagnosis import Way
 
     return Way(
         stack=request.stack,

@@ -11,24 +11,21 @@ from deployctl.deploy import stack
 from deployctl.deploy.attempt import Attempt
 from deployctl.deploy.changed import changed, of_this_machine
 from deployctl.deploy.credentials import beside_of, put_back_damaged, refuse_lost
-from deployctl.deploy.failing import settle
 from deployctl.deploy.learn import learn
 from deployctl.deploy.plan import refuse
-from deployctl.deploy.proving import prove_and_keep
 from deployctl.deploy.run import Run
 from deployctl.deploy.select import Selected, fit, select
-from deployctl.deploy.start import Started, Wanted, prepare, start
 from deployctl.deploy.world import ResolvedImage, UpReport, UpRequest, World
 from deployctl.diagnosis import Way
 from deployctl.errors import DeployctlError
 from deployctl.preflight import asked_ports, preflight
-from deployctl.render import render
 from deployctl.workspace import Manifest, Workspace
 
 if TYPE_CHECKING:
     from deployctl.changes import Change
     from deployctl.choice import Choice
     from deployctl.deploy.names import ImageMode
+    from deployctl.deploy.start import Started, Wanted
     from deployctl.model import HostFacts, Plan, Weights
     from deployctl.outcomes import Answer, ContainerState
 
@@ -56,6 +53,8 @@ def up(world: World, request: UpRequest) -> UpReport:
         try:
             return _bring_up(attempt, held)
         except DeployctlError as error:
+            from deployctl.deploy.failing import settle
+
             settle(attempt, error)
             raise
 
@@ -73,6 +72,11 @@ def _bring_up(attempt: Attempt, held: contextlib.ExitStack) -> UpReport:
         # taken by a stranger.
         held.enter_context(space.lock(world.doing))
         judged = _preflight(attempt, chosen)
+        # Loaded while Docker was asked for its facts, by the session.
+        from deployctl.deploy.proving import prove_and_keep
+        from deployctl.deploy.start import Wanted, prepare, start
+        from deployctl.render import render
+
         # What the kernel kills from here on counts as evidence.
         run.world = world = replace(world, oom_kills=judged.facts.oom_kills)
         plan = judged.selected.plan

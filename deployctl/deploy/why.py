@@ -6,12 +6,13 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from deployctl.diagnosis import Evidence, Way, diagnose, recognised
+from deployctl.diagnosis import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from deployctl.deploy.world import World
+    from deployctl.diagnosis import Way
     from deployctl.errors import Fault
     from deployctl.outcomes import ContainerState
     from deployctl.redact import Redactor
@@ -30,6 +31,8 @@ def why(
 
     ``engine`` is the stack's engine kind. Raises only what looking at Docker raises.
     """
+    from deployctl.diagnosis.diagnose import diagnose, recognised  # slow to import
+
     mask = mask_of(world, way.stack)
     log = () if state is None else tuple(map(mask, world.docker.log_tail(state.id, _LINES)))
     seen = Evidence(

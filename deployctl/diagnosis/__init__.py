@@ -1,8 +1,10 @@
-"""Why something did not start, or stopped: what was said and seen → code, cause, way out. Pure."""
+"""Why something did not start, or stopped: what was said and seen → code, cause, way out. Pure.
+
+What diagnoses is in ``diagnose``, which takes longer to load than a start that works may wait.
+"""
 
 from __future__ import annotations
 
-from deployctl.diagnosis.diagnose import diagnose, recognised, refused
 from deployctl.diagnosis.nouns import Evidence, Way
 
-__all__ = ["Evidence", "Way", "diagnose", "recognised", "refused"]
+__all__ = ["Evidence", "Way"]

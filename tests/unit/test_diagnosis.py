@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from deployctl.catalog import Catalog
 from deployctl.deploy.world import UpRequest
-from deployctl.diagnosis import Evidence, Way, diagnose, refused
+from deployctl.diagnosis import Evidence, Way
 from deployctl.diagnosis.containers import ENDS
-from deployctl.diagnosis.diagnose import SIGNS
+from deployctl.diagnosis.diagnose import SIGNS, diagnose, refused
 from deployctl.diagnosis.lifetimes import last_start
 from deployctl.diagnosis.questions import QUESTIONS
 from deployctl.diagnosis.signs import Found, Sign, best

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from deployctl.deploy.world import UpRequest
-from deployctl.diagnosis import Evidence, Way, diagnose
+from deployctl.diagnosis import Evidence, Way
+from deployctl.diagnosis.diagnose import diagnose
 from deployctl.diagnosis.lifetimes import last_start, served_until_the_end
 from deployctl.engines.llama_cpp import KIND as LLAMA_CPP
 from deployctl.engines.vllm import KIND as VLLM

@@ -15,7 +15,8 @@ from deployctl.deploy.select import select
 from deployctl.deploy.status import status
 from deployctl.deploy.up import up
 from deployctl.deploy.world import UpRequest
-from deployctl.diagnosis import Evidence, diagnose, refused
+from deployctl.diagnosis import Evidence
+from deployctl.diagnosis.diagnose import diagnose, refused
 from deployctl.engines.llama_cpp import KIND as LLAMA_CPP
 from deployctl.engines.vllm import KIND as VLLM
 from deployctl.errors import DeployctlError

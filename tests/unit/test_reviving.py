@@ -217,7 +217,8 @@ def test_what_the_kernel_killed_since_the_start_is_evidence(
     way = Way(stack="s", selection=SMOKE.selection, again=SMOKE.again_with)
     seen: list[int] = []
     monkeypatch.setattr(
-        "deployctl.deploy.why.diagnose", lambda evidence, way: seen.append(evidence.oom_kills)
+        "deployctl.diagnosis.diagnose.diagnose",
+        lambda evidence, way: seen.append(evidence.oom_kills),
     )
     box.facts.facts = replace(box.facts.facts, oom_kills=7)
     for before in (None, 7, 5, 9):
