@@ -34,7 +34,7 @@ DOES_NOT_ANSWER = "does not answer yet"
 _SHORT_TOKENS = 48
 
 #: A proof stops reading once this much of the answer is there, in characters.
-_ENOUGH_CHARS = 40
+_ENOUGH_CHARS = 25
 
 #: Or a whole line, or a whole sentence of some words.
 _SENTENCE = re.compile(r"\n|\S\s+\S.*[.!?…](?=\s|$)", re.DOTALL)
