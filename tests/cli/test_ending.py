@@ -218,9 +218,9 @@ def test_any_encoding_will_do(box: Box, monkeypatch: pytest.MonkeyPatch, output:
 def test_what_others_wrote_cannot_drive_the_terminal(
     box: Box, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    box.http.answer = "\x1b]0;title\x07 \x1b[31mred\x1b[0m\u3000a\tb \x9b2J"
+    box.http.answer = "\x1b]0;t\x07 \x1b[31mred\x1b[0m\u3000a\tb \x9b2J"
     assert deployctl(box, "up", "--profile", "smoke") == 0
-    assert "\\x1b]0;title\\x07 red a\tb \\x9b2J" in capsys.readouterr().out
+    assert "\\x1b]0;t\\x07 red a\tb \\x9b2J" in capsys.readouterr().out
     bad = ("\x1b[2Kfine", "\x1bc")
     box.weights.error = DeployctlError("a\rb", code="weights-corrupt", hint="x", details=bad)
     assert deployctl(box, "up", "--profile", "smoke") == 5
