@@ -17,6 +17,7 @@ from deployctl.errors import DeployctlError
 from deployctl.folders import config_folder
 from deployctl.profiles.document import Inspector, NotFound, ProfileText, Readers
 from deployctl.profiles.excerpt import quoted
+from deployctl.profiles.selection import is_file
 from deployctl.visible import visible
 
 _PACKAGE = Path(__file__).parent
@@ -71,11 +72,8 @@ class Catalog:
     def read_profile(
         self, name: str, *, asker: ProfileText | None = None
     ) -> ProfileText | NotFound:
-        """The file for a profile's name or a path; see :class:`deployctl.profiles.document.Reader`.
-
-        A path ends in ``.yaml`` or ``.yml`` or holds a slash, unless it begins with ``base/``.
-        """
-        if name.endswith(_SUFFIXES) or ("/" in name and not name.startswith("base/")):
+        """The file for a name or a path; see :class:`deployctl.profiles.document.Reader`."""
+        if is_file(name):
             return self._from_path(name, asker)
         if not _NAME.fullmatch(name):
             message = f"{quoted(name)} is not the name of a profile."

@@ -7,7 +7,7 @@ its database is there. Ready means that an answer of the served model came back 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
@@ -80,6 +80,13 @@ def probe_frontend(http: Http, at: Endpoints) -> Probe:
     if reply.status == HTTPStatus.OK:
         return Probe(ok=True, seen="ready")
     return Probe(ok=False, seen=_seen(reply))
+
+
+#: Service → how it is asked from outside; first the one for whose answer more questions wait.
+PROBES: Mapping[str, Callable[[Http, Endpoints], Probe]] = {
+    "webui": probe_frontend,
+    "engine": probe_engine,
+}
 
 
 def not_listed(at: Endpoints, names: tuple[str, ...]) -> DeployctlError:

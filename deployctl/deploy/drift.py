@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from deployctl.deploy.world import World
     from deployctl.drift import Drift
     from deployctl.outcomes import ContainerState
+    from deployctl.services.overrides import Override
+    from deployctl.services.settings import Difference
     from deployctl.workspace import Manifest, Workspace
 
 
@@ -96,17 +98,23 @@ def of_webui(
     """
     option = f" --stack {stack}"
     persistent = drift.persistent_settings(environment)
-    effective = admin.get("/api/v1/configs/export")
-    settings = tuple(
-        drift.of_setting(each, persistent=persistent, stack_option=option)
-        for each in differences(environment, effective if isinstance(effective, dict) else {})
+    settings, overrides = of_panel(admin, environment, served_name)
+    return (
+        *(drift.of_setting(s, persistent=persistent, stack_option=option) for s in settings),
+        *(drift.of_override(each, stack_option=option) for each in overrides),
     )
+
+
+def of_panel(
+    admin: Admin, environment: Mapping[str, str], served_name: str
+) -> tuple[tuple[Difference, ...], tuple[Override, ...]]:
+    """(settings that are not as asked, what wins over settings), as the chat window has them."""
+    effective = admin.get("/api/v1/configs/export")
     own = model_override(admin.get("/api/v1/models/base"), served_name, environment)
     everywhere = global_functions(admin.get("/api/v1/functions/"))
-    overrides = (*(() if own is None else (own,)), *everywhere)
     return (
-        *settings,
-        *(drift.of_override(each, stack_option=option) for each in overrides),
+        differences(environment, effective if isinstance(effective, dict) else {}),
+        (*(() if own is None else (own,)), *everywhere),
     )
 
 

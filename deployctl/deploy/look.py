@@ -24,7 +24,7 @@ from deployctl.deploy.misset import listed
 from deployctl.deploy.reviving import is_cut_off, networks_there
 from deployctl.errors import DeployctlError, Fault
 from deployctl.metrics import EngineMetrics, read_metrics
-from deployctl.readiness import Endpoints, Probe, probe_engine, probe_frontend
+from deployctl.readiness import PROBES, Endpoints, Probe
 from deployctl.vitals import EngineVitals, ServiceVitals, environment_of
 
 if TYPE_CHECKING:
@@ -134,12 +134,11 @@ def _ask(
     starts: Mapping[str, CardTrouble | None],
 ) -> _Asked:
     running = {s.service: s for s in states if s.status == "running"}
-    probes = {"webui": probe_frontend, "engine": probe_engine}
     engine = running.get("engine")
     # First those for whose answer others wait.
     asking = {
         name: pool.submit(probe, world.http, at)
-        for name, probe in probes.items()
+        for name, probe in PROBES.items()
         if name in running
     }
     details = {s.service: pool.submit(world.docker.inspect, s.id) for s in states}

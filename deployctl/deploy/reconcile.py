@@ -13,11 +13,12 @@ from urllib.parse import quote
 
 from deployctl.deploy import stack
 from deployctl.deploy.admin import Admin
+from deployctl.deploy.drift import of_panel
 from deployctl.deploy.kept import kept_request
 from deployctl.deploy.known import known
 from deployctl.errors import DeployctlError
-from deployctl.services.overrides import Override, global_functions, model_override
-from deployctl.services.settings import Difference, differences
+from deployctl.services.overrides import Override
+from deployctl.services.settings import Difference
 from deployctl.vitals import environment_of
 from deployctl.workspace import Workspace
 
@@ -96,15 +97,8 @@ def _environment(world: World, space: Workspace, manifest: Manifest) -> Mapping[
 
 
 def _find(admin: Admin, environment: Mapping[str, str], served_name: str) -> _Found:
-    effective = admin.get("/api/v1/configs/export")
-    own = model_override(admin.get("/api/v1/models/base"), served_name, environment)
-    return _Found(
-        settings=differences(environment, effective if isinstance(effective, Mapping) else {}),
-        overrides=(
-            *(() if own is None else (own,)),
-            *global_functions(admin.get("/api/v1/functions/")),
-        ),
-    )
+    settings, overrides = of_panel(admin, environment, served_name)
+    return _Found(settings=settings, overrides=overrides)
 
 
 def _set_back(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from deployctl.deploy import stack
-from deployctl.readiness import probe_engine, probe_frontend
+from deployctl.readiness import PROBES
 from deployctl.sidebyside import side_by_side
 
 if TYPE_CHECKING:
@@ -115,13 +115,14 @@ def _hanging(
     world: World, space: Workspace, plan: Plan, states: tuple[ContainerState, ...]
 ) -> tuple[str, ...]:
     """Services whose own healthcheck failed, half a minute ago perhaps, and that are silent now."""
+    ill = [state.service for state in states if stack.hangs(state)]
+    if not ill:
+        return ()
     at = stack.endpoints(space, plan.served_name, *stack.host_ports(plan))
-    probes = {"engine": probe_engine, "webui": probe_frontend}
 
     def answers(service: str) -> bool:
-        return service in probes and probes[service](world.http, at).ok
+        return service in PROBES and PROBES[service](world.http, at).ok
 
-    ill = [state.service for state in states if stack.hangs(state)]
     answered = side_by_side(answers, ill, name="ask")
     return tuple(name for name, well in zip(ill, answered, strict=True) if not well)
 

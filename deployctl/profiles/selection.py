@@ -14,7 +14,10 @@ AUTO = "auto"
 
 
 def is_file(profile: str) -> bool:
-    """Whether this is the path of a profile's file, not the name of one that is found."""
+    """Whether this is the path of a profile's file, not the name of one that is found.
+
+    A path ends in ``.yaml`` or ``.yml`` or holds a slash, unless it begins with ``base/``.
+    """
     within = "/" in profile and not profile.startswith("base/")
     return within or profile.endswith((".yaml", ".yml"))
 
