@@ -49,9 +49,10 @@ def app(name: str | None = None) -> typer.Typer:
     )
     for command in COMMANDS:
         if name in (None, command):
-            module = import_module(f"deployctl.cli.{command}")
+            plain = command.replace("-", "")
+            module = import_module(f"deployctl.cli.{plain}")
             # Of a built-in's name: ``open_``.
-            made.command(command)(getattr(module, command, None) or getattr(module, f"{command}_"))
+            made.command(command)(getattr(module, plain, None) or getattr(module, f"{plain}_"))
     for group in GROUPS:
         if name in (None, group):
             made.add_typer(import_module(f"deployctl.cli.{group}").group)

@@ -6,7 +6,7 @@ from __future__ import annotations
 COMMANDS = (
     *("setup", "doctor", "detect", "recommend", "plan"),
     *("up", "open", "chat", "status", "watch", "verify", "reconcile", "logs", "down"),
-    *("smoke", "report", "render"),
+    *("smoke", "report", "render", "lint-compose"),
 )
 
 #: Commands that have commands of their own.

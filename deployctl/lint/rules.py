@@ -1,0 +1,40 @@
+"""All rules, in the order of the guide. Pure."""
+
+from __future__ import annotations
+
+from deployctl.lint import (
+    claims,
+    connecting,
+    frontend,
+    general,
+    gpu,
+    health,
+    images,
+    keeping,
+    llama_cpp,
+    models,
+    ports,
+    secrets,
+    urls,
+    vllm,
+    waiting,
+)
+from deployctl.lint.nouns import Rule
+
+RULES: tuple[Rule, ...] = (
+    *general.RULES,
+    *images.RULES,
+    *models.RULES,
+    *vllm.RULES,
+    *llama_cpp.RULES,
+    *gpu.RULES,
+    *frontend.RULES,
+    *connecting.RULES,
+    *urls.RULES,
+    *ports.RULES,
+    *health.RULES,
+    *waiting.RULES,
+    *keeping.RULES,
+    *secrets.RULES,
+    *claims.RULES,
+)

@@ -1,0 +1,339 @@
+"""Nodes → the services that rules look at: images, argv, variables, ports, mounts. Pure."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+
+from deployctl.images.reference import parse_reference
+from deployctl.lint.interpolation import UNKNOWN, resolved
+from deployctl.lint.nouns import Argv, Comment, Kind, Mount, Port, Service, Stack, Variable, Word
+from deployctl.lint.reading import Text
+from deployctl.lint.tree import Entry, Item, Listing, Mapping, Node, Pairs, Place, Scalar
+from deployctl.lint.writing import Pen
+
+_SHELLS = re.compile(r"(?:/usr)?(?:/bin/)?(?:env|ba|da|a|z)?sh")
+
+
+def stack_of(text: Text, root: Mapping, others: dict[str, frozenset[str]] | None = None) -> Stack:
+    """A file as rules see it. ``others``: services of files given beside it, and their keys."""
+    pairs = Pairs()
+    others = others or {}
+    found = pairs.of(pairs.of(root)["services"].value) if "services" in pairs.of(root) else {}
+    services = [
+        _service(name, entry, pairs, others.get(name, frozenset()))
+        for name, entry in found.items()
+        if isinstance(entry.value, Mapping)
+    ]
+    return Stack(
+        text=text,
+        root=root,
+        pairs=pairs,
+        services=tuple(services),
+        comments=tuple(comments(text)),
+        pen=Pen(lines=text.lines),
+        others=frozenset(others),
+        including="include" in pairs.of(root),
+    )
+
+
+def service_keys(root: Mapping) -> dict[str, frozenset[str]]:
+    """The services of a file and which keys each has: what another file may leave to it."""
+    pairs = Pairs()
+    entry = pairs.of(root).get("services")
+    found = pairs.of(entry.value) if entry else {}
+    return {name: frozenset(pairs.of(one.value)) for name, one in found.items()}
+
+
+def _service(name: str, entry: Entry, pairs: Pairs, elsewhere: frozenset[str]) -> Service:
+    keys = pairs.of(entry.value)
+    image = resolved(text_of(keys.get("image")))
+    reference = parse_reference(image)
+    kind = kind_of(image)
+    return Service(
+        name=name,
+        entry=entry,
+        keys=keys,
+        kind=kind,
+        image=image,
+        tag=reference.rest.removeprefix(":"),
+        repository=f"{reference.registry}/{reference.repository}",
+        built="build" in keys,
+        argv=_argv(keys, kind),
+        environment=_environment(keys.get("environment"), pairs),
+        ports=tuple(_ports(keys.get("ports"), pairs)),
+        mounts=tuple(_mounts(keys, pairs)),
+        # Without an image it is a part that another file completes.
+        open="extends" in keys or "image" not in keys or bool(elsewhere),
+        environment_open="env_file" in keys,
+    )
+
+
+def text_of(entry: Entry | None) -> str:
+    """The text of an entry; of a list or a map it is nothing."""
+    return entry.value.text if entry and isinstance(entry.value, Scalar) else ""
+
+
+def kind_of(image: str) -> Kind:
+    """What runs in an image, as far as its name tells."""
+    repository = parse_reference(image).repository.lower()
+    last = repository.rpartition("/")[2]
+    if "open-webui" in last:
+        return "webui"
+    if last.startswith(("llama.cpp", "llama-cpp")):
+        return "llama.cpp"
+    if last.startswith("vllm"):
+        return "vllm"
+    return "ollama" if last == "ollama" else "other"
+
+
+# ── command lines ─────────────────────────────────────────────────────────────────────────────
+
+
+def _argv(keys: dict[str, Entry], kind: Kind) -> Argv | None:
+    """The words given to the image's own entrypoint; ``None`` where something else gets them."""
+    entry = keys.get("command")
+    if entry is None:
+        return None
+    words = words_of(entry)
+    if words is None or ("entrypoint" in keys and kind != "other"):
+        return None
+    if words and (_SHELLS.fullmatch(words[0].text) or words[0].text == "-c"):
+        return None
+    return Argv(words=words, entry=entry, whole=not _more(words))
+
+
+def words_of(entry: Entry) -> tuple[Word, ...] | None:
+    """A command in either form as words; ``None`` where it cannot be split."""
+    value = entry.value
+    if isinstance(value, Listing):
+        if not all(isinstance(item.value, Scalar) for item in value.items):
+            return None
+        return tuple(
+            Word(
+                text=resolved(item.value.text),
+                raw=item.value.text,
+                at=item.value.start,
+                item=item,
+            )
+            for item in value.items
+            if isinstance(item.value, Scalar)
+        )
+    if not isinstance(value, Scalar):
+        return None
+    return _split(value)
+
+
+def _split(value: Scalar) -> tuple[Word, ...] | None:
+    """Split as Compose does. A variable without a value is one word: it cannot be known."""
+    try:
+        words = shlex.split(resolved(value.text))
+    except ValueError:
+        return None
+    at, line = value.start.column - 1, value.start.line
+    return tuple(Word(text=w, raw=w, at=Place(line, at + 1), item=None) for w in words)
+
+
+def located(word: Word, value: Scalar, lines: tuple[str, ...], skip: int = 0) -> Place | None:
+    """Where a word of a text is written; of several that are equal, the ``skip``-th."""
+    pattern = re.compile(rf"(?<![^\s\"'\[,]){re.escape(word.text)}(?![^\s\"'\],])")
+    first = value.start.line
+    for number in range(first, value.last + 1):
+        start = value.start.column - 1 if number == first else 0
+        for found in pattern.finditer(lines[number - 1], start):
+            if not skip:
+                return Place(number, found.start() + 1)
+            skip -= 1
+    return None
+
+
+def _more(words: tuple[Word, ...]) -> bool:
+    """Whether a variable among the words may stand for flags that are not seen."""
+    for index, word in enumerate(words):
+        if set(word.text.strip()) != {UNKNOWN}:
+            continue
+        before = words[index - 1].text if index else ""
+        value = before.startswith("-") and "=" not in before
+        if not value and (index or len(words) == 1):
+            return True
+    return False
+
+
+# ── variables ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _environment(entry: Entry | None, pairs: Pairs) -> dict[str, Variable]:
+    if entry is None:
+        return {}
+    within = entry.value
+    if isinstance(within, Mapping):
+        return {name: _of_map(name, one, within) for name, one in pairs.of(within).items()}
+    if not isinstance(within, Listing):
+        return {}
+    found = (_of_list(item, within) for item in within.items)
+    return {variable.name: variable for variable in found if variable is not None}
+
+
+def _of_map(name: str, entry: Entry, within: Mapping) -> Variable:
+    value = entry.value
+    raw = value.text if isinstance(value, Scalar) else ""
+    empty = not isinstance(value, Scalar) or (value.number and raw in ("", "~", "null"))
+    return Variable(
+        name=name,
+        value=None if empty else resolved(raw),
+        raw=raw,
+        at=entry.key.start,
+        part=entry,
+        within=within,
+    )
+
+
+def _of_list(item: Item, within: Listing) -> Variable | None:
+    if not isinstance(item.value, Scalar):
+        return None
+    name, equals, raw = item.value.text.partition("=")
+    return Variable(
+        name=name.strip(),
+        value=resolved(raw) if equals else None,
+        raw=raw,
+        at=item.value.start,
+        part=item,
+        within=within,
+    )
+
+
+# ── ports and mounts ──────────────────────────────────────────────────────────────────────────
+
+_SHORT = re.compile(
+    r"(?:(?P<address>\[[^\]]*\]|[^:\[\]]*):)??(?:(?P<published>[\w.\-" + UNKNOWN + r"]*):)?"
+    r"(?P<target>[\w.\-" + UNKNOWN + r"]+)(?:/(?P<protocol>\w+))?"
+)
+
+
+def _ports(entry: Entry | None, pairs: Pairs) -> Iterator[Port]:
+    if entry is None or not isinstance(entry.value, Listing):
+        return
+    for item in entry.value.items:
+        if isinstance(item.value, Scalar):
+            found = _SHORT.fullmatch(resolved(item.value.text).strip())
+            if found:
+                part = {key: value or "" for key, value in found.groupdict().items()}
+                yield Port(
+                    address=part["address"].strip("[]"),
+                    published=part["published"],
+                    target=part["target"],
+                    protocol=part["protocol"],
+                    part=item,
+                    at=item.value.start,
+                )
+        else:
+            inside = pairs.of(item.value)
+            yield Port(
+                address=resolved(text_of(inside.get("host_ip"))),
+                published=resolved(text_of(inside.get("published"))),
+                target=resolved(text_of(inside.get("target"))),
+                protocol=resolved(text_of(inside.get("protocol"))),
+                part=item,
+                at=item.at,
+            )
+
+
+def _mounts(keys: dict[str, Entry], pairs: Pairs) -> Iterator[Mount]:
+    entry = keys.get("volumes")
+    items = entry.value.items if entry and isinstance(entry.value, Listing) else ()
+    for item in items:
+        if isinstance(item.value, Scalar):
+            yield _short_mount(resolved(item.value.text), item)
+        else:
+            inside = pairs.of(item.value)
+            target = inside.get("target") or inside.get("destination") or inside.get("dst")
+            source = inside.get("source") or inside.get("src")
+            kind = text_of(inside.get("type")) or "volume"
+            yield Mount(
+                kind=kind,
+                source=resolved(text_of(source)),
+                target=_folder(resolved(text_of(target))),
+                at=item.at,
+                part=item,
+            )
+    yield from _others(keys, pairs)
+
+
+def _others(keys: dict[str, Entry], pairs: Pairs) -> Iterator[Mount]:
+    """What else lies in a container's folders: memory, configurations, secrets."""
+    tmpfs = keys.get("tmpfs")
+    if tmpfs is not None:
+        value = tmpfs.value
+        found = (
+            value.items
+            if isinstance(value, Listing)
+            else (Item(value=value, at=tmpfs.at, last=tmpfs.last),)
+        )
+        for item in found:
+            if isinstance(item.value, Scalar):
+                on = _folder(resolved(item.value.text).partition(":")[0])
+                yield Mount(kind="tmpfs", source="", target=on, at=item.at, part=item)
+    for key in ("configs", "secrets"):
+        held = keys.get(key)
+        listed = held.value.items if held and isinstance(held.value, Listing) else ()
+        for item in listed:
+            inside = pairs.of(item.value)
+            on = resolved(text_of(inside.get("target")))
+            if on:
+                yield Mount(kind=key, source=key, target=_folder(on), at=item.at, part=item)
+
+
+def _short_mount(text: str, item: Item) -> Mount:
+    # A Windows path has a colon of its own.
+    parts = (
+        re.split(r":(?![\\/][^:]*:)(?!\\)", text)
+        if re.match(r"[A-Za-z]:", text)
+        else text.split(":")
+    )
+    source, target = (parts[0], parts[1]) if len(parts) > 1 else ("", parts[0])
+    bind = source.startswith((".", "/", "~", "\\")) or bool(re.match(r"[A-Za-z]:", source))
+    kind = "bind" if bind else "volume"
+    return Mount(kind=kind, source=source, target=_folder(target), at=item.at, part=item)
+
+
+def _folder(path: str) -> str:
+    return path.rstrip("/") or path
+
+
+# ── comments ──────────────────────────────────────────────────────────────────────────────────
+
+
+def comments(text: Text) -> Iterator[Comment]:
+    """The comments of a file, in its order: signs that stand in no value."""
+    taken: dict[int, list[tuple[int, int]]] = {}
+    for scalar in text.scalars:
+        for number in range(scalar.start.line, scalar.last + 1):
+            folded = scalar.style in ("|", ">")
+            if folded and number == scalar.start.line:
+                continue
+            left = scalar.start.column if number == scalar.start.line else 0
+            right = scalar.end.column if number == scalar.end.line and not folded else 1 << 30
+            taken.setdefault(number, []).append((left, right))
+    for number, line in enumerate(text.lines, start=1):
+        for found in re.finditer(r"(?:^|(?<=\s))#", line):
+            column = found.start() + 1
+            if not any(left <= column < right for left, right in taken.get(number, ())):
+                yield Comment(text=line[found.end() :].strip(), at=Place(number, column))
+                break
+
+
+def nodes(node: Node) -> Iterator[Node]:
+    """A node and all below it, each once, however often it is named."""
+    seen: set[int] = set()
+    todo = [node]
+    while todo:
+        one = todo.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        if isinstance(one, Listing):
+            todo += [item.value for item in reversed(one.items)]
+        elif isinstance(one, Mapping):
+            todo += [entry.value for entry in reversed(one.entries)]
