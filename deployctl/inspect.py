@@ -10,7 +10,7 @@ import io
 import re
 import shlex
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -19,10 +19,17 @@ from deployctl import gguf
 from deployctl.errors import DeployctlError
 from deployctl.model import Source, WeightsSpec
 from deployctl.modelfacts import Said, UnreadableError, said_by_folder, said_by_header, spdx
+from deployctl.sizing import weights_bytes
 from deployctl.sources import parse_source
 from deployctl.weights import WeightsStore, faults, manifest
 from deployctl.weights.contents import CONFIG, check_complete, is_tensors, wanted
-from deployctl.weights.problems import DeniedError, MissingError, SourceError, UnreachableError
+from deployctl.weights.problems import (
+    DeniedError,
+    MissingError,
+    SourceError,
+    UnfitError,
+    UnreachableError,
+)
 
 if TYPE_CHECKING:
     from deployctl.weights.hub import HubFile
@@ -35,6 +42,10 @@ _STEPS_BYTES = (1 << 20, 4 << 20, 12 << 20, 32 << 20)
 _LONGEST_JSON = 16 << 20
 #: A file of several that make one model: it holds a part of the tensors only.
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
+
+
+#: What a header says, with the name and the size in bytes of the file that it stands in.
+Say = Callable[[gguf.GgufHeader, str, int], Said]
 
 
 class ModelInspector:
@@ -57,7 +68,8 @@ class ModelInspector:
             source = parse_source(source_text)
         except DeployctlError:
             return None  # refused where it is written, with its place
-        if source.kind == "file" and not self._store.path_of(source).exists():
+        own = source.fetched
+        if own.kind == "file" and not self._store.path_of(own).exists():
             return None
         try:
             return self._read(source)
@@ -97,7 +109,9 @@ class ModelInspector:
 
     # ── where to look ─────────────────────────────────────────────────────────────────────────
 
-    def _read(self, source: Source) -> Said | None:
+    def _read(self, source: Source, say: Say = said_by_header) -> Said | None:
+        if source.inner is not None:
+            return self._converted(source, source.inner)
         here = self._store.path_of(source)
         if source.kind == "file" and here.is_dir():
             return _folder_here(source, here, manifest.names_in(here))
@@ -108,15 +122,26 @@ class ModelInspector:
                 f"{source.filename} is one of several files of a model; join them"
             )
         if source.kind == "file" or here.is_file():
-            return _file_here(source, here)
-        return None if source.kind == "wheel" else self._file_there(source)
+            return _file_here(source, here, say)
+        return None if source.kind == "wheel" else self._file_there(source, say)
 
-    def _file_there(self, source: Source) -> Said:
+    def _converted(self, source: Source, inner: Source) -> Said | None:
+        """What the folder is or will be: the header of its file knows, where that can be read."""
+        made = self._store.locate(WeightsSpec(source=source))
+        if made is not None and not self._store.path_of(inner).exists():
+            return _folder_here(source, made.path, manifest.names_in(made.path))
+        said = self._read(inner, _said_in_16_bits)
+        if said is not None and made is not None:
+            said.pop("size_about", None)
+            said["size"] = f"{made.size_bytes}B"
+        return said
+
+    def _file_there(self, source: Source, say: Say) -> Said:
         from deployctl.weights.web import Remote
 
         if source.kind == "https":
-            return self._head_of(Remote(url=source.path, name=source.filename))
-        said = self._head_of(self._store.hub.file(source).remote)
+            return self._head_of(Remote(url=source.path, name=source.filename), say)
+        said = self._head_of(self._store.hub.file(source).remote, say)
         try:
             there = self._store.hub.repository(replace(source, path=""))
         except SourceError:  # a mirror may give files and know nothing of repositories
@@ -124,7 +149,7 @@ class ModelInspector:
         license_ = spdx(there.license) if said["license"] == "unknown" else said["license"]
         return {**said, "license": license_, "gated": there.gated}
 
-    def _head_of(self, remote: Remote) -> Said:
+    def _head_of(self, remote: Remote, say: Say) -> Said:
         """What the header says, from as little of the file as is needed."""
         begun = b""
         for step in _STEPS_BYTES:
@@ -135,7 +160,7 @@ class ModelInspector:
                 raise UnreadableError(f"{remote.host} does not say how large {remote.name} is")
             header = _header(io.BytesIO(begun), size, remote.name)
             if header.complete or len(begun) < step or step == _STEPS_BYTES[-1]:
-                return said_by_header(header, remote.name, size)
+                return say(header, remote.name, size)
         raise AssertionError("the last step returns")
 
     def _repository(self, source: Source, here: Path) -> Said:
@@ -178,11 +203,11 @@ class ModelInspector:
         )
         if isinstance(problem.__cause__, gguf.NoGgufError):  # no profile makes a model of a page
             hint = f"Get the file again, or name another one: `{_with_model(again)}`."
-            if source.kind == "file":
-                path = shlex.quote(source.path)
+            if source.fetched.kind == "file":
+                path = shlex.quote(source.fetched.path)
                 hint = f"`head -c 200 {path}` shows what it is. {hint}"
         return DeployctlError(
-            f"The model {source.filename} cannot be understood: {problem}.",
+            f"The model {source.fetched.filename} cannot be understood: {problem}.",
             code="model-unreadable",
             hint=hint,
             where=str(source),
@@ -228,12 +253,12 @@ def _check_regular(path: Path) -> None:
         raise MissingError(f"{path} is not a regular file, and a model is one")
 
 
-def _file_here(source: Source, path: Path) -> Said:
+def _file_here(source: Source, path: Path, say: Say) -> Said:
     try:
         _check_regular(path)
         with path.open("rb") as stream:
             size = path.stat().st_size
-            return said_by_header(_header(stream, size, path.name), path.name, size)
+            return say(_header(stream, size, path.name), path.name, size)
     except (FileNotFoundError, NotADirectoryError):
         raise MissingError(f"There is no file {source.path}") from None
     except PermissionError as problem:
@@ -252,6 +277,18 @@ def _folder_here(source: Source, folder: Path, names: tuple[str, ...]) -> Said:
 
     size = sum((folder / name).stat().st_size for name in names if is_tensors(name))
     return said_by_folder(read, source.filename, size)
+
+
+def _said_in_16_bits(header: gguf.GgufHeader, name: str, size_bytes: int) -> Said:
+    """The same of the folder that is made of the file; how large it will be follows from it."""
+    if header.unconvertible is not None:
+        raise UnfitError(f"{name} cannot be converted: {header.unconvertible}")
+    said = {**said_by_header(header, name, size_bytes), "format": "bf16"}
+    said["name"] = f"{said['name']} BF16"
+    del said["size"]
+    if header.shape is not None:
+        said["size_about"] = f"{weights_bytes(header.shape, 'bf16')}B"
+    return said
 
 
 def _header(stream: BinaryIO, size_bytes: int, name: str) -> gguf.GgufHeader:

@@ -2,8 +2,10 @@
 
 Four forms: ``hf:ORG/REPO[@REV]:FILE``, ``file:/PATH``, ``https://…`` and
 ``wheel:PACKAGE==VERSION:PATH``. ``hf:ORG/REPO[@REV]`` alone is the whole repository, and the path
-of ``file:`` may be a folder. Everything else is refused with the form that was probably meant,
-because a source that is only nearly right would be noticed minutes later, by a download.
+of ``file:`` may be a folder. ``bf16:`` before any form that names a GGUF file is the folder of
+16-bit tensors that this file becomes here. Everything else is refused with the form that was
+probably meant, because a source that is only nearly right would be noticed minutes later, by a
+download.
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
+from dataclasses import replace
 from typing import NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from deployctl.errors import DeployctlError
+from deployctl.errors import DeployctlError, Fault
 from deployctl.model import Source
 
 #: What a file name may be long, in bytes: 255 is the limit of Linux file systems, and the store
@@ -27,6 +30,7 @@ _FORMS = (
     "file:/path/to/FILE.gguf",
     "https://HOST/PATH/FILE.gguf",
     "wheel:PACKAGE==VERSION:PATH/FILE.gguf",
+    "bf16:SOURCE",
 )
 
 # Names as the hub itself accepts them: no dash or dot at either end, no "--", no "..".
@@ -40,6 +44,8 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
 #: Whose two-part addresses are pages about a repository.
 _HUB_HOSTS = frozenset({"huggingface.co", "hf.co"})
 
+_KINDS = ("hf", "file", "https", "wheel", "bf16")
+
 _ALIASES = {
     "huggingface": "hf",
     "hub": "hf",
@@ -49,12 +55,15 @@ _ALIASES = {
     "path": "file",
     "local": "file",
     "http": "https",
+    "convert": "bf16",
+    "gguf": "bf16",
+    "bfloat16": "bf16",
 }
 
 
 def is_written_like_one(text: str) -> bool:
     """Whether a source is meant, be it written rightly or not; no name of the catalog is so."""
-    if text.startswith((*(f"{kind}:" for kind in ("hf", "file", "https", "http", "wheel")), ".")):
+    if text.startswith((*(f"{kind}:" for kind in (*_KINDS, "http")), ".")):
         return True
     return "/" in text or text.lower().endswith(".gguf")
 
@@ -78,6 +87,8 @@ def parse_source(text: str) -> Source:
         return _file(text, rest)
     if kind in ("https", "http"):
         return _url(text)
+    if kind == "bf16":
+        return _converted(text, rest)
     if kind != "wheel":
         _refuse_scheme(text, kind, rest)
     return _wheel(text, rest)
@@ -200,6 +211,28 @@ def _wheel(text: str, rest: str) -> Source:
     return Source(kind="wheel", text=text, repo=package, revision=version, path=path)
 
 
+def _converted(text: str, rest: str) -> Source:
+    try:
+        inner = parse_source(rest)
+    except DeployctlError as error:
+        raise DeployctlError.of(tuple(_behind_bf16(fault) for fault in error.faults)) from error
+    if inner.inner is not None:
+        _refuse(text, "it is in 16 bits already after the first `bf16:`", meant=rest)
+    if not inner.filename.lower().endswith(".gguf") or inner.filename.lower() == ".gguf":
+        what = "a whole repository" if inner.is_folder else f"`{inner.filename}`"
+        _refuse(text, f"`bf16:` is made of one GGUF file, and {what} is none", meant=rest)
+    return Source(kind="bf16", text=text, inner=inner)
+
+
+def _behind_bf16(fault: Fault) -> Fault:
+    """What is wrong with the source behind ``bf16:``, said of the whole."""
+    return replace(
+        fault,
+        message=fault.message.replace("source `", "source `bf16:", 1),
+        hint=fault.hint.replace("mean `", "mean `bf16:", 1),
+    )
+
+
 def _check_inner_path(text: str, path: str) -> None:
     if not path or path.endswith("/"):
         _refuse(text, "it does not name a file", meant=f"{text}FILE.gguf")
@@ -249,12 +282,12 @@ def _refuse_bare(text: str) -> NoReturn:
     if "/" in text and re.fullmatch(r"[\w.@:/-]+", text):
         problem = "a repository of the model hub needs `hf:` before it"
         _refuse(text, problem, meant=_as_hf(text))
-    _refuse(text, "it begins with none of `hf:`, `file:`, `https:`, `wheel:`")
+    _refuse(text, "it begins with none of " + ", ".join(f"`{kind}:`" for kind in _KINDS))
 
 
 def _refuse_scheme(text: str, kind: str, rest: str) -> NoReturn:
     low = kind.lower()
-    close = difflib.get_close_matches(low, ("hf", "file", "https", "wheel"), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(low, _KINDS, n=1, cutoff=0.6)
     known = _ALIASES.get(low) or (close[0] if close else None)
     problem = f"`{kind}:` is not a known kind of source"
     _refuse(text, problem, meant=f"{known}:{rest}" if known else None)

@@ -2,6 +2,7 @@
 
 from deployctl.gguf.header import GgufHeader, read_header
 from deployctl.gguf.reader import MAGIC, GgufError, GgufTensor, NoGgufError, problem_with
+from deployctl.gguf.refusal import UnconvertibleError
 
 __all__ = [
     "MAGIC",
@@ -9,6 +10,7 @@ __all__ = [
     "GgufHeader",
     "GgufTensor",
     "NoGgufError",
+    "UnconvertibleError",
     "problem_with",
     "read_header",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
+from deployctl.gguf import llama
 from deployctl.gguf.reader import GgufTensor, Reader, StreamEndsError
 from deployctl.model import ModelShape
 from deployctl.sizing.shapes import weights_bytes
@@ -55,6 +56,7 @@ class GgufHeader:
     license: str | None
     trained_context: int | None
     complete: bool
+    unconvertible: str | None  # why no folder in 16 bits is made of it; None also when unknown
 
 
 def read_header(stream: BinaryIO, size_bytes: int) -> GgufHeader:
@@ -96,6 +98,7 @@ def _described(reader: Reader, size_bytes: int, *, complete: bool) -> GgufHeader
         license=_text(values, "general.license"),
         trained_context=_count(values, f"{architecture}.context_length"),
         complete=complete,
+        unconvertible=llama.refusal(reader) if complete else None,
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -72,6 +73,9 @@ _BLOCKS = {
 
 # fmt: on
 
+#: Tensor type → values per block.
+BLOCK_VALUES = {name: values for name, values, _ in _BLOCKS.values()}
+
 _DEFAULT_ALIGNMENT = 32
 _MOST_DIMENSIONS = 8
 
@@ -99,6 +103,7 @@ class GgufTensor:
     dimensions: tuple[int, ...]  # the one that blocks run along first
     kind: str | None
     bytes: int | None
+    offset: int  # in bytes, from where the data of all tensors begins
 
 
 def _legible(raw: bytes) -> str:
@@ -110,15 +115,23 @@ def _legible(raw: bytes) -> str:
 
 
 class Reader:
-    """One pass over the header. Every length is checked against the file before it is used."""
+    """One pass over the header. Every length is checked against the file before it is used.
 
-    def __init__(self, stream: BinaryIO, size_bytes: int) -> None:
+    ``keep`` names the lists whose items are wanted; of all others only the length is kept.
+    """
+
+    def __init__(
+        self, stream: BinaryIO, size_bytes: int, *, keep: Collection[str] = frozenset()
+    ) -> None:
         self._stream = io.BufferedReader(stream) if isinstance(stream, io.RawIOBase) else stream
         self._left = size_bytes
         self._size = size_bytes
+        self._keep = keep
         self.values: dict[str, object] = {}  # numbers, and texts as bytes
-        self.lengths: dict[str, int] = {}  # of lists
+        self.lengths: dict[str, int] = {}  # of lists, and of texts that are too long to keep
+        self.lists: dict[str, tuple[object, ...]] = {}  # those to keep: numbers, texts as bytes
         self.tensors: list[GgufTensor] = []
+        self.data_start = 0  # where the tensors' data begins
         self.bytes_needed = 0  # the smallest size that holds every tensor named
 
     def read(self) -> None:
@@ -137,8 +150,8 @@ class Reader:
             self._read_pair()
         ends = [self._tensor_end() for _ in self._each(tensors, at_least=24)]
         start = self._size - self._left
-        start += -start % self._alignment
-        self.bytes_needed = start + max(ends, default=0)
+        self.data_start = start + -start % self._alignment
+        self.bytes_needed = self.data_start + max(ends, default=0)
 
     @property
     def _alignment(self) -> int:
@@ -154,19 +167,27 @@ class Reader:
             text = self._string()
             if len(text) <= _LONGEST_TEXT:
                 self.values[key] = text
+            else:
+                self.lengths[key] = len(text)
         elif kind == _ARRAY:
-            self._skip_list(key)
+            self._read_list(key)
         else:
             raise GgufError("is damaged: its header holds a value of an unknown type")
 
-    def _skip_list(self, key: str) -> None:
+    def _read_list(self, key: str) -> None:
         inner, count = self._number("<I"), self._number("<Q")
         self.lengths[key] = count
         if inner in _FIXED:
-            self._take(struct.calcsize(_FIXED[inner]) * count)
+            raw = self._take(struct.calcsize(_FIXED[inner]) * count)
+            if key in self._keep:
+                self.lists[key] = struct.unpack(f"<{count}{_FIXED[inner][1:]}", raw)
         elif inner == _STRING:
-            for _ in self._each(count, at_least=8):
-                self._string()
+            items = (self._string() for _ in self._each(count, at_least=8))
+            if key in self._keep:
+                self.lists[key] = tuple(items)
+            else:
+                for _ in items:
+                    pass
         else:
             raise GgufError("is damaged: its header holds a list of an unknown type")
 
@@ -180,7 +201,13 @@ class Reader:
         known, per_block, block_bytes = _BLOCKS.get(kind, (None, 1, 0))
         size = -(-math.prod(dimensions) // per_block) * block_bytes
         self.tensors.append(
-            GgufTensor(name=name, dimensions=dimensions, kind=known, bytes=size if known else None)
+            GgufTensor(
+                name=name,
+                dimensions=dimensions,
+                kind=known,
+                bytes=size if known else None,
+                offset=offset,
+            )
         )
         return offset + (size if known else 1)
 

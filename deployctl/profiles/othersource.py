@@ -85,7 +85,7 @@ def unread(layers: Layers, inspect: Inspector | None) -> tuple[Fault, ...]:
     source = _parsed(node)
     if node is None or source is None or child(model, "shape") is not None:
         return ()
-    if source.kind == "file" or node.origin.file == MODEL:
+    if source.fetched.kind == "file" or node.origin.file == MODEL:
         try:
             _placed(node, layers, lambda: inspect(source.text, strict=True, need=True))
         except DeployctlError as error:
@@ -109,7 +109,7 @@ def _asked(
     node: Node, source: Source, layers: Layers, inspect: Inspector | None
 ) -> Mapping[str, Any] | None:
     """What the file says where it lies here; a plan asks nobody far away for it."""
-    if source.kind != "file" or inspect is None:
+    if source.fetched.kind != "file" or inspect is None:
         return None
     return _placed(node, layers, lambda: inspect(source.text, strict=False))
 
@@ -153,11 +153,16 @@ def _model_of(stack: tuple[Node, ...], *, catalog: bool) -> Node | None:
 
 
 def _has_its_name(source: Source, inherited: Node, entry: Entry | None) -> str | None:
-    """The format whose file in the catalog, or before, has this name; '' for the one before."""
+    """The format whose file in the catalog, or before, has this name; '' for the one before.
+
+    A repository that has the name of the model itself is the original of a folder made here.
+    """
     name = source.filename.lower()
     formats = entry.spec.formats if entry is not None and entry.spec is not None else {}
     for form, spec in formats.items():
-        if parse_source(spec.source).filename.lower() == name:
+        known = parse_source(spec.source)
+        original = entry.spec.name.lower() if entry and entry.spec and known.inner else ""
+        if name in (known.filename.lower(), original):
             return form
     before = _parsed(child(inherited, "source"))
     return "" if before is not None and before.filename.lower() == name else None
@@ -218,9 +223,9 @@ def _other(layers: Layers, split: _Split, said: Mapping[str, Any] | None, source
 
 def _refined(layers: Layers, said: Mapping[str, Any] | None, source: Source) -> Layers:
     """The file that is here knows its shape best, and its size where nobody pinned one."""
-    kept = {key: said[key] for key in ("shape", "size") if said and key in said}
+    kept = {key: said[key] for key in ("shape", "size", "size_about") if said and key in said}
     if child(child(layers.root, "model"), "size") is not None:
-        kept.pop("size", None)
+        kept = {key: value for key, value in kept.items() if key == "shape"}
     if "size" in kept and child(child(layers.root, "model"), "size_about") is not None:
         kept["size_about"] = None
     return _with(layers, described(kept, file=source.text), source) if kept else layers

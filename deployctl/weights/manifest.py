@@ -37,12 +37,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The files of a folder. The rest is the hub's word, empty for the operator's own folder."""
+    """The files of a folder. The rest is the hub's word, empty for the operator's own folder.
+
+    ``made_of``: the checksum of the file that the folder was made of, where it was made here.
+    """
 
     commit: str = ""
     license: str = ""
     gated: bool = False
     complete: bool = False
+    made_of: str = ""
     files: Mapping[str, Entry] = field(default_factory=dict)
 
     @property
@@ -82,6 +86,7 @@ def load(path: Path) -> Manifest:
             license=str(data["license"]),
             gated=bool(data["gated"]),
             complete=bool(data["complete"]),
+            made_of=str(data.get("made_of", "")),
             files=files,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -50,6 +50,10 @@ class CorruptError(SourceError):
     """What came (or what lies there) is not the file that was asked for."""
 
 
+class UnfitError(SourceError):
+    """The file is whole, and what was asked for cannot be made of it."""
+
+
 class NoSpaceError(SourceError):
     """The disk has no room; ``folder`` lies on it, where that is known."""
 

