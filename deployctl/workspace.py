@@ -57,6 +57,7 @@ class Manifest:
     images: Mapping[str, str]  # service → image reference that runs
     hashes: Mapping[str, str]  # service → Compose's config hash
     data_owned: bool  # the data volume was handed to the user its container runs as
+    engine_caches: tuple[str, ...] = ()  # folders of the engine's cache volume, the newest first
     lan_url: str | None = None  # what other machines are told, if they reach it
     # What follows is of the last `compose up` that was carried out whole, so that `plan` can tell
     # without Docker. A manifest of an older deployctl has none of it.
@@ -290,6 +291,7 @@ class Workspace:
         try:
             with usable(path), contextlib.suppress(FileNotFoundError):
                 data: dict[str, Any] = json.loads(path.read_text("utf-8"))
+                data["engine_caches"] = tuple(data.get("engine_caches", ()))
                 return Manifest(**data)
         except (ValueError, TypeError):
             pass  # damaged, or another tool's: as good as none

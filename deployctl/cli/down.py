@@ -35,7 +35,13 @@ def down(
     if not report.known:
         said = f"There is no stack {stack}; nothing to do."
     elif report.kept_volumes:
-        said = f"Stack {stack} is down. Kept: {', '.join(report.kept_volumes)} (the chats)."
+        kept = f"{', '.join(report.kept_volumes)} {_what(report.kept_volumes)}"
+        said = f"Stack {stack} is down. Kept: {kept}."
     else:
         said = f"Stack {stack} is down; nothing of it is left on Docker."
     return session.emit(report, said)
+
+
+def _what(volumes: tuple[str, ...]) -> str:
+    """What is in them, for people."""
+    return "(the chats)" if len(volumes) == 1 else "(the chats, and what the engine compiled)"

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deployctl import stacksecrets
+from deployctl.deploy import enginecache
 from deployctl.deploy.kept import request_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def put_back_damaged(world: World, space: Workspace, request: UpRequest) -> None
 
 def refuse_lost(world: World, space: Workspace, request: UpRequest) -> None:
     """Refuse to go on with old data that has no secrets; ``secrets-lost``."""
-    volumes = world.docker.volumes(space.stack)
+    volumes = enginecache.without(world.docker.volumes(space.stack))
     if volumes and not space.has_secrets:
         raise stacksecrets.lost(
             space.secrets_file,

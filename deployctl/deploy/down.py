@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from deployctl.deploy import stack
+from deployctl.deploy import enginecache, stack
 from deployctl.deploy.world import DownReport, World
 from deployctl.errors import DeployctlError
 from deployctl.workspace import Workspace
@@ -57,7 +57,7 @@ def down(world: World, name: str, *, volumes: bool, ours: bool = False) -> DownR
 
 def _refuse_unknown_data(world: World, space: Workspace) -> None:
     """Never remove chats that another state folder may have: it keeps the secrets they need."""
-    data = world.docker.volumes(space.stack)
+    data = enginecache.without(world.docker.volumes(space.stack))
     if not data or space.knows_the_stack or world.docker.containers(space.stack):
         return
     raise DeployctlError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from deployctl.deploy import enginecache
 from deployctl.deploy.changed import identity
 from deployctl.deploy.misset import blame_settings
 from deployctl.deploy.reviving import wake
@@ -38,6 +39,8 @@ def prove_and_keep(
         raise
     with contextlib.suppress(DeployctlError):  # a full disk must not fail what has answered
         keep_proved(space, _proved(prepared))
+    if started.changed:
+        enginecache.prune(run.world, plan, space.stack, prepared.caches)
     return answer
 
 

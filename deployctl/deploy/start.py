@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from deployctl.deploy import reviving, stack
+from deployctl.deploy import enginecache, reviving, stack
 from deployctl.deploy.changed import identities, identity
 from deployctl.deploy.composing import compose_up
 from deployctl.deploy.credentials import refuse_lost, secrets_of
@@ -63,6 +63,7 @@ class Prepared:
     states: tuple[ContainerState, ...]
     without_network: tuple[str, ...]  # services
     kept: Manifest | None
+    caches: tuple[str, ...]  # folders of the engine's cache that stay
     as_wanted: bool  # all of it runs already
 
 
@@ -77,8 +78,9 @@ class Started:
 def prepare(world: World, space: Workspace, wanted: Wanted) -> Prepared:
     """Check what shall run. ``render-invalid``, ``secrets-lost``; the running stack stays as is."""
     refuse_lost(world, space, UpRequest(stack=space.stack, selection=wanted.selection))
-    variables = _variables(space, wanted)
     ids = {i.service: world.docker.image_id(i.reference) or "" for i in wanted.images}
+    cache = enginecache.key_of(wanted.plan, ids, wanted.weights)
+    variables = (*_variables(space, wanted), *enginecache.variables(wanted.plan, cache))
     named = tuple((i.reference, ids[i.service]) for i in wanted.images)
     override = identities(space.override_text())  # it may be edited while the stack starts
     fingerprint = space.fingerprint(wanted.bundle, (*variables, *named))
@@ -102,6 +104,7 @@ def prepare(world: World, space: Workspace, wanted: Wanted) -> Prepared:
         states=states,
         without_network=lost,
         kept=kept,
+        caches=enginecache.kept_with(cache, kept),
         as_wanted=as_wanted,
     )
 
@@ -112,7 +115,7 @@ def start(run: Run, progress: Progress, space: Workspace, what: Prepared, way: W
     ``run.touched`` says afterwards, failed or not, whether anything in Docker was changed.
     """
     world, wanted = run.world, what.wanted
-    now = _manifest(space, wanted, what.fingerprint, what.kept)
+    now = _manifest(space, what)
     if what.as_wanted:
         _write(space, what)
         _keep(space, what.kept, _applied(now, what))
@@ -124,9 +127,13 @@ def start(run: Run, progress: Progress, space: Workspace, what: Prepared, way: W
     _write(space, what)
     run.touched = True
     if not now.data_owned:
-        _own_the_data(world, progress, space, wanted, project)
-        now = replace(now, data_owned=True)
-        space.save_manifest(now)
+        progress("handing the data volume to the frontend's user")
+        _own(world, space, wanted, project, "webui", webui.DATA)
+    if (cache := enginecache.place_of(wanted.plan)) and not now.engine_caches:
+        progress("handing the cache volume to the engine's user")
+        _own(world, space, wanted, project, "engine", cache)
+    now = replace(now, data_owned=True, engine_caches=what.caches)
+    space.save_manifest(now)
     reviving.revive(world, space, project, wanted.plan, what.states, what.without_network)
     compose_up(world, progress, space, project, way)
     space.save_manifest(_applied(now, what))
@@ -166,30 +173,29 @@ def _override_refused(file: Path, problem: DeployctlError) -> DeployctlError:
     return DeployctlError.of((told,))
 
 
-def _own_the_data(
-    world: World, progress: Progress, space: Workspace, wanted: Wanted, project: Project
+def _own(
+    world: World, space: Workspace, wanted: Wanted, project: Project, service: str, path: str
 ) -> None:
-    """Hand the data volume to the user its container runs as, the first time it is used.
+    """Hand a volume to the user its container runs as, the first time it is used.
 
-    Docker fills a new volume from the image, owners included. The registry's image keeps its data
-    folder for root, and ours runs as nobody in particular; an image built here has it right.
+    Docker fills a new volume from the image, owners included. A registry's image keeps such a
+    folder for root or has none, and ours runs as nobody in particular; an image built here has it
+    right.
     """
-    image = next(image for image in wanted.images if image.service == "webui")
+    image = next(image for image in wanted.images if image.service == service)
     if image.built:
         return
-    progress("handing the data volume to the frontend's user")
     stack.compose(
         world,
-        project.own("webui", webui.DATA, user=CONTAINER_USER),
+        project.own(service, path, user=CONTAINER_USER),
         code="compose-failed",
         hint=f"{_again(space, wanted)}  # tries it again",
     )
 
 
-def _manifest(
-    space: Workspace, wanted: Wanted, fingerprint: str, kept: Manifest | None
-) -> Manifest:
+def _manifest(space: Workspace, what: Prepared) -> Manifest:
     """What is begun; of what was last carried out whole, what is on record stays there."""
+    wanted, kept = what.wanted, what.kept
     plan = wanted.plan
     frontend, engine = host_ports(plan)
     before = kept.compose if kept else None
@@ -200,13 +206,14 @@ def _manifest(
         automatic=wanted.automatic,
         model=plan.model,
         served_name=plan.served_name,
-        fingerprint=fingerprint,
+        fingerprint=what.fingerprint,
         webui_port=frontend,
         engine_port=engine,
         lan_url=stack.lan_url(plan),
         images={image.service: image.reference for image in wanted.images},
         hashes={},
         data_owned=bool(kept and kept.data_owned),
+        engine_caches=kept.engine_caches if kept else (),
         standing="unfinished",
         compose=before,
         weights=kept.weights if kept else None,

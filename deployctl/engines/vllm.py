@@ -15,13 +15,22 @@ from deployctl.fitting import allowance, batch_of, load_of
 from deployctl.model import (
     Healthcheck,
     Image,
+    Mount,
     Port,
     Service,
     Text,
     Tmpfs,
     Variable,
 )
-from deployctl.services.common import NO_PROXIES, asked_by_python, generated, reach, weights_mount
+from deployctl.services.common import (
+    CACHE_VOLUME,
+    NO_PROXIES,
+    asked_by_python,
+    generated,
+    reach,
+    recipe_for,
+    weights_mount,
+)
 from deployctl.sizing import graph_sizes, pool_bytes, weights_bytes
 
 if TYPE_CHECKING:
@@ -35,6 +44,9 @@ PORT = 8000
 #: Below it the model's folder is mounted, read-only.
 MODELS = "/models"
 
+#: What it compiled is kept here, for its next start.
+CACHE = "/cache"
+
 _MIB = 1024**2
 _GIB = 1024**3
 
@@ -43,6 +55,10 @@ _DRAIN_S = 15
 
 #: One check is a fresh Python: whether the image has curl is not certain, Python it has.
 _CHECK = asked_by_python(f"http://127.0.0.1:{PORT}/health")
+
+#: The image that the recipe `vllm-cpu` builds from packages. There is none for cards: what CUDA
+#: needs is 3 GB of packages that no index is asked for here.
+_MADE_FOR = "vllm/vllm-openai-cpu:v0.32.0-x86_64"
 
 _OWNED = (
     *("--model", "--served-model-name", "--host", "--port", "--uds", "--config"),
@@ -73,11 +89,18 @@ def service(spec: ProfileSpec, weights_name: str) -> Service:
     cuda = spec.engine.device == "cuda"
     return Service(
         name="engine",
-        image=Image(service="engine", reference=spec.engine.image, recipe=None),
+        image=Image(
+            service="engine",
+            reference=spec.engine.image,
+            recipe=recipe_for(spec.engine.image, _MADE_FOR, "vllm-cpu"),
+        ),
         command=_command(spec, f"{MODELS}/{weights_name}"),
         environment=_environment(spec),
         ports=(Port(address="127.0.0.1", host_port=spec.ports.engine, container_port=PORT),),
-        mounts=(weights_mount(weights_name, f"{MODELS}/{weights_name}"),),
+        mounts=(
+            weights_mount(weights_name, f"{MODELS}/{weights_name}"),
+            Mount(kind="volume", source=CACHE_VOLUME, target=CACHE, read_only=False),
+        ),
         # What it compiles for the card is kept here and loaded from here: a place that forbids
         # executing, Docker's default, ends the start.
         tmpfs=(Tmpfs(target="/tmp", size_bytes=_GIB, executable=True),),  # noqa: S108  # inside
@@ -215,21 +238,45 @@ def _environment(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
         ("USER", "engine"),
         # Else its processes look for an address to meet at that leads outside.
         ("VLLM_HOST_IP", "127.0.0.1"),
-        *(_threads(spec) if spec.engine.device == "cpu" else ()),
+        *((name, _CACHE_FOLDER) for name in _CACHES),
+        *(
+            _on_processors(spec)
+            if spec.engine.device == "cpu"
+            else ((name, _CACHE_FOLDER) for name in _CARD_CACHES)
+        ),
         *NO_PROXIES,
         # Read by nobody: a file replaced in place must give a new container.
         ("DEPLOYCTL_WEIGHTS", Variable(name="DEPLOYCTL_WEIGHTS", default="as-named")),
     )
 
 
-def _threads(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
-    """One thread for each physical core but one, tied to it; or as many as it may use, not tied.
+#: A folder of the cache volume, one for each image and model: `up` names it. Plain Compose has not
+#: made the volume writable for the container's user, so there it is in memory.
+_CACHE_FOLDER = Variable(name="DEPLOYCTL_ENGINE_CACHE", default="/tmp/cache")  # noqa: S108  # inside
 
-    vLLM itself keeps one core for the processes that only hand things on.
+#: Whose caches go there: vLLM's own, torch's compiler's, and what else keeps to the convention for
+#: caches (FlashInfer); with a card Triton's and the driver's.
+_CACHES = ("VLLM_CACHE_ROOT", "TORCHINDUCTOR_CACHE_DIR", "XDG_CACHE_HOME")
+_CARD_CACHES = ("TRITON_CACHE_DIR", "CUDA_CACHE_PATH")
+
+
+def _on_processors(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
+    """One thread for each physical core of the machine, which only `up` knows, or as many as asked.
+
+    vLLM itself ties its threads to cores and keeps one for the processes that only hand things on:
+    of two cores, half. What each of these brings was measured: benchmarks/results/streams.md.
     """
-    if spec.engine.cpus is None:
-        return (("VLLM_CPU_OMP_THREADS_BIND", "auto"),)
+    threads: Text = Variable(name="DEPLOYCTL_THREADS", default="2")
+    if spec.engine.cpus is not None:
+        threads = str(max(1, int(spec.engine.cpus)))
     return (
         ("VLLM_CPU_OMP_THREADS_BIND", "nobind"),
-        ("OMP_NUM_THREADS", str(max(1, int(spec.engine.cpus)))),
+        ("OMP_NUM_THREADS", threads),
+        # The model in the process of its scheduler: no copies from one to the other for each
+        # token, and one process less that starts.
+        ("VLLM_ENABLE_V1_MULTIPROCESSING", "0"),
+        # What is compiled ahead of time for a processor cannot be loaded again in this release
+        # ('function' object has no attribute 'finalize_loading', then it compiles anew); what
+        # torch's own cache keeps can.
+        ("VLLM_USE_AOT_COMPILE", "0"),
     )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from pathlib import Path
 
 from deployctl.errors import DeployctlError
 from deployctl.host import disk_free
 from deployctl.images.again import with_images
 from deployctl.images.board import Board, Say
 from deployctl.images.inputs import Inputs
-from deployctl.images.recipes import Recipe
+from deployctl.images.recipes import WHEELS, Recipe
 from deployctl.images.steps import BuildLog
+from deployctl.images.wheels import bring_wheels
 from deployctl.model import DockerFacts
 from deployctl.outcomes import Command, CommandResult
 from deployctl.runner import NOT_FOUND, StoppableRunner
@@ -43,20 +46,41 @@ class Builder:
 
         ``image-build-failed`` names the recipe and the step and shows the step's last lines.
         """
+        if recipe.wheels is None:
+            self._build(recipe, inputs, start, recipe.shared, say)
+            return
+        with tempfile.TemporaryDirectory(prefix="deployctl-wheels-") as folder:
+            wheels = Path(folder) / WHEELS
+            wheels.mkdir()
+            bring_wheels(
+                recipe, wheels, runner=self.runner, stop=self.stop, say=say, again=self.again
+            )
+            self._build(recipe, inputs, start, (*recipe.shared, (WHEELS, wheels)), say)
+
+    def _build(
+        self,
+        recipe: Recipe,
+        inputs: Inputs,
+        start: str,
+        contexts: tuple[tuple[str, Path], ...],
+        say: Say,
+    ) -> None:
         log = BuildLog()
         watch = _Watch(log=log, say=say, stop=self.stop, now=self.now)
         say("preparing the build")
-        result = self.runner.run(
-            self._command(recipe, inputs, start), on_line=watch.line, stop=watch.pulse
-        )
+        command = self._command(recipe, inputs, start, contexts)
+        result = self.runner.run(command, on_line=watch.line, stop=watch.pulse)
         if not result.ok:
             raise _failed(recipe, result, log, self.again)
 
-    def _command(self, recipe: Recipe, inputs: Inputs, start: str) -> Command:
+    def _command(
+        self, recipe: Recipe, inputs: Inputs, start: str, contexts: tuple[tuple[str, Path], ...]
+    ) -> Command:
         words = (
             *("docker", "buildx", "build", f"--builder={self.instance}", "--progress=plain"),
             *("--load", f"--tag={recipe.tag}", f"--label=deployctl.recipe={recipe.digest}"),
             *((f"--build-arg={recipe.start_argument}={start}",) if start else ()),
+            *(f"--build-context={name}={folder}" for name, folder in contexts),
             *inputs.words(),
             str(recipe.folder),
         )

@@ -20,11 +20,17 @@ BASE = "base"
 #: its own for one that is not here, and run what a stranger put there; nobody serves localhost.
 BUILT_HERE = "localhost/deployctl/"
 
+#: What a Dockerfile calls the folder of wheels that this machine's pip brings; the recipe's file of
+#: that name says which.
+WHEELS = "wheels"
+
 #: Room a build needs when its Dockerfile does not say.
 _USUAL_BYTES = 2_000_000_000
 
 _NEED = re.compile(r"^# disk: ([0-9]+(?:\.[0-9]+)?) GB\b", re.MULTILINE)
 _START = re.compile(r"^ARG (BASE|DEBIAN_IMAGE)=(\S+)", re.MULTILINE)
+#: A piece that several recipes share, or what the machine's own pip hands over.
+_FROM = re.compile(r"--mount=\S*\bfrom=([a-z][a-z0-9-]*)\b")
 _NATIVE = re.compile(r"-march=native|-mcpu=native|GGML_NATIVE=(?:ON|1)", re.IGNORECASE)
 
 #: Lines of /proc/cpuinfo that decide which instructions a compiler may use (x86, then Arm), and
@@ -48,7 +54,9 @@ class Recipe:
     """One folder under the recipes, read.
 
     ``starts_from`` is the image that its Dockerfile starts from by itself, ``start_argument`` the
-    build argument that names another; both empty when it starts from nothing.
+    build argument that names another; both empty when it starts from nothing. ``shared`` are the
+    folders its Dockerfile mounts by name, ``wheels`` the list of packages that it wants from this
+    machine's pip.
     """
 
     name: str
@@ -57,6 +65,8 @@ class Recipe:
     disk_bytes: int
     start_argument: str
     starts_from: str
+    shared: tuple[tuple[str, Path], ...] = ()
+    wheels: Path | None = None
 
     @property
     def tag(self) -> str:
@@ -96,6 +106,10 @@ def load_recipe(images: Path, name: str, *, root: Path = Path("/")) -> Recipe:
         _add(whole, _texts(images / BASE))
     if any(_NATIVE.search(text.decode("utf-8", "replace")) for text in texts.values()):
         whole.update("\n".join(processor(root)).encode())
+    named = sorted(set(_FROM.findall(dockerfile)))
+    shared = tuple((piece, images / piece) for piece in named if (images / piece).is_dir())
+    for piece, folder in shared:
+        _add(whole, {f"{piece}/{path}": text for path, text in _texts(folder).items()})
     need = _NEED.search(dockerfile)
     return Recipe(
         name=name,
@@ -104,6 +118,8 @@ def load_recipe(images: Path, name: str, *, root: Path = Path("/")) -> Recipe:
         disk_bytes=int(float(need[1]) * 1e9) if need else _USUAL_BYTES,
         start_argument=start[1] if start else "",
         starts_from=start[2] if start else "",
+        shared=shared,
+        wheels=images / name / f"{WHEELS}.txt" if WHEELS in named else None,
     )
 
 

@@ -22,6 +22,9 @@ NO_PROXIES: tuple[tuple[str, Text], ...] = (
     ("no_proxy", "*"),
 )
 
+#: The volume for what an engine compiles at its start. It is no data: it can always go.
+CACHE_VOLUME = "engine-cache"
+
 #: The first hop of a container's packet is this machine.
 _TO_THIS_MACHINE, _TO_ITS_NEIGHBOURS = 1, 2
 

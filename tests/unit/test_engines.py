@@ -42,7 +42,7 @@ def environment(service: Service) -> dict[str, object]:
 def test_every_engine_s_words_are_plain_text_and_name_the_mounted_model(name: str) -> None:
     _, service = made(name)
     assert all(isinstance(word, str) for word in service.command)
-    (mount,) = service.mounts
+    (mount,) = (each for each in service.mounts if each.kind == "bind")
     assert mount.read_only
     assert mount.target in service.command
     assert mount.target.startswith("/models/")
@@ -293,20 +293,29 @@ def test_vllm_says_nothing_to_anybody_and_wants_a_key() -> None:
 @pytest.mark.parametrize(
     ("sets", "expected"),
     [
-        ((), {"VLLM_CPU_OMP_THREADS_BIND": "auto"}),
-        (
-            ("engine.cpus=2.5",),
-            {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "2"},
-        ),
+        ((), Variable(name="DEPLOYCTL_THREADS", default="2")),
+        (("engine.cpus=2.5",), "2"),
+        (("engine.cpus=0.5",), "1"),
     ],
 )
-def test_vllm_s_threads_on_a_processor(sets: tuple[str, ...], expected: dict[str, str]) -> None:
+def test_vllm_s_threads_on_a_processor(sets: tuple[str, ...], expected: object) -> None:
     _, service = made("smoke-vllm", *sets)
     seen = environment(service)
-    names = ("VLLM_CPU_OMP_THREADS_BIND", "OMP_NUM_THREADS")
-    assert {name: seen[name] for name in names if name in seen} == expected
+    assert (seen["OMP_NUM_THREADS"], seen["VLLM_CPU_OMP_THREADS_BIND"]) == (expected, "nobind")
     _, on_a_card = made("rtx3060")
-    assert not set(names) & set(environment(on_a_card))
+    assert not {"OMP_NUM_THREADS", "VLLM_CPU_OMP_THREADS_BIND"} & set(environment(on_a_card))
+
+
+def test_vllm_keeps_what_it_compiled_where_up_says() -> None:
+    place = Variable(name="DEPLOYCTL_ENGINE_CACHE", default="/tmp/cache")
+    for name in ("smoke-vllm", "rtx3060"):
+        _, service = made(name)
+        seen = environment(service)
+        for variable in ("VLLM_CACHE_ROOT", "TORCHINDUCTOR_CACHE_DIR"):
+            assert seen[variable] == place
+        assert [(m.source, m.target) for m in service.mounts if m.kind == "volume"] == [
+            ("engine-cache", "/cache")
+        ]
 
 
 def test_vllm_s_flags_may_not_be_given_again_in_the_other_spelling_either() -> None:

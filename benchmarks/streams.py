@@ -1,0 +1,107 @@
+"""Tokens a second of vLLM on processors, at 1, 4 and 16 answers at once: what each setting brings.
+
+The real engine in its container, settings added one by one to vLLM's own defaults, all in one run
+and the best of three tries each; the last row is what the profiles set. Only ratios between rows
+of one run mean anything.
+
+    python -m benchmarks.streams MODEL_FOLDER [--write]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import vllmcpu
+from benchmarks.lifecycle import machine
+
+RESULTS = Path(__file__).parent / "results" / "streams.md"
+STREAMS = (1, 4, 16)
+
+TCMALLOC = "/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4"
+INTEL = "/opt/venv/lib/libiomp5.so"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    name: str
+    environment: dict[str, str] = field(default_factory=dict)
+    eager: bool = False
+
+
+def rows(threads: int) -> tuple[Row, ...]:
+    """The settings, each row with those before it unless its name says otherwise."""
+    none = {"LD_PRELOAD": ""}
+    unbound = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(threads)}
+    one = {**unbound, "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+    return (
+        Row(name="vLLM's defaults", environment=none),
+        Row(
+            name="defaults, no core reserved",
+            environment={**none, "VLLM_CPU_NUM_OF_RESERVED_CPU": "0"},
+        ),
+        Row(name="a thread for each core, not tied", environment={**none, **unbound}),
+        Row(name="+ the model in the scheduler's process", environment={**none, **one}),
+        Row(name="+ tcmalloc", environment={**one, "LD_PRELOAD": TCMALLOC}),
+        Row(name="+ Intel OpenMP", environment={**one, "LD_PRELOAD": f"{TCMALLOC}:{INTEL}"}),
+        Row(
+            name="the same, not compiled",
+            environment={**one, "LD_PRELOAD": f"{TCMALLOC}:{INTEL}"},
+            eager=True,
+        ),
+        Row(name="tcmalloc, not compiled", environment={**one, "LD_PRELOAD": TCMALLOC}, eager=True),
+    )
+
+
+def measured(row: Row, model: Path) -> list[float]:
+    words = vllmcpu.words(model, concurrency=max(STREAMS), eager=row.eager)
+    environment = {**vllmcpu.PLAIN, **row.environment}
+    with vllmcpu.engine(model, words=words, environment=environment) as engine:
+        vllmcpu.rate(engine.url, 1, tokens=16, best_of=1)
+        return [vllmcpu.rate(engine.url, streams) for streams in STREAMS]
+
+
+HEAD = "| setting | 1 | 4 | 16 | against the defaults |\n|---|---|---|---|---|"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path, help="a folder of safetensors")
+    parser.add_argument("--only", nargs="*", type=int, help="these rows, counted from 0")
+    parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/results")
+    arguments = parser.parse_args()
+    lines: list[str] = []
+    first: list[float] = []
+    print(HEAD, flush=True)
+    for number, row in enumerate(rows(os.cpu_count() or 1)):
+        if arguments.only and number not in arguments.only:
+            continue
+        found = measured(row, arguments.model)
+        first = first or found
+        ratios = " · ".join(f"{now / then:.2f}" for now, then in zip(found, first, strict=True))
+        lines.append(f"| {row.name} | {' | '.join(f'{each:.0f}' for each in found)} | {ratios} |")
+        print(lines[-1], flush=True)
+    if arguments.write:
+        RESULTS.write_text(report(lines, arguments.model), encoding="utf-8")
+
+
+def report(lines: list[str], model: Path) -> str:
+    return "\n".join(
+        (
+            "# vLLM on processors: tokens a second",
+            "",
+            "Made by `python -m benchmarks.streams MODEL --write`: the real vLLM 0.32 for",
+            f"processors in its container, {model.name}, 128 tokens an answer, the best of three.",
+            f"Machine: {machine()}.",
+            "",
+            HEAD,
+            *lines,
+            "",
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
