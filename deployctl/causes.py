@@ -29,7 +29,13 @@ _ENGINE: dict[str, tuple[str, ...]] = {
         *("engine.dtype", "engine.eager"),
     ),
     "healthcheck.test": ("engine.kind",),
-    "deploy": ("engine.device",),
+    "deploy": ("engine.gpu_access", "engine.device"),
+    "runtime": ("engine.gpu_access", "engine.device"),
+    "CUDA_DEVICE_ORDER": ("engine.gpu_access",),
+    "CUDA_VISIBLE_DEVICES": ("engine.gpu_access",),
+    "NVIDIA_VISIBLE_DEVICES": ("engine.gpu_access",),
+    "NVIDIA_DRIVER_CAPABILITIES": ("engine.gpu_access",),
+    "NVIDIA_DISABLE_REQUIRE": ("engine.image",),
     "devices": ("engine.device",),
     "group_add": ("engine.device",),
     # llama.cpp
@@ -116,8 +122,9 @@ def causes_of(profile: Profile) -> Cause:
     def cause(service: str, what: str) -> str:
         paths = _paths(service, what)
         written = [path for path in paths if path in profile.origins]
-        if "deadlines.engine" in written:
-            written = ["deadlines.engine"]
+        for said in ("deadlines.engine", "engine.gpu_access"):
+            if said in written:  # the others only stand in for it
+                written = [said]
         if not written and any(path.startswith("model.") for path in paths):
             # The new model's entry says nothing of it, and that it is another model is why.
             written = [path for path in ("model.use", "model.source") if path in profile.origins]

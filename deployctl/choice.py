@@ -93,10 +93,17 @@ def _chosen(
 
 
 def _short_now(fitted: Fitting | None) -> str | None:
-    """Why a plan that this machine could hold is too much for what is free now, if it is."""
-    if fitted is None or not fitted.short:
+    """Why a plan that this machine could hold is too much for what is free now, if it is.
+
+    Of a card already what would leave too little: a desktop on it grows, and an engine that asks
+    for more than there is does not start.
+    """
+    if fitted is None:
         return None
-    return _worst(fitted).reason
+    tight = (fit for fit in fitted.fits if fit.place == "gpu" and fit.verdict == "tight")
+    if on_card := next((fit for fit in tight if fit.left_bytes is not None), None):
+        return on_card.reason
+    return _worst(fitted).reason if fitted.short else None
 
 
 def _worst(fitted: Fitting) -> Fit:
@@ -157,10 +164,9 @@ def _why(plan: Plan, facts: HostFacts, *, first: bool) -> str:
 
 
 def _later(plan: Plan, again: Callable[[str], str]) -> str:
-    name = plan.weights.source.filename
     return (
         f"{again(plan.profile)}  # once the hub answers, or with "
-        f"--set model.source=file:/path/to/{name}"
+        f"--set model.source={plan.weights.source.by_hand}"
     )
 
 
@@ -189,6 +195,23 @@ def recommend(candidates: Sequence[Candidate], facts: HostFacts) -> tuple[Recomm
     order: tuple[Verdict, ...] = ("fits", "tight", "no")
     ranked = sorted(judged, key=lambda pair: (order.index(pair[1].verdict), -pair[0]))
     return tuple(recommendation for _, recommendation in ranked)
+
+
+def passed_over(candidates: Sequence[Candidate], facts: HostFacts) -> tuple[str, ...]:
+    """What would be better on such a machine than the first of :func:`recommend`, and why it isn't.
+
+    Only profiles for a card like this one's: what is made for another machine is nothing given up.
+    """
+    ranks = {candidate.plan.profile: candidate.rank for candidate in candidates}
+    plans = {candidate.plan.profile: candidate.plan for candidate in candidates}
+    first, *others = recommend(candidates, facts)
+    return tuple(
+        f"{each.profile}: {each.reason}"
+        for each in others
+        if ranks[each.profile] > ranks[first.profile]
+        and _for_this_kind(plans[each.profile], facts)
+        and _larger(plans[each.profile], facts) is None
+    )
 
 
 def _judged(candidate: Candidate, facts: HostFacts) -> Recommendation:

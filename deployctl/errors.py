@@ -42,6 +42,10 @@ CODES: dict[str, tuple[ExitCode, str]] = {
     "profile-key-unknown": (ExitCode.PROFILE, "No profile has a key of this name."),
     "profile-exists": (ExitCode.USAGE, "A profile of this name is there and is not overwritten."),
     "model-unknown": (ExitCode.PROFILE, "The catalog has no model of this name."),
+    "compose-unreadable": (
+        ExitCode.PROFILE,
+        "A file given to `lint-compose` cannot be read, or is no Compose file.",
+    ),
     "render-drift": (ExitCode.PROFILE, "A rendered file is not what its profile says."),
     "model-unreadable": (
         ExitCode.PROFILE,
@@ -103,6 +107,10 @@ CODES: dict[str, tuple[ExitCode, str]] = {
     "weights-corrupt": (
         ExitCode.APPLY,
         "The model file is truncated, is not a model, or has a wrong checksum.",
+    ),
+    "weights-unconvertible": (
+        ExitCode.APPLY,
+        "The GGUF file is whole, and what it would be in 16 bits is not known for sure.",
     ),
     "weights-no-space": (ExitCode.APPLY, "The disk has no room for the model file."),
     "pip-missing": (ExitCode.APPLY, "The Python that runs deployctl has no pip."),

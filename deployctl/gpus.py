@@ -1,4 +1,4 @@
-"""Looks for cards of NVIDIA, AMD and Intel, and whether Docker can hand NVIDIA's to containers.
+"""Looks for cards of NVIDIA, AMD and Intel.
 
 Runs nvidia-smi and rocm-smi where they are installed and reads ``/sys`` under a given root;
 changes nothing. What no tool says is ``None``.
@@ -240,35 +240,3 @@ def pci_name(text: str, vendor: str, device: str) -> str | None:
     if found is None:
         return None
     return found[1].strip()
-
-
-# ── containers ────────────────────────────────────────────────────────────────────────────────
-
-
-def container_toolkit(info: Mapping[str, Any], environment: Mapping[str, str], root: Path) -> bool:
-    """Whether Docker can hand an NVIDIA card to a container.
-
-    Any of: the runtime ``nvidia`` is registered; the daemon knows the cards by CDI; NVIDIA's hook
-    is installed (dockerd looks for it on its PATH when it starts).
-    """
-    if "nvidia" in (info.get("Runtimes") or {}) or cdi(info, root):
-        return True
-    hook = "nvidia-container-runtime-hook"
-    return shutil.which(hook, path=environment.get("PATH", os.defpath)) is not None
-
-
-def cdi(info: Mapping[str, Any], root: Path) -> bool | None:
-    """Whether the daemon finds NVIDIA's CDI specification; ``None`` when it said nothing.
-
-    A newer one lists the devices it found, an older one only the folders it looks into.
-    """
-    if not info.get("ServerVersion"):  # the client answers for itself when there is no daemon
-        return None
-    found = (str(device.get("ID")) for device in info.get("DiscoveredDevices") or ())
-    if any(name.startswith("nvidia.com/gpu") for name in found):
-        return True
-    return any(
-        "nvidia.com/gpu" in text_of(spec)
-        for folder in info.get("CDISpecDirs") or ()
-        for spec in (root / folder.lstrip("/")).glob("*")
-    )

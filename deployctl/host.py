@@ -13,9 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from deployctl import hardware
+from deployctl.cardaccess import card_access, card_access_by_files, cdi
 from deployctl.dockerinfo import look_at_docker, whole_number
 from deployctl.files import text_of
-from deployctl.gpus import cdi, container_toolkit, gather_gpus
+from deployctl.gpus import gather_gpus
 from deployctl.model import DockerFacts, HostFacts
 from deployctl.ports import busy_ports, local_addresses
 from deployctl.runner import Runner
@@ -44,6 +45,7 @@ def gather_host(
     docker, info = look_at_docker(runner, environment)
     cards = gather_gpus(runner, environment, root) if gpus else ()
     has_nvidia = any(card.vendor == "nvidia" for card in cards)
+    ways = card_access(info, environment, root) if has_nvidia else None
     total, available = memory(root, docker_total=whole_number(info.get("MemTotal")))
     return replace(
         _of_files(models_dir, root),
@@ -51,8 +53,9 @@ def gather_host(
         memory_available_bytes=available,
         docker=docker,
         gpus=cards,
-        container_toolkit=container_toolkit(info, environment, root) if has_nvidia else None,
+        container_toolkit=None if ways is None else bool(ways),
         cdi=cdi(info, root) if has_nvidia else None,
+        card_access=ways,
         busy_ports=busy_ports(
             runner,
             root=root,
@@ -75,11 +78,15 @@ def gather_local(
     """Look at what this machine's own files say: a few ms, and no command but one nvidia-smi.
 
     Nothing is known of Docker (its facts are empty, which is no sign that it works), of ports, of
-    the CUDA level, and of AMD's cards only what the kernel tells.
+    the CUDA level, of AMD's cards only what the kernel tells, and of the ways to hand a card to a
+    container only what lies on the disk.
     """
+    cards = gather_gpus(runner, environment, root, quick=True)
+    has_nvidia = any(card.vendor == "nvidia" for card in cards)
     return replace(
         _of_files(models_dir, root),
-        gpus=gather_gpus(runner, environment, root, quick=True),
+        gpus=cards,
+        card_access=card_access_by_files(environment, root) if has_nvidia else None,
         bandwidth_bytes_per_s=bandwidth,
     )
 

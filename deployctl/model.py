@@ -47,7 +47,7 @@ Text = str | Variable
 # ── the model file ────────────────────────────────────────────────────────────────────────────
 
 
-SourceKind = Literal["hf", "file", "https", "wheel"]
+SourceKind = Literal["hf", "file", "https", "wheel", "bf16"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +55,12 @@ class Source:
     """Where a model file comes from, parsed from its written form.
 
     ``hf:ORG/REPO[@REV][:FILE]`` · ``file:PATH`` · ``https://…`` · ``wheel:PACKAGE==VERSION:PATH``
+    · ``bf16:SOURCE``, the folder in 16 bits that the GGUF file of this source becomes here
     """
 
     kind: SourceKind
     text: str
+    inner: Source | None = None  # bf16: where the file comes from; the rest is empty then
     repo: str = ""  # hf: ORG/REPO; wheel: PACKAGE
     revision: str = ""  # hf: branch, tag or commit; wheel: VERSION
     path: str = ""  # hf, wheel: path inside, '' all of it; file: on this machine; https: the URL
@@ -66,7 +68,25 @@ class Source:
     @property
     def filename(self) -> str:
         """The last part of the path, as the engine sees it; of a repository its own name."""
+        if self.inner is not None:
+            return f"{self.inner.filename[: -len('.gguf')]}-{self.kind}"
         return (self.path or self.repo).split("?", 1)[0].rstrip("/").rsplit("/", 1)[-1]
+
+    @property
+    def fetched(self) -> Source:
+        """What has to come to this machine: the file, also where a folder is made of it."""
+        return self.inner or self
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is more than one file; of a path on this machine that is not known here."""
+        return not self.path
+
+    @property
+    def by_hand(self) -> str:
+        """What to write for the same file when it was brought here by other means."""
+        own = f"file:/path/to/{self.fetched.filename}"
+        return own if self.inner is None else f"{self.kind}:{own}"
 
     def __str__(self) -> str:
         return self.text
@@ -77,6 +97,8 @@ class WeightsSpec:
     """What to fetch and how to know that it is whole. Unknown size or checksum is ``None``.
 
     ``about_bytes`` is what to expect of a download; nothing is refused for differing from it.
+    Of ``bf16:`` the checksum is that of the file, which comes from elsewhere; the sizes are those
+    of the tensors that are made of it.
     """
 
     source: Source
@@ -91,7 +113,7 @@ class Weights:
 
     path: Path
     size_bytes: int
-    how: Literal["cached", "downloaded", "local"]
+    how: Literal["cached", "downloaded", "local", "converted"]
     identity: str = ""  # changes when the file is replaced, even in place
 
 
@@ -117,13 +139,23 @@ class ModelShape:
 # ── the plan ──────────────────────────────────────────────────────────────────────────────────
 
 
+#: How Docker is asked for an NVIDIA card: a reservation that the toolkit's hook carries out, the
+#: card's name in a CDI specification, or a container runtime of NVIDIA's own.
+CardAccess = Literal["reservation", "cdi", "runtime"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """An image a service runs, and the recipe that builds a drop-in replacement from packages."""
+    """An image a service runs, and the recipe that builds a drop-in replacement from packages.
+
+    ``by_driver``: NVIDIA driver → the image of the same release that runs from it on, the newest
+    driver first; empty where only this one may run.
+    """
 
     service: str
     reference: str  # registry reference, always tagged
     recipe: str | None  # folder under compose/images, None: cannot be built
+    by_driver: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +211,8 @@ class Service:
     tmpfs: tuple[Tmpfs, ...] = ()
     memory_bytes: int
     cpus: float | None = None  # processors it may use; None: all
-    gpu: bool = False  # an NVIDIA card is reserved for it
+    gpu: bool = False  # it gets an NVIDIA card
+    gpu_access: CardAccess = "reservation"  # how, if so
     devices: tuple[str, ...] = ()  # device files of the host it gets
     groups: tuple[Text, ...] = ()  # further groups of its user, by number
     shm_bytes: int | None = None
@@ -205,7 +238,7 @@ class Card:
     name: str | None
     memory_bytes: int
     compute_capability: str | None  # NVIDIA's, at least this
-    driver: int | None  # NVIDIA's, at least this release
+    driver: int | None  # NVIDIA's, at least this release: as asked, or as the image needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,4 +364,5 @@ class HostFacts:
     wsl: int | None = None  # 1 or 2; 0 outside of WSL
     board: str | None = None  # as the device tree names it; None where there is none
     cdi: bool | None = None  # whether Docker knows NVIDIA cards by CDI; None without such a card
+    card_access: tuple[CardAccess, ...] | None = None  # the ways to hand an NVIDIA card out
     oom_kills: int | None = None  # processes that the kernel killed for memory since it booted

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from deployctl.adapting import driver_of, with_card
 from deployctl.causes import PATHS
 from deployctl.deadlines import deadlines
 from deployctl.engines import engine as engine_of
@@ -18,6 +19,7 @@ from deployctl.model import (
     Card,
     Plan,
     Requirements,
+    Service,
     WeightsSpec,
 )
 from deployctl.reach import who_can_reach
@@ -35,6 +37,10 @@ def build_plan(profile: Profile) -> Plan:
     if faults := (*_owned_flags(profile), *_unknown_need(profile)):
         raise DeployctlError.of(faults)
     source = parse_source(spec.model.source)
+    services = (
+        with_card(engine_of(spec.engine.kind).service(spec, source.filename), profile),
+        webui.service(spec),
+    )
     return Plan(
         profile=profile.name,
         engine=spec.engine.kind,
@@ -46,11 +52,8 @@ def build_plan(profile: Profile) -> Plan:
             size_bytes=spec.model.size,
             about_bytes=spec.model.size or spec.model.size_about,
         ),
-        services=(
-            engine_of(spec.engine.kind).service(spec, source.filename),
-            webui.service(spec),
-        ),
-        volumes=(webui.VOLUME,),
+        services=services,
+        volumes=tuple(sorted(_volumes(services))),
         deadlines=deadlines(spec),
         requirements=_requirements(spec),
         context=context_of(spec),
@@ -68,6 +71,12 @@ def build_plan(profile: Profile) -> Plan:
     )
 
 
+def _volumes(services: tuple[Service, ...]) -> Iterator[str]:
+    """The volumes that the services mount, by name."""
+    for service in services:
+        yield from (str(mount.source) for mount in service.mounts if mount.kind == "volume")
+
+
 def _requirements(spec: ProfileSpec) -> Requirements:
     gpu = spec.requires.gpu
     return Requirements(
@@ -79,7 +88,7 @@ def _requirements(spec: ProfileSpec) -> Requirements:
             name=gpu.card,
             memory_bytes=gpu.memory,
             compute_capability=gpu.compute_capability,
-            driver=gpu.driver,
+            driver=driver_of(spec),
         ),
     )
 

@@ -61,7 +61,7 @@ def preflight(
     return (
         _docker(facts),
         architecture(plan, facts, again(selection.of(AUTO))),
-        *card(plan, facts),
+        *card(plan, facts, with_set),
         *_limits(plan, facts, with_set),
         *(map(_forced, estimates) if force else estimates),
         *((_disk(plan, facts),) if first else ()),

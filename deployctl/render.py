@@ -7,6 +7,7 @@ Decides nothing: every value comes from the plan, every shape from ``templates/`
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from deployctl.libyaml import LOADER
 from deployctl.model import (
     Bundle,
     BundleFile,
+    CardAccess,
     Mount,
     Plan,
     Port,
@@ -35,8 +37,15 @@ CONTAINER_USER = "10001:10001"
 #: proxy and between the containers cross no hop; a neighbour's reply crosses one.
 HOP_LIMIT = "net.ipv4.ip_default_ttl"
 
-#: One card. Which one is for the driver to say: a stack is made for a machine with one.
-_GPUS = ({"driver": "nvidia", "count": 1, "capabilities": ("gpu",)},)
+#: What Docker is asked for, by the way to the card. One card: which one is for the driver to say,
+#: since a stack is made for a machine with one. By CDI there is no name for it that every machine
+#: has but all of them; the engine's environment holds it to the first. `devices:` would take that
+#: name too, but an older Compose reads a file's path there.
+_RESERVED: Mapping[CardAccess, tuple[Mapping[str, Any], ...]] = {
+    "reservation": ({"driver": "nvidia", "count": 1, "capabilities": ("gpu",)},),
+    "cdi": ({"driver": "cdi", "device_ids": ("nvidia.com/gpu=all",), "capabilities": ("gpu",)},),
+    "runtime": (),
+}
 
 #: Names outside the stack resolve nowhere: Docker's resolver is sent to the container's own,
 #: closed port 53, never to the host's resolver.
@@ -96,7 +105,8 @@ def _service(service: Service) -> dict[str, Any]:
         "sysctls": ((HOP_LIMIT, str(service.hops)),),
         "ports": [_port(port) for port in service.ports],
         "devices": service.devices,
-        "gpus": _GPUS if service.gpu else (),
+        "runtime": "nvidia" if service.gpu and service.gpu_access == "runtime" else None,
+        "gpus": _RESERVED[service.gpu_access] if service.gpu else (),
         "mounts": [_mount(mount) for mount in service.mounts],
         "tmpfs": [_tmpfs(tmpfs) for tmpfs in service.tmpfs],
         "memory_bytes": service.memory_bytes,
@@ -152,8 +162,19 @@ def _compare(plan: Plan, text: str) -> None:
         command = tuple(_undollar(word) for word in seen.get("command", ()))
         environment = {name: _plain(value) for name, value in service.environment}
         rendered = {_undollar(k): _undollar(v) for k, v in seen["environment"].items()}
-        if command != wanted or rendered != environment:
+        if command != wanted or rendered != environment or not _has_its_card(service, seen):
             raise ValueError(f"rendered {service.name} does not say what the plan says")
+
+
+def _has_its_card(service: Service, seen: Mapping[str, Any]) -> bool:
+    """Whether the card is asked for as planned, and by no other way."""
+    reserved = seen.get("deploy", {}).get("resources", {}).get("reservations", {})
+    asked = [
+        {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+        for entry in reserved.get("devices", ())
+    ]
+    wanted = _service(service)
+    return asked == list(wanted["gpus"]) and seen.get("runtime") == wanted["runtime"]
 
 
 def _plain(value: Text) -> str:

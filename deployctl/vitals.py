@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from deployctl.model import Gpu
+    from deployctl.model import CardAccess, Gpu
     from deployctl.outcomes import ContainerState
 
 #: How the tokens per second were found: between two looks, of the last answer as the engine's log
@@ -113,12 +113,29 @@ def argv_of(details: Mapping[str, Any] | None) -> tuple[str, ...]:
 
 
 def has_card(details: Mapping[str, Any] | None) -> bool:
-    """Whether a container was given a card: by a request to the driver, or by device files."""
+    """Whether a container was given a card, by NVIDIA's means or by device files."""
     host = (details or {}).get("HostConfig") or {}
     devices = (str(device.get("PathOnHost", "")) for device in host.get("Devices") or ())
-    return bool(host.get("DeviceRequests")) or any(
-        path.startswith(("/dev/dri", "/dev/kfd", "/dev/nvidia")) for path in devices
+    return nvidia_access(details) is not None or any(
+        path.startswith(("/dev/dri", "/dev/kfd", "/dev/nvidia", "nvidia.com/")) for path in devices
     )
+
+
+def nvidia_access(details: Mapping[str, Any] | None) -> CardAccess | None:
+    """How a container was given an NVIDIA card; ``None`` where it was not, or by device files.
+
+    A request to the driver or to CDI stands in ``DeviceRequests``; NVIDIA's runtime gives cards to
+    a container that names some in its environment.
+    """
+    host = (details or {}).get("HostConfig") or {}
+    requests = host.get("DeviceRequests") or ()
+    if any(request.get("Driver") == "cdi" for request in requests):
+        return "cdi"
+    if requests:
+        return "reservation"
+    named = environment_of(details).get("NVIDIA_VISIBLE_DEVICES", "")
+    given = host.get("Runtime") == "nvidia" and named not in ("", "none", "void")
+    return "runtime" if given else None
 
 
 def limits_of(details: Mapping[str, Any] | None) -> tuple[int | None, float | None]:

@@ -32,6 +32,16 @@ if TYPE_CHECKING:
 
 _WIDTH = 96
 
+#: Way to the card → words about it.
+_CARD = {
+    "reservation": ", one NVIDIA card",
+    "cdi": ", one NVIDIA card by CDI",
+    "runtime": ", one NVIDIA card by NVIDIA's runtime",
+}
+
+#: What this machine decides → what that is called.
+_ADAPTED = {"engine.image": "image", "engine.gpu_access": "way to the card"}
+
 
 def plan(
     profile: ProfileOption = AUTO,
@@ -96,6 +106,7 @@ def data(report: PlanReport) -> dict[str, Any]:
         "changes": report.changes,
         "fitting": report.fitting,
         "applied": dict(report.applied),
+        "adapted": report.adapted,
         "reach": plan.reach,
         "fetches": report.fetches,
         "checks": report.checks,
@@ -112,6 +123,7 @@ def _service(service: Service) -> dict[str, Any]:
         "memory_bytes": service.memory_bytes,
         "cpus": service.cpus,
         "gpu": service.gpu,
+        "gpu_access": service.gpu_access if service.gpu else None,
     }
 
 
@@ -153,7 +165,7 @@ def _services(report: PlanReport) -> Iterator[str]:
     yield "Services"
     for service in report.plan.services:
         limit = f"at most {exact(service.memory_bytes)} of memory"
-        card = ", one NVIDIA card" if service.gpu else ""
+        card = _CARD[service.gpu_access] if service.gpu else ""
         yield f"  {service.name:<8}{service.image.reference} ({limit}{card})"
         if service.command:
             lines = textwrap.wrap(
@@ -163,6 +175,10 @@ def _services(report: PlanReport) -> Iterator[str]:
                 break_on_hyphens=False,
             )
             yield from (f"          {line}" for line in lines)
+        if service.name == "engine":
+            for each in report.adapted:
+                about = f"{_ADAPTED.get(each.key, each.key)} by this machine: {each.reason}"
+                yield from _wrapped(about, indent="          ")
 
 
 def _changes(report: PlanReport) -> Iterator[str]:

@@ -45,6 +45,7 @@ def text(report: RecommendReport) -> str:
             *columns(profiles, indent=0, right=frozenset({2})),
             "",
             *(line for item in report.recommendations for line in _why(item)),
+            *_instead(report),
             "",
             f"Models in {best.profile}",
             *columns(models, indent=0, right=frozenset({2})),
@@ -67,6 +68,17 @@ def _fetched_first(report: RecommendReport) -> list[str]:
         "`deployctl detect` asks."
     )
     return textwrap.wrap(text, _WIDTH, break_on_hyphens=False)
+
+
+def _instead(report: RecommendReport) -> list[str]:
+    """Why the first is not the one that such a machine gets at its best."""
+    best = report.recommendations[0].profile
+    lines = [
+        line
+        for text in report.passed_over
+        for line in textwrap.wrap(f"{best} stands in for {text}", _WIDTH, subsequent_indent="  ")
+    ]
+    return ["", *lines] if lines else []
 
 
 def _licence(advice: ModelAdvice) -> str:

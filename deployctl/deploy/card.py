@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from deployctl.errors import Fault
 from deployctl.oncard import CardTrouble, card_trouble
 from deployctl.outcomes import Command
-from deployctl.vitals import has_card, moment
+from deployctl.vitals import has_card, moment, nvidia_access
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import UpRequest, World
@@ -121,8 +121,7 @@ def _start(
 
 def _asked_inside(world: World, state: ContainerState, details: Details) -> str | None:
     """What nvidia-smi says inside, if it fails there; an image without it says nothing."""
-    host = (details.result() or {}).get("HostConfig") or {}
-    if not host.get("DeviceRequests"):
+    if nvidia_access(details.result()) is None:
         return None
     result = world.runner.run(
         Command(

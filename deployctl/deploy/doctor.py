@@ -228,7 +228,7 @@ def _graphics(
     nvidia = [plan for plan in cards if plan.service("engine").gpu]
     graphics = Graphics(
         devices=card_devices(root),
-        levels={p.profile: c.driver for p in nvidia if (c := p.requirements.card) and c.driver},
+        levels={p.profile: least for p in nvidia if (least := _least_driver(p))},
         capabilities={
             p.profile: c.compute_capability
             for p in nvidia
@@ -246,6 +246,13 @@ def _graphics(
     return replace(graphics, probe=probe, unprobed="" if probe else "no image is here to try it in")
 
 
+def _least_driver(plan: Plan) -> int | None:
+    """The oldest driver that an image of the plan runs on; ``None`` where nobody says."""
+    if offered := plan.service("engine").image.by_driver:
+        return min(least for least, _ in offered)
+    return plan.requirements.card.driver if plan.requirements.card else None
+
+
 # ── the profile ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -255,12 +262,12 @@ def _profile(world: World, facts: HostFacts, request: UpRequest, chosen: Selecte
     running = space.manifest() is not None
     fitted = fit(world, chosen, facts, make=False, running=running)
     checks = preflight(
-        chosen.plan,
+        fitted.selected.plan,
         facts,
         fitted.fitting,
         first=not running,
         force=False,
-        selection=chosen.selection,
+        selection=fitted.selected.selection,
         again=request.again_with,
     )
     above = ("docker", "port")

@@ -121,10 +121,14 @@ def of_panel(
 def of_profile(world: World, space: Workspace, manifest: Manifest, again: str) -> tuple[Drift, ...]:
     """What the profile, as it is now, would change: as `plan` says. Raises ``profile-…`` faults."""
     from deployctl.deploy.changed import changed
+    from deployctl.deploy.select import Selected, adapted
     from deployctl.planner import build_plan
 
-    profile = world.resolve(kept_selection(manifest))
-    found = changed(world, space, profile, build_plan(profile), world.local())
+    selection, facts = kept_selection(manifest), world.local()
+    profile = world.resolve(selection)
+    kept = Selected(profile=profile, plan=build_plan(profile), selection=selection, choice=None)
+    now = adapted(world, kept, facts)
+    found = changed(world, space, now.profile, now.plan, facts)
     return tuple(
         drift.Drift(
             place="profile",

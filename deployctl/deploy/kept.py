@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployctl.deploy.world import UpRequest
-from deployctl.profiles.selection import AUTO, Selection
+from deployctl.profiles.selection import AUTO, Adaptation, Selection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,10 @@ def kept_selection(manifest: Manifest) -> Selection:
         overlays=tuple(map(str, kept.get("overlays", ()))),
         model=None if model is None else str(model),
         sets=tuple(map(str, kept.get("sets", ()))),
+        adapted=tuple(
+            Adaptation(key=str(each["key"]), value=str(each["value"]), reason=str(each["reason"]))
+            for each in kept.get("adapted", ())
+        ),
     )
 
 

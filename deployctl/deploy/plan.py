@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deployctl.fitting import Fitting
     from deployctl.model import HostFacts, Plan
     from deployctl.outcomes import CheckResult
-    from deployctl.profiles.selection import Selection
+    from deployctl.profiles.selection import Adaptation, Selection
     from deployctl.sizing import Basis
 
 
@@ -55,6 +55,7 @@ class PlanReport:
     changes: tuple[Change, ...]
     fitting: Fitting | None
     applied: tuple[tuple[str, str], ...]  # settings that --fit added
+    adapted: tuple[Adaptation, ...]  # what the profile leaves to this machine, and why it is so
     checks: tuple[CheckResult, ...]  # of this machine, as far as it can be known without Docker
     fetches: tuple[Fetch, ...]
     facts: HostFacts
@@ -94,6 +95,7 @@ def plan(
         changes=changed(world, space, profile, decided, facts),
         fitting=fitted.fitting,
         applied=fitted.applied,
+        adapted=fitted.selected.selection.adapted,
         checks=tuple(check for check in checks if check.name not in ("docker", "port")),
         fetches=_fetches(world, decided),
         facts=facts,
@@ -107,6 +109,10 @@ def _basis(spec: WeightsSpec, *, here: bool) -> Basis:
 
 
 def _how(world: World, spec: WeightsSpec, *, here: bool) -> str:
+    if spec.source.inner is not None and not here:
+        file = WeightsSpec(source=spec.source.inner, sha256=spec.sha256)
+        known = _how(world, file, here=world.weights.locate(file) is not None)
+        return f"{known}, then converted"
     if spec.source.kind != "file":
         return "here already" if here else "downloaded"
     if here:

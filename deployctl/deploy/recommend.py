@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deployctl.choice import Recommendation, recommend
+from deployctl.choice import Recommendation, passed_over, recommend
 from deployctl.deploy.select import Planned, candidates, planned_shipped
 from deployctl.errors import DeployctlError
 from deployctl.planner import build_plan
@@ -39,6 +39,7 @@ class RecommendReport:
     recommendations: tuple[Recommendation, ...]
     models: tuple[ModelAdvice, ...]
     facts: HostFacts
+    passed_over: tuple[str, ...]  # what would be better on such a machine, and why it is not now
     to_fetch: str | None  # the model of the best, where it is not here and not a file of this one
 
 
@@ -46,13 +47,14 @@ def recommendations(world: World) -> RecommendReport:
     """Judge everything that was shipped by this machine. Needs no daemon and no network."""
     facts = world.local(measure=True)
     planned = _shipped(world)
-    offered = candidates(world, planned)
+    offered = candidates(world, Selection(), planned, facts)
     ranked = recommend(offered, facts)
     best = next(each.plan for each in offered if each.plan.profile == ranked[0].profile)
     return RecommendReport(
         recommendations=ranked,
         models=tuple(_models(world, ranked[0].profile, facts)),
         facts=facts,
+        passed_over=passed_over(offered, facts),
         to_fetch=_to_fetch(world, best),
     )
 
@@ -81,8 +83,9 @@ def _models(world: World, best: str, facts: HostFacts) -> Iterator[ModelAdvice]:
     for name in world.catalog.model_names():
         try:
             entry = read_entry(name, world.catalog.readers())
-            profile = world.resolve(Selection(profile=best, model=name))
-            (candidate,) = candidates(world, [(profile, build_plan(profile))])
+            selection = Selection(profile=best, model=name)
+            profile = world.resolve(selection)
+            (candidate,) = candidates(world, selection, [(profile, build_plan(profile))], facts)
         except DeployctlError:
             continue  # it does not come in a form that this engine reads
         (judged,) = recommend((candidate,), facts)

@@ -1,4 +1,4 @@
-"""From what the operator chose to one plan: the profile, resolved, and what fits of it."""
+"""From what the operator chose to one plan: the profile, as this machine has it and as it fits."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from deployctl.adapting import adaptations, changed_by
 from deployctl.choice import Candidate, Choice, choose, limit_of
 from deployctl.errors import DeployctlError
 from deployctl.fitting import Fitting, fitting, too_long
@@ -122,24 +123,38 @@ def runs(world: World, name: str) -> bool:
 
 def _choose(world: World, selection: Selection, offered: list[Planned], again: Again) -> Choice:
     """Look at the host and at the sources of what is not here, and choose."""
-    found = candidates(world, offered)
     facts = world.local()
+    found = candidates(world, selection, offered, facts)
     able = [c for c in found if limit_of(c.plan, facts, fitting(c.plan, facts)) is None]
     facts = replace(facts, reachable=_reachable(world, able))
     return choose(found, facts, again=lambda name: again(selection.of(name)))
 
 
-def candidates(world: World, planned: Iterable[Planned]) -> tuple[Candidate, ...]:
-    """The plans as something to choose from: their rank, and whether their weights are here."""
+def candidates(
+    world: World, selection: Selection, planned: Iterable[Planned], facts: HostFacts
+) -> tuple[Candidate, ...]:
+    """The plans as this machine would have them, as something to choose from.
+
+    With each its rank, and whether its weights are here. ``selection`` is what was laid over them.
+    """
     return tuple(
         Candidate(
             rank=profile.spec.auto.rank if profile.spec.auto else 0,
-            plan=plan,
+            plan=_as_here(world, selection, profile, plan, facts),
             description=profile.spec.description,
             weights_here=world.weights.locate(plan.weights) is not None,
         )
         for profile, plan in planned
     )
+
+
+def _as_here(
+    world: World, selection: Selection, profile: Profile, plan: Plan, facts: HostFacts
+) -> Plan:
+    found = adaptations(profile, plan, facts)
+    if not changed_by(profile, found):
+        return plan
+    return _planned(world, replace(selection.of(profile.name), adapted=found))[1]
 
 
 def _reachable(world: World, found: Sequence[Candidate]) -> Mapping[str, bool]:
@@ -148,6 +163,26 @@ def _reachable(world: World, found: Sequence[Candidate]) -> Mapping[str, bool]:
     with ThreadPoolExecutor(max_workers=max(1, len(sources))) as pool:
         answers = pool.map(lambda s: (s.text, world.weights.reachable(s, timeout_s=5)), sources)
         return dict(answers)
+
+
+# ── as this machine has it ────────────────────────────────────────────────────────────────────
+
+
+def adapted(world: World, selected: Selected, facts: HostFacts) -> Selected:
+    """The same with what the profile leaves to the machine, as ``facts`` have it now."""
+    before = selected.selection.adapted
+    bare = selected
+    if before:  # what was decided last time is not what the profile says
+        bare = _remade(world, selected, replace(selected.selection, adapted=()))
+    found = adaptations(bare.profile, bare.plan, facts, before)
+    if found == before:
+        return selected
+    return _remade(world, bare, replace(bare.selection, adapted=found))
+
+
+def _remade(world: World, selected: Selected, selection: Selection) -> Selected:
+    profile, plan = _planned(world, selection)
+    return Selected(profile=profile, plan=plan, selection=selection, choice=selected.choice)
 
 
 # ── made to fit ───────────────────────────────────────────────────────────────────────────────
@@ -163,7 +198,8 @@ class Fitted:
 
 
 def fit(world: World, selected: Selected, facts: HostFacts, *, make: bool, running: bool) -> Fitted:
-    """Hold the plan against this machine; with ``make`` take the nearest values that do fit."""
+    """Hold the plan, as this machine has it, against it; with ``make`` take what does fit."""
+    selected = adapted(world, selected, facts)
     first: tuple[tuple[str, str], ...] = ()
     if make and (trained := too_long(selected.plan)) is not None:
         first = (("model.context", str(trained)),)
@@ -182,8 +218,7 @@ def _with(world: World, selected: Selected, sets: tuple[tuple[str, str], ...]) -
     selection = selected.selection
     for key, value in sets:
         selection = selection.with_set(key, value)
-    profile, plan = _planned(world, selection)
-    return Selected(profile=profile, plan=plan, selection=selection, choice=selected.choice)
+    return _remade(world, selected, selection)
 
 
 def _held(world: World, plan: Plan, facts: HostFacts, *, running: bool) -> Fitting | None:

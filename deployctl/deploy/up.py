@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from deployctl.adapting import changed_by
 from deployctl.deploy import stack
 from deployctl.deploy.attempt import Attempt
 from deployctl.deploy.changed import changed, of_this_machine
@@ -89,6 +90,7 @@ def _bring_up(attempt: Attempt, held: contextlib.ExitStack) -> UpReport:
         selection=judged.selected.selection,
         again=request.again_with,
         plan=plan,
+        card_access=judged.facts.card_access or (),
     )
     images, weights = _obtain(run, plan, request.images)
     if plan.weights.source.kind != "file":  # what is the operator's own is not ours to delete
@@ -143,6 +145,7 @@ def _report(
         phases=tuple(run.phases),
         warm_up=run.warm_up,
         seconds=run.world.clock.now() - run.started,
+        adapted=wanted.selection.adapted,
     )
 
 
@@ -168,6 +171,8 @@ def _preflight(attempt: Attempt, chosen: Selected) -> _Judged:
         sets = " ".join(f"--set {key}={value}" for key, value in fitted.applied)
         world.talk.say(f"made to fit: {sets}")
     plan = fitted.selected.plan
+    for each in changed_by(chosen.profile, fitted.selected.selection.adapted):
+        world.talk.say(f"{each.key} is {each.value}: {each.reason}")
     kept = space.manifest()
     _say_moved_ports(world, plan, kept)
     checks = preflight(

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         Status,
         WarmUp,
     )
-    from deployctl.profiles.selection import Resolver
+    from deployctl.profiles.selection import Adaptation, Resolver
     from deployctl.readiness import Clock
     from deployctl.runner import Runner
     from deployctl.talk import Talk
@@ -188,6 +188,7 @@ class UpReport:
     phases: tuple[PhaseResult, ...]
     seconds: float
     limits: tuple[str, ...] = ()
+    adapted: tuple[Adaptation, ...] = ()  # what the profile leaves to this machine, and why
     warm_up: WarmUp | None = None  # nothing was started, or the chat window was there first
 
 

@@ -7,7 +7,23 @@ too old, that were updated while in use, or that are not whole.
 from __future__ import annotations
 
 from deployctl.diagnosis.remedies import older_needs, reboot, recommend, reload_driver, setup
-from deployctl.diagnosis.signs import Sign, pattern
+from deployctl.diagnosis.signs import Found, Sign, pattern
+
+
+def _another_way(found: Found) -> str:
+    """The way to the card that this Docker has, where it has one; else how to get one."""
+    way = found.way
+    tried = None if way.plan is None else way.plan.service("engine").gpu_access
+    others = [each for each in way.card_access if each != tried]
+    if not others:
+        return setup(found)
+    return f"{way.with_set(('engine.gpu_access', others[0]))}  # this Docker has that way"
+
+
+def _name_the_cards_anew(found: Found) -> str:
+    """A specification of the cards as they are now; an update of the driver makes one stale."""
+    return f"sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml && {found.way.same()}"
+
 
 SIGNS = (
     Sign(
@@ -32,16 +48,30 @@ SIGNS = (
         about="docker",
         pattern=pattern(
             r"could not select device driver|unknown or invalid runtime name: nvidia"
-            r"|nvidia-container-runtime-hook.*not found|unresolvable CDI devices"
-            r"|CDI device injection failed"
+            r"|nvidia-container-runtime-hook.*not found"
         ),
         seen='could not select device driver "nvidia" with capabilities: [[gpu]]',
         cause="Docker cannot hand a card to a container: the NVIDIA Container Toolkit is missing, "
         "or Docker does not know of it.",
-        way_out="`deployctl setup` says how to get it",
-        remedy=setup,
+        way_out="`--set engine.gpu_access=…` where Docker has another way; else `deployctl setup`",
+        remedy=_another_way,
         sample='Error response from daemon: could not select device driver "nvidia" with '
         "capabilities: [[gpu]]",
+    ),
+    Sign(
+        code="start-gpu-toolkit-missing",
+        about="docker",
+        pattern=pattern(
+            r"unresolvable CDI devices (?P<devices>\S+)|CDI device injection failed"
+            r"|failed to inject CDI devices"
+        ),
+        seen="CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=all",
+        cause="Docker finds no card by its name in a CDI specification: there is none, or it is "
+        "older than the driver.",
+        way_out="`sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`, and the same `up`",
+        remedy=_name_the_cards_anew,
+        sample="Error response from daemon: CDI device injection failed: unresolvable CDI devices "
+        "nvidia.com/gpu=all",
     ),
     Sign(
         code="start-gpu-driver-changed",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from deployctl.model import Plan
+    from deployctl.model import CardAccess, Plan
     from deployctl.outcomes import ContainerState
     from deployctl.profiles.selection import Selection
 
@@ -43,6 +43,7 @@ class Way:
     again: Callable[[Selection], str]  # selection → command line
     plan: Plan | None = None  # what was asked of it; None: not known any more
     weights: str | None = None  # the model file or folder in the store, ours to fetch anew
+    card_access: tuple[CardAccess, ...] = ()  # the ways in which Docker here hands out a card
 
     def with_set(self, *pairs: tuple[str, str]) -> str:
         """The same command with these profile values; an earlier ``--set`` of them gives way."""

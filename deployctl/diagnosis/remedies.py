@@ -199,8 +199,11 @@ def who_uses_the_card(found: Found) -> str:
     return f"nvidia-smi  # end what else uses the card; then: {found.way.same()}"
 
 
-def older_needs(_found: Found) -> str:
-    """Profiles whose image asks less of the driver."""
+def older_needs(found: Found) -> str:
+    """The image that this driver runs, where another was named; else profiles that ask less."""
+    way = found.way
+    if way.sets("engine.image") and way.plan is not None and way.plan.service("engine").gpu:
+        return f"{way.without_set('engine.image')}  # takes the image that this driver runs"
     return "deployctl recommend  # which profiles this driver can run"
 
 

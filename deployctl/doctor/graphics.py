@@ -136,6 +136,8 @@ def _toolkit(machine: Machine, card: Gpu) -> CheckResult:
     facts = machine.facts
     if not facts.docker.server_version:
         return skipped("container toolkit", "the daemon does not answer")
+    if facts.card_access == ("cdi",):
+        return ok("container toolkit", "there, by CDI alone: a plan asks for the card by it")
     if facts.container_toolkit:
         return ok("container toolkit", "there, with CDI" if facts.cdi else "there, without CDI")
     return warning(

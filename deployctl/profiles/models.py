@@ -24,7 +24,7 @@ from deployctl.profiles.problems import Layers, translate
 from deployctl.profiles.scalars import Scalar
 from deployctl.profiles.schema import ModelEntry
 from deployctl.profiles.source import load
-from deployctl.sources import is_written_like_one
+from deployctl.sources import is_written_like_one, parse_source
 
 _FROM_THE_ENTRY = (
     *("served_name", "license", "gated", "reasoning", "reasoning_parser"),
@@ -111,7 +111,7 @@ class Entry:
     def reads(self, kind: str, name: str) -> bool:
         """Whether this engine reads that format; of an unknown engine nobody knows."""
         assert self.spec is not None
-        gguf = self.spec.formats[name].source.endswith(".gguf")
+        gguf = parse_source(self.spec.formats[name].source).filename.endswith(".gguf")
         return kind not in ENGINES or gguf == (kind == "llama.cpp")
 
     def format_for(self, kind: str, wanted: str | None, *, asked: bool) -> str | None:

@@ -19,14 +19,14 @@ from deployctl.model import Origin
 from deployctl.profiles import excerpt
 from deployctl.profiles.chain import Chain
 from deployctl.profiles.document import Node, NotFound, Readers, dotted, plain, walk
-from deployctl.profiles.excerpt import MODEL, SETTINGS, Sources
+from deployctl.profiles.excerpt import MACHINE, MODEL, SETTINGS, Sources
 from deployctl.profiles.joining import child, merge, put
 from deployctl.profiles.models import Entry, typed_layer, unknown_model, wrong_format
 from deployctl.profiles.othersource import as_its_source_says, unread
 from deployctl.profiles.problems import Layers, translate
 from deployctl.profiles.rules import SOME_ADDRESS
 from deployctl.profiles.schema import ProfileSpec
-from deployctl.profiles.selection import Selection
+from deployctl.profiles.selection import Adaptation, Selection
 from deployctl.profiles.settings import read_settings
 
 
@@ -140,10 +140,15 @@ def _layers(chain: Chain, settings: Node | None, selection: Selection, readers: 
     own, *parents = (document.root for document in chain.documents)
     overlays = [document.root for document in chain.overlays]
     model = typed_layer(selection.model, readers.inspect) if selection.model else None
-    whole = (*map(_without_extends, reversed(parents)), own, *overlays, model, settings)
+    machine = _of_machine(selection.adapted)
+    whole = (*map(_without_extends, reversed(parents)), own, *overlays, model, settings, machine)
     stack = [layer for layer in whole if layer is not None]
     files = (*chain.documents, *chain.overlays)
-    typed = {SETTINGS: selection.sets, MODEL: (selection.model or "",)}
+    typed = {
+        SETTINGS: selection.sets,
+        MODEL: (selection.model or "",),
+        MACHINE: tuple(each.reason for each in selection.adapted),
+    }
     return Layers(
         root=reduce(merge, stack),
         stack=tuple(stack),
@@ -151,6 +156,18 @@ def _layers(chain: Chain, settings: Node | None, selection: Selection, readers: 
         files=tuple(document.file for document in files),
         entrances=chain.entrances,
     )
+
+
+def _of_machine(adapted: tuple[Adaptation, ...]) -> Node | None:
+    """What the machine decided, as a layer: of values only that nobody has decided for it."""
+    root: Node | None = None
+    for number, each in enumerate(adapted, 1):
+        at = Origin(file=MACHINE, line=number)
+        node = Node(each.value, at)
+        for key in reversed(each.key.split(".")):
+            node = Node({key: node}, at)
+        root = node if root is None else merge(root, node)
+    return root
 
 
 def _with_its_model(layers: Layers, readers: Readers) -> tuple[Layers, tuple[Fault, ...]]:

@@ -79,7 +79,7 @@ def _parsers_for_vllm(spec: ProfileSpec) -> None:
 
 def _file_for_the_engine(spec: ProfileSpec) -> None:
     source = parse_source(spec.model.source)
-    if not source.path and spec.model.sha256 is not None:
+    if source.is_folder and source.inner is None and spec.model.sha256 is not None:
         sentence = "A whole repository has no checksum of its own."
         hint = "delete it; a commit pins all its files: hf:ORG/REPO@COMMIT"
         refuse(sentence, hint=hint, at=("model", "sha256"))
@@ -93,7 +93,11 @@ def _file_for_the_engine(spec: ProfileSpec) -> None:
             typed="--model hf:ORG/REPO  # or --profile with a profile of llama.cpp",
             at=at,
         )
-    if spec.engine.kind == "llama.cpp" and not source.path:
+    if spec.engine.kind == "llama.cpp" and source.inner is not None:
+        sentence = "It is a folder for vLLM; llama.cpp reads the GGUF file as it is."
+        file = source.inner.text
+        refuse(sentence, hint=f"write `source: {file}`", typed=f"--set model.source={file}", at=at)
+    if spec.engine.kind == "llama.cpp" and source.is_folder:
         sentence = "It is a whole repository, and llama.cpp reads one GGUF file."
         refuse(
             sentence,

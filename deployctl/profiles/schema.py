@@ -128,18 +128,21 @@ class ModelSpec(Block):
     )
     source: SourceText = Field(
         description="Where the model comes from: hf:ORG/REPO[@REV]:FILE, hf:ORG/REPO[@REV] (all "
-        "of it, for vLLM), file:/PATH, https://… or wheel:PACKAGE==VERSION:PATH. A profile or "
+        "of it, for vLLM), file:/PATH, https://… or wheel:PACKAGE==VERSION:PATH. bf16: before one "
+        "that names a GGUF file makes a folder in 16 bits of it, for vLLM. A profile or "
         "--set that changes it also drops the inherited sha256, size and size_about: they "
         "describe another file.",
         examples=["hf:ORG/REPO:FILE.gguf", "file:/srv/models/FILE.gguf"],
     )
     sha256: Sha256 | None = Field(
         default=None,
-        description="The file's SHA-256 checksum; a file with another one is refused.",
+        description="The file's SHA-256 checksum; a file with another one is refused. With "
+        "bf16: that of the GGUF file.",
     )
     size: Size | None = Field(
         default=None,
-        description="The file's exact size, like 98362432B; a file of another size is refused.",
+        description="The file's exact size, like 98362432B; a file of another size is refused. "
+        "With bf16: that of the tensors made of it.",
         examples=["98362432B"],
     )
     size_about: Size | None = Field(
@@ -239,6 +242,20 @@ class EngineSpec(Block):
             "vllm/vllm-openai-cpu:v0.32.0-x86_64",
         ],
     )
+    images: dict[str, ImageReference] | None = Field(
+        default=None,
+        description="The same release for older drivers: NVIDIA driver in quotes → the image that "
+        "runs from it on. On a card the plan takes the first that this machine's driver runs, "
+        "unless a later layer names an `image` of its own.",
+        examples=[{"580": "vllm/vllm-openai:v0.32.0", "525": "vllm/vllm-openai:v0.32.0-cu129"}],
+    )
+    gpu_access: Literal["auto", "reservation", "cdi", "runtime"] = Field(
+        default="auto",
+        description="How Docker is asked for an NVIDIA card: a reservation, by its name in a CDI "
+        "specification, or by NVIDIA's container runtime (old set-ups). auto: a reservation, or "
+        "CDI where this machine has nothing else.",
+        examples=["auto"],
+    )
     memory: Size | None = Field(
         default=None,
         description="Memory (not the card's) the engine may use before it is stopped. Absent: what "
@@ -309,6 +326,10 @@ class EngineSpec(Block):
                 refuse(sentence, hint=f"delete `{key}`", at=(key,))
         if self.kind == "vllm" and self.device == "vulkan":
             refuse("vLLM computes on `cpu` or `cuda`.", write="cuda", at=("device",))
+        for driver in self.images or ():
+            if not (driver.isdecimal() and 300 <= int(driver) <= 2000):
+                sentence = "Each image stands behind the NVIDIA driver that it needs, a release."
+                refuse(sentence, hint='write it like `"580": NAME:TAG`', at=("images", driver))
         return self
 
 
@@ -399,7 +420,8 @@ class GpuSpec(Block):
         default=None,
         ge=300,
         le=2000,
-        description="NVIDIA's driver: at least this release.",
+        description="NVIDIA's driver: at least this release. Absent: what the image needs, where "
+        "`engine.images` says it.",
         examples=[580],
     )
 
@@ -489,7 +511,7 @@ class FormatSpec(Block):
     source: SourceText = Field(
         description="Where it comes from; as in a profile.", examples=["hf:ORG/REPO:FILE.gguf"]
     )
-    sha256: Sha256 | None = Field(default=None, description="The file's SHA-256 checksum.")
+    sha256: Sha256 | None = Field(default=None, description="SHA-256 checksum; as in a profile.")
     size: Size | None = Field(default=None, description="Its exact size.", examples=["98362432B"])
     size_about: Size | None = Field(
         default=None, description="Its size as far as it is known.", examples=["1117MiB"]

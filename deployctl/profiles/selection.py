@@ -23,13 +23,30 @@ def is_file(profile: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Adaptation:
+    """One value that the profile leaves to the machine, as this machine's facts have it, and why.
+
+    Only what the operator has not decided has one; see ``adapting``.
+    """
+
+    key: str  # engine.image
+    value: str
+    reason: str  # a clause: the driver 550.54.14 is older than 580
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """A profile, and the layers over it in the order in which they win."""
+    """A profile, and the layers over it in the order in which they win.
+
+    ``adapted`` is what a machine made of the values that the profile leaves to it. Nobody typed
+    it, so it is no word of the command line: another machine, or another driver, decides anew.
+    """
 
     profile: str = AUTO
     overlays: tuple[str, ...] = ()
     model: str | None = None
     sets: tuple[str, ...] = ()
+    adapted: tuple[Adaptation, ...] = ()
 
     @property
     def words(self) -> tuple[str, ...]:

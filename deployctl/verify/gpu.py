@@ -11,9 +11,12 @@ from deployctl.fitting import own_card
 from deployctl.oncard import shown
 from deployctl.verify.ask import chat, dig, good, question, told
 from deployctl.verify.nouns import Seen, failed, ok, skipped
-from deployctl.vitals import has_card
+from deployctl.vitals import has_card, nvidia_access
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from deployctl.model import CardAccess
     from deployctl.verify.nouns import Container, Subject
 
 #: Tokens that are counted to measure a speed.
@@ -27,6 +30,13 @@ _FILLED = 0.8
 
 #: Lines of the engine's log in which it says where it put the model.
 _LINES = 4000
+
+#: Way to the card → words about it.
+_BY: Mapping[CardAccess, str] = {
+    "reservation": "a reservation",
+    "cdi": "CDI",
+    "runtime": "NVIDIA's runtime",
+}
 
 _THREADS = re.compile(r"n_threads = (\d+)")
 
@@ -78,7 +88,9 @@ def _on_it(subject: Subject, engine: Container) -> tuple[str, tuple[str, ...]]:
         return "", ("the container was given no card (Docker)",)
     if (fault := subject.card()) is not None:
         return "", (fault.message, *fault.details)
-    return shown(subject.ports.docker.log_tail(engine.state.id, _LINES)) or "", ()
+    given = nvidia_access(engine.seen)
+    said = shown(subject.ports.docker.log_tail(engine.state.id, _LINES))
+    return "; ".join(part for part in (given and f"given by {_BY[given]}", said) if part), ()
 
 
 def _filled(subject: Subject) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from deployctl.cli import run
-from deployctl.model import DockerFacts
+from deployctl.model import DockerFacts, Gpu
 from tests.cli.commandline import deployctl
 from tests.fakes import FakeFacts, FakeWeights, facts
 from tests.world import Box
@@ -221,6 +221,42 @@ def test_recommend_ranks_for_this_machine(box: Box, capsys: pytest.CaptureFixtur
     assert data(box, capsys, "recommend")["to_fetch"] is None
 
 
+def with_card(box: Box) -> None:
+    card = Gpu(
+        name="NVIDIA GeForce RTX 2060",
+        memory_bytes=6 * GIB,
+        memory_free_bytes=int(4.5 * GIB),
+        compute_capability="7.5",
+        driver="550.54.14",
+    )
+    box.facts = FakeFacts(facts(gpus=(card,), card_access=("cdi",)))
+
+
+def test_recommend_says_why_a_smaller_profile_stands_in(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_card(box)
+    found = data(box, capsys, "recommend")
+    reason = "gpu-6gb: Only 288 MiB would be left (NVIDIA GeForce RTX 2060)."
+    assert found["recommendations"][0]["profile"] == "gpu-6gb-gguf"
+    assert found["passed_over"] == [reason]
+    assert f"gpu-6gb-gguf stands in for {reason}" in said(box, capsys, "recommend")
+
+
+def test_plan_shows_what_the_machine_decides_and_why(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_card(box)
+    out = " ".join(said(box, capsys, "plan", "--profile", "gpu-6gb").split())
+    assert "v0.32.0-cu129 (at most 8.00 GiB of memory, one NVIDIA card by CDI)" in out
+    assert "image by this machine: driver 550.54.14 is older than 580, which vllm" in out
+    assert "way to the card by this machine: Docker knows the card by CDI, and has" in out
+    found = data(box, capsys, "plan", "--profile", "gpu-6gb")
+    assert [each["key"] for each in found["adapted"]] == ["engine.image", "engine.gpu_access"]
+    assert found["services"][0]["gpu_access"] == "cdi"
+    assert found["command"] == "deployctl up --profile gpu-6gb"
+
+
 def test_another_model_in_any_profile(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
     out = said(box, capsys, "plan", "--profile", "rtx3060", "--model", "llama-3.2-1b-instruct")
     assert "Llama-3.2-1B-Instruct BF16" in out
@@ -286,6 +322,17 @@ def test_weights_that_are_here_are_not_downloaded(
     assert "downloaded, 98 MB (measured)" in said(box, capsys, "plan", "--profile", "smoke")
 
 
+def test_what_is_made_of_a_file_is_said_with_the_size_that_it_gets(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vllm = ("plan", "--profile", "smoke-vllm")
+    assert "Q4_1.gguf: here already, " in said(box, capsys, *vllm)
+    box.weights = FakeWeights(here=False)
+    assert "Q4_1.gguf: downloaded, then converted, 269 MB (measured)" in said(box, capsys, *vllm)
+    own = (*vllm, "--set", "model.source=bf16:file:/srv/SmolLM2-135M-Instruct.Q4_1.gguf")
+    assert "yours, checked at start, then converted, " in said(box, capsys, *own)
+
+
 def test_a_file_of_the_operator_s_is_checked_or_there_or_not(
     box: Box, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -346,6 +393,7 @@ def test_programs_get_keys_that_stay(box: Box, capsys: pytest.CaptureFixture[str
             "changes",
             "fitting",
             "applied",
+            "adapted",
             "reach",
             "fetches",
             "checks",

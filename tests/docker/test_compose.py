@@ -12,6 +12,11 @@ from typing import Any
 
 import pytest
 
+from deployctl.catalog import Catalog
+from deployctl.planner import build_plan
+from deployctl.profiles.resolve import resolve
+from deployctl.profiles.selection import Selection
+from deployctl.render import render
 from tests.docker.tiny import import_image
 
 COMPOSE = Path(__file__).parents[2] / "compose"
@@ -197,3 +202,25 @@ def test_the_operators_proxies_are_not_for_containers(read: dict[str, Any]) -> N
         assert told["NO_PROXY"] == told["no_proxy"] == "*"
         check = " ".join(service["healthcheck"]["test"])
         assert "--noproxy *" in check or "ProxyHandler({})" in check
+
+
+@pytest.mark.parametrize("access", ["reservation", "cdi", "runtime"])
+def test_every_way_to_a_card_is_read_as_it_is_meant(access: str, tmp_path: Path) -> None:
+    catalog = Catalog({"HOME": "/nonexistent"})
+    selection = Selection(profile="gpu-4gb", sets=(f"engine.gpu_access={access}",))
+    bundle = render(build_plan(resolve(selection, catalog.readers())), catalog.templates_dir)
+    stack = tmp_path / "compose.yaml"
+    stack.write_text(bundle.text("compose.yaml"))
+    done = config(stack, EXAMPLE, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    engine = json.loads(done.stdout)["services"]["engine"]
+    reserved = engine.get("deploy", {}).get("resources", {}).get("reservations", {})
+    asked = reserved.get("devices", [])
+    assert [device["driver"] for device in asked] == {
+        "reservation": ["nvidia"],
+        "cdi": ["cdi"],
+        "runtime": [],
+    }[access]
+    named = [device.get("device_ids") for device in asked]
+    assert named == {"reservation": [None], "cdi": [["nvidia.com/gpu=all"]], "runtime": []}[access]
+    assert engine.get("runtime") == ("nvidia" if access == "runtime" else None)

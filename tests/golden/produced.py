@@ -16,6 +16,7 @@ from deployctl.diagnosis.containers import ENDS, End, code_of
 from deployctl.diagnosis.diagnose import SIGNS
 from deployctl.diagnosis.questions import QUESTIONS
 from deployctl.errors import CODES, ExitCode
+from deployctl.lint.rules import RULES
 from deployctl.model import Plan
 from deployctl.planner import build_plan
 from deployctl.profiles.resolve import resolve
@@ -23,6 +24,7 @@ from deployctl.profiles.schema import json_schema, model_json_schema
 from deployctl.profiles.selection import Selection
 from deployctl.render import render, variables_of
 from deployctl.sizing import need
+from tests.golden.sixgb import with_numbers
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,6 +49,7 @@ SCREENS = {
     "help-chat": ["chat", "--help"],
     "help-logs": ["logs", "--help"],
     "help-down": ["down", "--help"],
+    "help-lint-compose": ["lint-compose", "--help"],
     "error-usage": ["up", "--profil", "smoke"],
     "error-profile-unknown": ["up", "--profile", "smok"],
     "error-set-unit": ["up", "--profile", "smoke", "--set", "engine.memory=12"],
@@ -75,6 +78,8 @@ def produced() -> dict[Path, str]:
     files[ROOT / "compose/example.env"] = _example_env(variables)
     files[ROOT / "docs/errors.md"] = _errors()
     files[ROOT / "docs/profiles.md"] = _with_keys()
+    files[ROOT / "docs/lint-compose.md"] = _with_rules()
+    files[ROOT / "docs/fit.md"] = with_numbers((ROOT / "docs/fit.md").read_text("utf-8"))
     return files
 
 
@@ -96,6 +101,33 @@ def _with_keys() -> str:
     before, found, rest = text.partition(head)
     assert found
     return before + head + rule.sub("\n".join(_keys(schema, schema)) + "\n", rest, count=1)
+
+
+_BASIS = {
+    "run": "seen at a running program",
+    "source": "read in the program's source",
+    "docs": "public documentation or reports",
+    "computed": "computed from published figures",
+}
+
+
+def _with_rules() -> str:
+    """Put every rule of the linter below the line of its guide that says so."""
+    text = (ROOT / "docs/lint-compose.md").read_text(encoding="utf-8")
+    head, mark, _ = text.partition("<!-- Made from deployctl/lint by `make golden`. -->\n")
+    assert mark
+    lines = [head + mark]
+    for about in dict.fromkeys(rule.about for rule in RULES):
+        lines.append(f"## {about}\n")
+        for rule in (rule for rule in RULES if rule.about == about):
+            lines += [
+                f"### {rule.id}\n",
+                f"*{rule.severity}; {_BASIS[rule.basis]}.*\n",
+                f"- **Found:** {rule.what}.",
+                f"- **Why:** {rule.why}",
+                f"- **Instead:** {rule.fix}.\n",
+            ]
+    return "\n".join(lines)
 
 
 def _keys(block: dict[str, Any], schema: dict[str, Any], above: str = "") -> list[str]:

@@ -22,6 +22,7 @@ PIECES = st.lists(
             "https://",
             "http://",
             "wheel:",
+            "bf16:",
             "a",
             "b.gguf",
             "/",

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from deployctl.catalog import Catalog
-from deployctl.choice import Candidate, choose, recommend
+from deployctl.choice import Candidate, choose, passed_over, recommend
 from deployctl.errors import DeployctlError
 from deployctl.model import Gpu, HostFacts
 from deployctl.planner import build_plan
@@ -26,14 +26,20 @@ def shipped() -> tuple[Candidate, ...]:
     return tuple(found)
 
 
-def host(card: str | None = None, gigabytes: float = 0, capability: str = "8.6") -> HostFacts:
+def host(
+    card: str | None = None,
+    gigabytes: float = 0,
+    capability: str = "8.6",
+    *,
+    free: float | None = None,
+) -> HostFacts:
     if card is None:
         return facts()
     size = int(gigabytes * GIB)
     gpu = Gpu(
         name=card,
         memory_bytes=size,
-        memory_free_bytes=size - GIB // 4,
+        memory_free_bytes=size - GIB // 4 if free is None else int(free * GIB),
         compute_capability=capability,
         driver="580.95.05",
     )
@@ -56,6 +62,55 @@ def test_each_machine_gets_its_profile(machine: HostFacts, best: str) -> None:
     assert ranked[0].profile == best
     assert len(ranked) == len(CATALOG.shipped_names())
     assert all(item.limit for item in ranked if item.verdict == "no")
+
+
+def six(card: str, free: float, capability: str = "7.5") -> HostFacts:
+    return host(card, 6, capability, free=free)
+
+
+@pytest.mark.parametrize(
+    ("machine", "best", "instead"),
+    [
+        (six("NVIDIA GeForce RTX 2060", 5.7), "gpu-6gb", ()),
+        (six("NVIDIA GeForce RTX 2060", 5.0), "gpu-6gb", ()),
+        (
+            six("NVIDIA GeForce RTX 2060", 4.5),  # a desktop has 1.5 GiB
+            "gpu-6gb-gguf",
+            ("gpu-6gb: Only 288 MiB would be left (NVIDIA GeForce RTX 2060).",),
+        ),
+        (
+            six("NVIDIA GeForce RTX 2060", 4.0),
+            "gpu-6gb-gguf",
+            ("gpu-6gb: 4.2 GiB are needed; only 4.0 GiB are free now (NVIDIA GeForce RTX 2060).",),
+        ),
+        (
+            six("NVIDIA GeForce GTX 1660 Ti", 5.7),
+            "gpu-6gb-gguf",
+            (
+                "gpu-6gb: NVIDIA GeForce GTX 1660 Ti has no tensor cores, and vLLM is slow without "
+                "them (claimed).",
+            ),
+        ),
+        (six("NVIDIA GeForce RTX 3060 Laptop GPU", 5.7, "8.6"), "gpu-6gb", ()),
+        (six("NVIDIA RTX A2000", 5.5, "8.6"), "gpu-6gb", ()),
+    ],
+)
+def test_on_6_gb_vllm_gives_way_where_it_is_crowded_or_slow_and_that_is_said(
+    machine: HostFacts, best: str, instead: tuple[str, ...]
+) -> None:
+    assert recommend(shipped(), machine)[0].profile == best
+    assert passed_over(shipped(), machine) == instead
+    choice = choose(tuple(c for c in shipped() if c.rank), machine, again=str)
+    assert choice.profile == best
+    assert set(instead) <= set(choice.given_up)
+
+
+def test_a_crowded_card_that_no_profile_fits_gets_the_best_that_could() -> None:
+    full = six("NVIDIA GeForce RTX 2060", 0.3)
+    choice = choose(tuple(c for c in shipped() if c.rank), full, again=str)
+    assert choice.profile == "cpu-only"
+    gpus = tuple(c for c in shipped() if c.plan.requirements.card is not None and c.rank)
+    assert choose(gpus, full, again=str).profile == "gpu-6gb"
 
 
 def test_a_limit_is_a_reason_and_a_ceiling_a_number() -> None:

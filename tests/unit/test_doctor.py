@@ -504,6 +504,12 @@ def test_whoever_listens_in_the_lan_is_named(kind: dict[str, Any]) -> None:
     assert "listening in the LAN: den" in checks(seen)["firewall"].summary
 
 
+def test_cards_that_docker_knows_by_cdi_alone_are_fine() -> None:
+    found = checks(with_card(card_access=("cdi",)))["container toolkit"]
+    assert found.status == "ok"
+    assert "by CDI alone" in found.summary
+
+
 def test_nothing_of_a_card_prevents_a_stack() -> None:
     """Profiles without a card run all the same; with `--profile` preflight decides."""
     bad = with_card(Graphics(levels={"a": 999}), card=replace(CARD, driver=None))

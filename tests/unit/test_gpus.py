@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from deployctl.cardaccess import card_access, card_access_by_files, cdi
 from deployctl.gpus import (
-    cdi,
-    container_toolkit,
     gather_gpus,
     parse_cuda,
     parse_nvidia_smi,
@@ -252,14 +251,31 @@ def test_names_of_devices_belong_to_their_maker() -> None:
 # ── containers ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_container_toolkit_shows_in_three_ways(tmp_path: Path, path: dict[str, str]) -> None:
-    assert not container_toolkit({}, path, tmp_path)
-    assert container_toolkit({"Runtimes": {"nvidia": {}}}, path, tmp_path)
+def test_docker_has_three_ways_to_hand_a_card_out(tmp_path: Path, path: dict[str, str]) -> None:
+    assert card_access({}, path, tmp_path) == ()
+    registered = card_access({"Runtimes": {"nvidia": {}, "runc": {}}}, path, tmp_path)
+    assert registered == ("reservation", "runtime")
     put(tmp_path / "etc/cdi/nvidia.yaml", "kind: nvidia.com/gpu\n")
     info = {"ServerVersion": "28.0.1", "CDISpecDirs": ["/etc/cdi"]}
-    assert container_toolkit(info, path, tmp_path)
+    assert card_access(info, path, tmp_path) == ("cdi",)
     put(tmp_path / "bin/nvidia-container-runtime-hook").chmod(0o755)
-    assert container_toolkit({}, path, tmp_path)
+    assert card_access({}, path, tmp_path) == ("reservation",)
+    assert card_access(info, path, tmp_path) == ("reservation", "cdi")
+
+
+def test_what_the_disk_tells_of_those_ways(tmp_path: Path, path: dict[str, str]) -> None:
+    assert card_access_by_files(path, tmp_path) is None
+    put(tmp_path / "var/run/cdi/nvidia.yaml", "kind: nvidia.com/gpu\n")
+    assert card_access_by_files(path, tmp_path) == ("cdi",)
+    daemon = tmp_path / "etc/docker/daemon.json"
+    for text, ways in (
+        ('{"runtimes": {"nvidia": {}}}', ("reservation", "cdi", "runtime")),
+        ('{"runtimes": "nvidia"}', ("cdi",)),
+        ("[]", ("cdi",)),
+        ("{damaged", ("cdi",)),
+    ):
+        put(daemon, text)
+        assert card_access_by_files(path, tmp_path) == ways
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from deployctl.weights.check import verify
 from deployctl.weights.problems import CorruptError
 from tests.ggufs import SMOLLM2, described, gguf
 from tests.hubserver import HubServer
+from tests.llamas import Llama, original
 from tests.repositories import PARTS, QWEN2, as_json, repository, safetensors
 from tests.unit.conftest import Shelf, spec
 
@@ -213,6 +214,60 @@ def test_a_wheel_is_read_once_it_was_fetched(shelf: Shelf) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(SMALL)
     assert said(shelf, source)["shape"] == SMOLLM2_SHAPE
+
+
+def test_of_what_a_file_becomes_its_header_tells(
+    shelf: Shelf, hub: HubServer, tmp_path: Path
+) -> None:
+    path = Llama().write(tmp_path / "Tiny.F32.gguf")
+    hub.add("org/repo", {"Tiny.F32.gguf": path.read_bytes()})
+    for source in (f"file:{path}", "hf:org/repo:Tiny.F32.gguf"):
+        of_the_file, found = said(shelf, source), said(shelf, f"bf16:{source}")
+        assert found == {
+            **{key: value for key, value in of_the_file.items() if key != "size"},
+            "name": "Tiny.F32 BF16",
+            "format": "bf16",
+            "size_about": f"{2 * sum(v.size for v in original().values())}B",
+        }
+    assert not any("bf16" in name for name in shelf.files())
+
+
+def test_of_what_was_made_of_a_file_the_folder_tells(shelf: Shelf, tmp_path: Path) -> None:
+    path = Llama().write(tmp_path / "Tiny.F32.gguf")
+    source = f"bf16:file:{path}"
+    before = said(shelf, source)
+    made = shelf.store.fetch(spec(source), progress=shelf.heard)
+    found = said(shelf, source)
+    assert found == {
+        **{key: value for key, value in before.items() if key != "size_about"},
+        "size": f"{made.size_bytes}B",
+    }
+    path.unlink()
+    alone = inspector(shelf).strict(source)
+    assert alone is not None
+    for key in ("shape", "size", "format", "tool_template", "reasoning"):
+        assert alone[key] == found[key]
+
+
+def test_what_cannot_be_converted_is_refused_before_it_is_fetched(
+    shelf: Shelf, hub: HubServer, tmp_path: Path
+) -> None:
+    content = Llama(values={"tokenizer.ggml.pre": "qwen2"}).write(tmp_path / "m.gguf").read_bytes()
+    hub.add("org/repo", {"m.gguf": content, "m-00001-of-00002.gguf": content})
+    fault = fails(shelf, "bf16:hf:org/repo:m.gguf")
+    assert fault.code == "weights-unconvertible"
+    assert fault.message == (
+        "m.gguf cannot be converted: its tokenizer is 'gpt2' with the pre-tokenizer 'qwen2', and "
+        "only 'gpt2' with 'smollm' is known here."
+    )
+    assert shelf.files() == []
+    part = fails(shelf, "bf16:hf:org/repo:m-00001-of-00002.gguf")
+    assert (part.code, "join them" in part.message) == ("model-unreadable", True)
+
+
+def test_a_wheel_that_is_not_here_tells_nothing_of_its_folder(shelf: Shelf) -> None:
+    assert inspector(shelf).strict("bf16:wheel:p==1:a/m.gguf") is None
+    assert inspector(shelf)(f"bf16:file:{shelf.root}/none.gguf") is None
 
 
 def test_what_cannot_be_understood_is_said(shelf: Shelf, tmp_path: Path) -> None:

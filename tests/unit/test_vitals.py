@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from deployctl.vitals import (
     environment_of,
     has_card,
     limits_of,
+    nvidia_access,
     storms,
     uptime_s,
 )
@@ -90,6 +92,25 @@ def test_what_a_container_was_made_with() -> None:
     assert not has_card(DETAILS)
     assert has_card({"HostConfig": {"DeviceRequests": [{"Driver": "nvidia"}]}})
     assert has_card({"HostConfig": {"Devices": [{"PathOnHost": "/dev/kfd"}]}})
+
+
+def test_a_card_of_nvidia_s_comes_in_three_ways() -> None:
+    named = {"Env": ["NVIDIA_VISIBLE_DEVICES=all"]}
+    by: dict[str, dict[str, Any]] = {
+        "reservation": {"HostConfig": {"DeviceRequests": [{"Driver": "nvidia", "Count": 1}]}},
+        "cdi": {"HostConfig": {"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["x"]}]}},
+        "runtime": {"HostConfig": {"Runtime": "nvidia"}, "Config": named},
+    }
+    for way, details in by.items():
+        assert (nvidia_access(details), has_card(details)) == (way, True)
+    others: tuple[dict[str, Any], ...] = (
+        DETAILS,
+        {"HostConfig": {"Runtime": "nvidia"}, "Config": {"Env": ["NVIDIA_VISIBLE_DEVICES=void"]}},
+        {"HostConfig": {"Runtime": "nvidia"}},  # every container's runtime, and no card for this
+        {"HostConfig": {"Runtime": "runc"}, "Config": named},
+    )
+    for none in others:
+        assert (nvidia_access(none), has_card(none)) == (None, False)
 
 
 def test_capacity_is_per_conversation() -> None:
