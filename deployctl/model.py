@@ -169,7 +169,10 @@ class Port:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """A volume (by name) or a host path (by variable) inside a container."""
+    """A volume (by name) or something of the host inside a container.
+
+    That is a path, by variable, or a file that lies beside the stack's own: ``./NAME``.
+    """
 
     kind: Literal["volume", "bind"]
     source: Text

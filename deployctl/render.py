@@ -69,8 +69,22 @@ def render(plan: Plan, templates: Path) -> Bundle:
         pids_limit=_PIDS_LIMIT,
     )
     _compare(plan, text)
-    files = (BundleFile(name="compose.yaml", text=text),)
+    names = [name for service in plan.services for name in _beside(service)]
+    beside = ((name, (templates / name).read_text(encoding="utf-8")) for name in names)
+    files = (
+        BundleFile(name="compose.yaml", text=text),
+        *(BundleFile(name=name, text=file) for name, file in beside),
+    )
     return Bundle(files=files, digest=_digest(files))
+
+
+def _beside(service: Service) -> tuple[str, ...]:
+    """The files of ours that a service mounts; they lie beside the stack's file, as they are."""
+    return tuple(
+        mount.source.removeprefix("./")
+        for mount in service.mounts
+        if mount.kind == "bind" and isinstance(mount.source, str)
+    )
 
 
 def image_variable(service: Service) -> Variable:

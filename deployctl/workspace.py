@@ -16,7 +16,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -291,8 +291,8 @@ class Workspace:
         try:
             with usable(path), contextlib.suppress(FileNotFoundError):
                 data: dict[str, Any] = json.loads(path.read_text("utf-8"))
-                data["engine_caches"] = tuple(data.get("engine_caches", ()))
-                return Manifest(**data)
+                read = Manifest(**data)
+                return replace(read, engine_caches=tuple(read.engine_caches))
         except (ValueError, TypeError):
             pass  # damaged, or another tool's: as good as none
         return None

@@ -47,6 +47,9 @@ MODELS = "/models"
 #: What it compiled is kept here, for its next start.
 CACHE = "/cache"
 
+#: Our own file in the container: nothing answers without the key (docs/decisions/0007).
+_OURS, _GATE = "/opt/deployctl", "vllm_gate"
+
 _MIB = 1024**2
 _GIB = 1024**3
 
@@ -70,7 +73,7 @@ _OWNED = (
     *("--reasoning-parser", "--tool-call-parser"),
     *("--enable-auto-tool-choice", "--no-enable-auto-tool-choice"),
     *("--generation-config", "--override-generation-config", "--api-key"),
-    *("--disable-access-log-for-endpoints", "--shutdown-timeout"),
+    *("--disable-access-log-for-endpoints", "--shutdown-timeout", "--middleware"),
 )
 
 #: Flags that follow from the profile's intent; ``engine.extra_args`` may not name them. vLLM's
@@ -99,6 +102,9 @@ def service(spec: ProfileSpec, weights_name: str) -> Service:
         ports=(Port(address="127.0.0.1", host_port=spec.ports.engine, container_port=PORT),),
         mounts=(
             weights_mount(weights_name, f"{MODELS}/{weights_name}"),
+            Mount(
+                kind="bind", source=f"./{_GATE}.py", target=f"{_OURS}/{_GATE}.py", read_only=True
+            ),
             Mount(kind="volume", source=CACHE_VOLUME, target=CACHE, read_only=False),
         ),
         # What it compiles for the card is kept here and loaded from here: a place that forbids
@@ -153,6 +159,7 @@ def _command(spec: ProfileSpec, model: str) -> tuple[str, ...]:
         *("--generation-config", "vllm"),
         *("--override-generation-config", _sampling(spec)),
         *("--disable-access-log-for-endpoints", "/health,/metrics"),
+        *("--middleware", f"{_GATE}.Gate"),
         *("--shutdown-timeout", str(_DRAIN_S)),
     )
     return (*words, *spec.engine.extra_args)
@@ -227,6 +234,7 @@ def _environment(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
     return (
         # An empty key means no authentication, silently: Compose must refuse to start instead.
         ("VLLM_API_KEY", generated("DEPLOYCTL_ENGINE_KEY")),
+        ("PYTHONPATH", _OURS),
         ("HF_HUB_OFFLINE", "1"),
         ("VLLM_NO_USAGE_STATS", "1"),
         ("DO_NOT_TRACK", "1"),

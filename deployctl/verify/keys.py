@@ -26,28 +26,29 @@ _NOBODYS = Secret("deployctl-verify-nobodys-key")
 
 def no_key(subject: Subject) -> Seen:
     """``key-required``: without a key the engine's API gives nothing."""
-    open_too = ""
-    if subject.wanted.engine == "vllm":
-        open_too = "; /metrics and /invocations take none in vLLM, on loopback only"
-    return _refused(subject, None, "no key", open_too)
+    return _refused(subject, None, "no key")
 
 
 def wrong_key(subject: Subject) -> Seen:
     """``key-wrong``: nor with a key that is not ours."""
-    return _refused(subject, _NOBODYS, "a wrong key", "")
+    return _refused(subject, _NOBODYS, "a wrong key")
 
 
-def _refused(subject: Subject, key: Secret | None, what: str, more: str) -> Seen:
+def _refused(subject: Subject, key: Secret | None, what: str) -> Seen:
     http, base = subject.ports.http, subject.at.engine
+    chat = question(subject, max_tokens=1)
     asked: tuple[tuple[str, object], ...] = (
         ("/v1/models", None),
-        ("/v1/chat/completions", question(subject, max_tokens=1)),
+        ("/v1/chat/completions", chat),
+        ("/metrics", None),
     )
+    if subject.wanted.engine == "vllm":  # whose own key leaves these to everybody
+        asked += (("/invocations", chat), ("/tokenize", {"prompt": "a"}))
     for path, body in asked:
         reply: Reply = http.call(f"{base}{path}", token=key, body=body, timeout_s=30)
         if reply.status != HTTPStatus.UNAUTHORIZED:
             return failed(f"{path} with {what} gave {told(reply)}, not HTTP 401", subject.up)
-    return ok(f"with {what} {' and '.join(path for path, _ in asked)} say HTTP 401{more}")
+    return ok(f"with {what} {', '.join(path for path, _ in asked)} say HTTP 401")
 
 
 def signs_in(subject: Subject) -> Seen:

@@ -69,9 +69,9 @@ def produced() -> dict[Path, str]:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in catalog.shipped_names():
         plan = build_plan(resolve(Selection(profile=name), catalog.readers()))
-        files[ROOT / f"compose/{name}.yaml"] = render(plan, catalog.templates_dir).text(
-            "compose.yaml"
-        )
+        for file in render(plan, catalog.templates_dir).files:
+            place = f"{name}.yaml" if file.name == "compose.yaml" else file.name
+            files[ROOT / "compose" / place] = file.text
         variables |= dict(variables_of(plan))
         readme = _with_figures(readme, name, plan)
     files[ROOT / "README.md"] = readme

@@ -31,7 +31,7 @@ def test_each_stack_mounts_the_model_it_names() -> None:
     for path, text in PRODUCED.items():
         if path.parent.name == "compose" and path.suffix == ".yaml":
             mounts = yaml.safe_load(text)["services"]["engine"]["volumes"]
-            (mount,) = (mount for mount in mounts if mount["type"] == "bind")
+            (mount,) = (mount for mount in mounts if "DEPLOYCTL_MODEL" in mount["source"])
             assert mount["source"].rstrip("}").endswith(mount["target"].rsplit("/", 1)[-1])
 
 

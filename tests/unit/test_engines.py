@@ -42,7 +42,7 @@ def environment(service: Service) -> dict[str, object]:
 def test_every_engine_s_words_are_plain_text_and_name_the_mounted_model(name: str) -> None:
     _, service = made(name)
     assert all(isinstance(word, str) for word in service.command)
-    (mount,) = (each for each in service.mounts if each.kind == "bind")
+    (mount,) = (each for each in service.mounts if isinstance(each.source, Variable))
     assert mount.read_only
     assert mount.target in service.command
     assert mount.target.startswith("/models/")
@@ -151,6 +151,7 @@ def test_vllm_on_a_card_whole() -> None:
         *("--generation-config", "vllm"),
         *("--override-generation-config", '{"temperature":0.6,"top_p":0.95,"min_p":0.0}'),
         *("--disable-access-log-for-endpoints", "/health,/metrics"),
+        *("--middleware", "vllm_gate.Gate"),
         *("--shutdown-timeout", "15"),
     )
     assert service.gpu
