@@ -74,7 +74,7 @@ test-e2e: $(DEV_STAMP) ## From nothing to a browser chat, with real images and a
 
 test-faults: $(DEV_STAMP) ## The long half of the faults; restarts the Docker daemon
 	@$(TOOL) setup --yes
-	@$(PY) -m pytest -q -m long tests/e2e/faults $(ARGS)
+	@$(PY) -m pytest -q -m long tests/e2e $(ARGS)
 
 lint: $(DEV_STAMP) ## ruff and mypy
 	@$(PY) -m ruff check .

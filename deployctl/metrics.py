@@ -23,15 +23,16 @@ class EngineMetrics:
     waiting: int | None = None  # requests that wait for a free place
     kv_share: float | None = None  # of the memory for conversations, 0 to 1; vLLM only
     generated_tokens: float | None = None  # since its start
-    generated_s: float | None = None  # seconds those took, of finished answers; llama.cpp only
+    timed_tokens: float | None = None  # of those, as many as ``generated_s`` is about
+    generated_s: float | None = None  # seconds those took, each conversation's added up
     steps: float | None = None  # see above; tokens, or nearly so
 
     @property
     def average_rate(self) -> float | None:
-        """Tokens per second over all answers since its start, where the engine tells."""
-        if not self.generated_tokens or not self.generated_s:
+        """Tokens per second of one answer, over all since its start, where the engine tells."""
+        if not self.timed_tokens or not self.generated_s:
             return None
-        return self.generated_tokens / self.generated_s
+        return self.timed_tokens / self.generated_s
 
 
 #: What is read of each engine: our name for it → the engine's.
@@ -49,6 +50,9 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "waiting": "vllm:num_requests_waiting",
         "kv_share": "vllm:kv_cache_usage_perc",
         "generated_tokens": "vllm:generation_tokens_total",
+        # From one token to the next, of each answer: its first one took none.
+        "timed_tokens": "vllm:inter_token_latency_seconds_count",
+        "generated_s": "vllm:inter_token_latency_seconds_sum",
     },
 }
 
@@ -93,6 +97,7 @@ def _llama_cpp(found: dict[str, float]) -> EngineMetrics:
         running=_count(read["running"]),
         waiting=_count(read["waiting"]),
         generated_tokens=read["generated_tokens"],
+        timed_tokens=read["generated_tokens"],
         generated_s=read["generated_s"],
         steps=None if decodes is None else decodes * (1.0 if busy is None else busy),
     )
@@ -105,6 +110,8 @@ def _vllm(found: dict[str, float]) -> EngineMetrics:
         waiting=_count(read["waiting"]),
         kv_share=read["kv_share"],
         generated_tokens=read["generated_tokens"],
+        timed_tokens=read["timed_tokens"],
+        generated_s=read["generated_s"],
         steps=read["generated_tokens"],
     )
 
@@ -132,18 +139,17 @@ def rate_between(before: EngineMetrics, after: EngineMetrics, seconds: float) ->
 # llama.cpp: `eval time = 2354.14 ms / 300 tokens (7.87 ms per token, 127.01 tokens per second)`
 # at the end of each answer; the line of the question begins with `prompt eval time`.
 _ANSWER = re.compile(r"(?<!prompt )eval time = .*?([\d.]+) tokens per second")
-# vLLM: every ten seconds while it is busy.
-_AVERAGE = re.compile(r"Avg generation throughput: ([\d.]+) tokens/s")
 
 
 def last_rate(lines: Iterable[str]) -> float | None:
     """Tokens per second of the last answer, as the engine's log says; ``None`` if it does not.
 
-    vLLM tells all conversations together, over ten seconds; idle stretches of it are passed over.
+    vLLM's does not: it averages over ten seconds, most of which may have been idle. Seen: 7
+    tokens/s where an answer came with 28.
     """
     last: float | None = None
     for line in lines:
-        if found := _ANSWER.search(line) or _AVERAGE.search(line):
+        if found := _ANSWER.search(line):
             try:
                 value = float(found[1])
             except ValueError:

@@ -34,7 +34,10 @@ _FIGURES = {
         *("tokens_predicted_total", "tokens_predicted_seconds_total", "requests_deferred"),
         *("n_decode_total", "n_busy_slots_per_decode"),
     ),
-    "vllm": ("generation_tokens_total", "num_requests_waiting", "kv_cache_usage_perc"),
+    "vllm": (
+        *("generation_tokens_total", "num_requests_waiting", "kv_cache_usage_perc"),
+        *("inter_token_latency_seconds_count", "inter_token_latency_seconds_sum"),
+    ),
 }
 
 #: Real seconds after which a request of the fake engine ends though nobody looked: a test fails.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from deployctl.errors import DeployctlError
 from deployctl.fitting import IN_ALL
 from deployctl.learned import Learned
+from deployctl.sizing import kv_bytes_per_token
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import World
@@ -41,7 +42,18 @@ def named(figures: Figures, plan: Plan, used: int | None) -> Mapping[str, int]:
     conversations are known to be all in one. ``used`` is what the container took in all, after
     its first answer: less than it may take, since long questions need more.
     """
-    found = {"conversations": figures.kv_bytes, IN_ALL: used}
+    found = {"conversations": _conversations(figures, plan), IN_ALL: used}
     if plan.load is not None and plan.load.device == "cpu":
         found |= {"weights": figures.weights_bytes, "working space": figures.compute_bytes}
     return {name: size for name, size in found.items() if size}
+
+
+def _conversations(figures: Figures, plan: Plan) -> int | None:
+    """Bytes of the conversations.
+
+    vLLM's log rounds them to 10 MiB. Its tokens are those that conversations of the planned length
+    can fill: exact where one is whole blocks.
+    """
+    if plan.engine != "vllm" or plan.load is None or figures.kv_tokens is None:
+        return figures.kv_bytes
+    return figures.kv_tokens * kv_bytes_per_token(plan.load.shape, plan.load.kv_type)

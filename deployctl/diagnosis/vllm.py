@@ -1,7 +1,8 @@
 """What vLLM says when it cannot go on. Pure.
 
-Seen with release 0.32.0 on a processor: a flag that is gone, a folder that is not there; and what
-the library says of damaged safetensors files. The rest was read in the source of that release.
+Seen with release 0.32.0 on a processor: a flag that is gone, a value that is none, a folder that is
+not there, an engine process that dies; and what the library says of damaged safetensors files. The
+rest was read in the source of that release.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ _WORDS = (
         cause="The engine refuses the value of a flag, or there is none.",
         way_out="the same `up` without it in `engine.extra_args`, or with another value",
         remedy=lambda found: drop(found, found.word("flag")),
-        sample="vllm serve: error: argument --tokenizer-mode: invalid choice: 'zebra' (choose from "
-        "'auto', 'hf', 'slow')",
+        sample="vllm serve: error: argument --performance-mode: invalid choice: 'zebra' (choose "
+        "from 'balanced', 'interactivity', 'throughput')",
         message="The engine refuses the value of `{flag}`: {said}.",
     ),
     Sign(
@@ -198,4 +199,39 @@ _FILES = (
     ),
 )
 
-SIGNS = (*CONTEXT, *CARD, *_WORDS, *_FILES)
+#: vLLM's server is one process, its engine another, each worker a third. When one of the inner ones
+#: dies the server says so, answers some requests more, and ends itself with exit code 0. Where the
+#: kernel has killed for memory, that is the cause and stands above these.
+_PROCESSES = (
+    Sign(
+        code="engine-killed",
+        about=KIND,
+        pattern=pattern(r"Worker proc \S+ died unexpectedly \(exit code: -9\)"),
+        seen="Worker proc … died unexpectedly (exit code: -9)",
+        cause="Somebody, or something, killed a process of the engine; vLLM then ended the others.",
+        way_out="the same `up` once more",
+        remedy=same,
+        sample="(EngineCore pid=66) ERROR 11-22 17:06:06 [multiproc_executor.py:315] Worker proc "
+        "VllmWorker-0 died unexpectedly (exit code: -9), shutting down executor.",
+        rank=BROAD,
+        serving=True,
+    ),
+    Sign(
+        code="engine-crashed",
+        about=KIND,
+        pattern=pattern(
+            r"Worker proc \S+ died unexpectedly \(exit code: (?!-9\))"
+            r"|engine core exited unexpectedly|EngineDeadError: EngineCore encountered an issue"
+        ),
+        seen="engine core exited unexpectedly · EngineDeadError",
+        cause="vLLM's engine process ended while its server ran; the server then ended itself.",
+        way_out="the same `up` once more; if it comes again, its last lines are worth a report",
+        remedy=same,
+        sample="(APIServer pid=6) WARNING 11-22 17:04:34 [core_client.py:817] [shutdown] MPClient: "
+        "engine core exited unexpectedly; starting cleanup",
+        rank=BROAD,
+        serving=True,
+    ),
+)
+
+SIGNS = (*CONTEXT, *CARD, *_WORDS, *_FILES, *_PROCESSES)

@@ -1,7 +1,7 @@
 """What vLLM says when context, conversations or weights do not fit. Pure.
 
-Seen with release 0.32.0 on a processor: a context longer than the model's. The rest is about cards
-and was read in the source of that release.
+Seen with release 0.32.0 on a processor: a context longer than the model's, conversations that do
+not fit beside the weights. The rest is about cards and was read in the source of that release.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from deployctl.diagnosis.remedies import (
     half_precision,
     less_at_once,
     less_context,
+    more_memory,
     smaller,
     who_uses_the_card,
     with_context,
@@ -72,6 +73,24 @@ CONTEXT = (
         remedy=smaller,
         sample="ValueError: No available memory for the cache blocks. Try increasing "
         "`gpu_memory_utilization` when initializing the engine.",
+    ),
+    Sign(
+        code="engine-kv-short",
+        about=KIND,
+        pattern=pattern(
+            r"Available memory on node \S+ \((?P<free>[\d.]+)/(?P<all>[\d.]+) GiB\) on kv cache "
+            r"allocation is less than requested memory for kv \((?P<asked>[\d.]+)"
+        ),
+        seen="Available memory on node … is less than requested memory for kv",
+        cause="On a processor: beside the weights too little of the container's memory is left for "
+        "the conversations.",
+        way_out="`--set engine.memory=` half as much again as its limit, or as what is predicted",
+        remedy=more_memory,
+        sample="ValueError: Available memory on node 0 (0.05/1.86 GiB) on kv cache allocation is "
+        "less than requested memory for kv (0.09 GiB). Decrease --kv-cache-memory-bytes, "
+        "VLLM_CPU_KVCACHE_SPACE, or reduce CPU memory used by other processes.",
+        message="The conversations need {asked} GiB, and of the engine's {all} GiB only {free} are "
+        "left.",
     ),
     Sign(
         code="engine-context-too-long",

@@ -62,7 +62,12 @@ def llama_cpp_figures(lines: Iterable[str]) -> Figures | None:
 
 
 _V_WEIGHTS = re.compile(r"Model loading took ([\d.]+) GiB")
-_V_KV = re.compile(r"Available KV cache memory: ([\d.]+) GiB")
+# Measured; given by us, on a card; given or measured, on a processor. In hundredths of a GiB.
+_V_KV = re.compile(
+    r"Available KV cache memory: (?P<measured>[\d.]+) GiB"
+    r"|reserved (?P<card>[\d.]+) GiB memory for KV Cache as specified"
+    r"|(?:Explicitly|Auto) set \((?P<ram>[\d.]+)/[\d.]+\) GiB for KV cache"
+)
 _V_TOKENS = re.compile(r"KV cache size: ([\d,]+) tokens")
 _V_GRAPHS = re.compile(r"Graph capturing finished in .*?took (-?[\d.]+) GiB")
 _V_STARTS = "Initializing a V1 LLM engine"
@@ -76,7 +81,7 @@ def vllm_figures(lines: Iterable[str]) -> Figures | None:
             found = {}
         for name, pattern in (("weights", _V_WEIGHTS), ("kv", _V_KV), ("graphs", _V_GRAPHS)):
             if said := pattern.search(line):
-                found[name] = _bytes(said[1], _GIB)
+                found[name] = _bytes(next(filter(None, said.groups())), _GIB)
         if said := _V_TOKENS.search(line):
             found["tokens"] = int(said[1].replace(",", "") or 0)
     if not found:

@@ -33,6 +33,9 @@ TOOL: dict[str, Any] = {
         "name": _NAME,
         "description": "Records how many cans of paint of which colour are wanted.",
         "parameters": SCHEMA,
+        # vLLM 0.32 holds arguments to their form only where the tool asks for it (seen: a mere
+        # string came instead).
+        "strict": True,
     },
 }
 _ASK = "I want three cans of blue paint. Record that."

@@ -20,6 +20,9 @@ Device = Literal["cpu", "cuda", "vulkan"]
 
 _MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 
+#: The variable that `up` sets to the machine's own number of cores.
+_THREADS = "DEPLOYCTL_THREADS"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedService:
@@ -105,8 +108,8 @@ def _threads(
     written = environment.get("OMP_NUM_THREADS")
     if "--threads" in words:
         written = _after(words, "--threads")
-    elif "LLAMA_ARG_THREADS" in environment:
-        written = variables.get("DEPLOYCTL_THREADS")
+    elif "LLAMA_ARG_THREADS" in environment or _THREADS in str(written):
+        written = variables.get(_THREADS)
     number = int(written) if written is not None else -1
     return number if number > 0 else None
 

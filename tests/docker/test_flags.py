@@ -1,7 +1,6 @@
 """Flags are real: what we pass goes through the programs' own parsers, in their own images.
 
-A flag that was renamed must fail here, not at the operator's. vLLM's image is too large for this;
-its flags are held against a list from its source (tests/unit/test_engines.py).
+A flag that was renamed must fail here, not at the operator's. vLLM's are in test_vllm_flags.py.
 """
 
 from __future__ import annotations

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import browser, evidence, machine, wire
+from tests.e2e import chatting, evidence
 from tests.e2e.browser import Conversation
+from tests.e2e.faults.telling import Terminal
 from tests.e2e.product import Outcome, Product, Stack
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +37,16 @@ ORDER = (
     "test_override",
     "test_report",
     "test_wheel",
+    # tests/e2e/vllm: the same with the other engine
+    "test_vllm_first_up",
+    "test_vllm_api",
+    "test_vllm_chat",
+    "test_vllm_verify",
+    "test_vllm_again",
+    "test_vllm_tools",
+    "test_vllm_kv",
+    "test_vllm_faults",
+    "test_vllm_down",
     # tests/e2e/faults: what breaks the least comes first, the daemon's own last
     "test_stack_folder",
     "test_weights",
@@ -49,9 +60,6 @@ ORDER = (
 
 #: Building both images from packages on two cores takes about five minutes; once per machine.
 COLD_PATIENCE_S = 15 * 60
-
-#: Where llama-server listens in its container.
-ENGINE_PORT_INSIDE = 8080
 
 _HOME = pytest.StashKey[Path]()
 _STARTED = pytest.StashKey[float]()
@@ -155,15 +163,7 @@ def stack(first_up: tuple[Stack, Outcome]) -> Stack:
     found, outcome = first_up
     if outcome.exit_code:
         pytest.fail(f"the stack's first `up` failed:\n{outcome}", pytrace=False)
-    for service in ("engine", "webui"):
-        machine.eventually(
-            lambda service=service: (  # type: ignore[misc]
-                found.container(service)["State"]["Health"]["Status"] == "healthy"
-            ),
-            within_s=120,
-            what=f"{service} healthy",
-        )
-    return found
+    return found.settled()
 
 
 @pytest.fixture(scope="session")
@@ -175,25 +175,10 @@ def changing(new_stack: Callable[[str], Stack], images: None) -> Stack:
 @pytest.fixture(scope="session")
 def conversation(stack: Stack) -> Conversation:
     """One question in the chat window, asked by a real browser, and its answer."""
-    executable = browser.program()
-    question = "Name one colour of the rainbow, please."
-    sheet = stack.credentials()
-    before = stack.engine_counter("llamacpp:prompt_tokens_total")
-    with contextlib.ExitStack() as open_things:
-        screenshot = ROOT / "artifacts" / "browser.png"
-        page = open_things.enter_context(browser.opened(executable, screenshot=screenshot))
-        listened = None
-        if wire.problem() is None:
-            engine = stack.container("engine")
-            listened = open_things.enter_context(wire.listening(engine, ENGINE_PORT_INSIDE))
-        browser.sign_in(page, sheet["chat window"], sheet["email"], sheet["password"])
-        answer = browser.ask(page, question)
-        requests = listened.bodies("/v1/chat/completions") if listened else None
-    return Conversation(
-        question=question,
-        answer=answer,
-        prompt_tokens=stack.engine_counter("llamacpp:prompt_tokens_total") - before,
-        requests=requests,
-        token=stack.sign_in(),
-        frontend_started_at=stack.container("webui")["State"]["StartedAt"],
-    )
+    return chatting.converse(stack, ROOT / "artifacts" / "browser.png")
+
+
+@pytest.fixture(scope="session")
+def terminal(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+    """A shell to type hints in."""
+    return Terminal(product=product, folder=tmp_path_factory.mktemp("terminal"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 import requests
 
 from tests.e2e import machine
+from tests.e2e.engines import LLAMA_CPP, Engine
 
 #: No command on warm images may take so long, seconds.
 PATIENCE_S = 150.0
@@ -170,6 +172,8 @@ class Stack:
     webui_port: int
     engine_port: int
     profile: str = "smoke"
+    kind: Engine = LLAMA_CPP
+    patience_s: float = PATIENCE_S
 
     @classmethod
     def on_free_ports(cls, product: Product, name: str) -> Stack:
@@ -189,7 +193,8 @@ class Stack:
         )
 
     def up(self, *more: str, env: Mapping[str, str] | None = None) -> Outcome:
-        return self.product.run(*self.up_words, "--output", "json", *more, env=env)
+        words = (*self.up_words, "--output", "json", *more)
+        return self.product.run(*words, env=env, patience_s=self.patience_s)
 
     def start_up(self) -> Running:
         """Begin an ``up`` that says in plain lines how far it is."""
@@ -259,12 +264,30 @@ class Stack:
         except requests.ConnectionError:
             return False
 
+    def settled(self) -> Stack:
+        """Wait until it is healthy by Docker's own checks as well."""
+        for service in ("engine", "webui"):
+            machine.eventually(
+                lambda service=service: (  # type: ignore[misc]
+                    self.container(service)["State"]["Health"]["Status"] == "healthy"
+                ),
+                within_s=120,
+                what=f"{service} healthy",
+            )
+        return self
+
+    def ask(self, path: str, body: object = None, **more: Any) -> requests.Response:
+        """One request to the engine, with the key of the sign-in sheet; a POST if it has a body."""
+        method = "GET" if body is None else "POST"
+        key = self.credentials()["API key"]
+        return machine.http(
+            method, f"{self.engine}{path}", token=key, body=body, **{"timeout_s": 120, **more}
+        )
+
     def engine_counter(self, name: str) -> float:
         """One of the engine's own counters, e.g. ``llamacpp:prompt_tokens_total``."""
-        text = machine.http(
-            "GET", f"{self.engine}/metrics", token=self.credentials()["API key"]
-        ).text
-        (value,) = (row.split()[1] for row in text.splitlines() if row.startswith(f"{name} "))
+        sample = re.compile(rf"^{re.escape(name)}(?:\{{[^}}]*\}})? (\S+)$", re.MULTILINE)
+        (value,) = sample.findall(self.ask("/metrics").text)
         return float(value)
 
     def leftovers(self) -> dict[str, list[str]]:

@@ -14,12 +14,12 @@ from tests.e2e.test_access import sign_up
 
 def test_up_again_changes_nothing_and_still_ends_with_a_fresh_answer(stack: Stack) -> None:
     before = stack.identity()
-    asked_before = stack.engine_counter("llamacpp:tokens_predicted_total")
+    asked_before = stack.engine_counter(stack.kind.answer_tokens)
     outcome = stack.up()
     assert outcome.data["changed"] is False
     assert stack.identity() == before
     assert outcome.data["answer"]["text"].strip()
-    assert stack.engine_counter("llamacpp:tokens_predicted_total") > asked_before
+    assert stack.engine_counter(stack.kind.answer_tokens) > asked_before
 
 
 def test_down_leaves_nothing_but_the_data_volume(stack: Stack) -> None:

@@ -31,12 +31,12 @@ def test_stdout_is_the_answer_and_stderr_the_figures(stack: Stack) -> None:
 
 
 def test_figures_are_what_the_engine_counted(stack: Stack) -> None:
-    before = stack.engine_counter("llamacpp:tokens_predicted_total")
+    before = stack.engine_counter(stack.kind.answer_tokens)
     data = stack.product.run(
         *("chat", "Write about the sea.", "--stack", stack.name),
         *("--max-tokens", "24", "--output", "json"),
     ).data
-    counted = stack.engine_counter("llamacpp:tokens_predicted_total") - before
+    counted = stack.engine_counter(stack.kind.answer_tokens) - before
     assert data["usage"]["completion_tokens"] == counted <= 24
     assert data["answer"].strip()
     assert data["timings"]["tokens_per_second"] > 0

@@ -69,11 +69,19 @@ def lines(name: str) -> tuple[str, ...]:
     return tuple((RECORDS / f"{name}.txt").read_text().splitlines())
 
 
+def kind(name: str) -> str:
+    """Which engine a record is of, by its name."""
+    return VLLM if name.startswith("vllm") else LLAMA_CPP
+
+
 def seen(
     name: str, chosen: Way | None = None, *, service: str = "engine", **parts: object
 ) -> Fault:
     evidence = Evidence(
-        service=service, engine=LLAMA_CPP, state=state(service, **parts), log=lines(name)
+        service=service,
+        engine=kind(name),
+        state=state(service, **parts),
+        log=lines(name),
     )
     return diagnose(evidence, chosen or way())
 
@@ -107,6 +115,9 @@ LOGS = {
     "llama-server-kvq": "engine-value-invalid",
     "llama-server-hugectx": "engine-kv-short",
     "llama-server-hostbad": "engine-port-taken",
+    "vllm-flag": "engine-flag-unknown",
+    "vllm-context": "engine-context-too-long",
+    "vllm-pool": "engine-kv-short",
     "open-webui-notdb": "frontend-data-damaged",
     "open-webui-malformed": "frontend-data-damaged",
     "open-webui-newer": "frontend-data-newer",
@@ -164,7 +175,7 @@ def test_a_real_log_is_understood(name: str, code: str) -> None:
     log = lines(name) * 3
     again = Evidence(
         service=service,
-        engine=LLAMA_CPP,
+        engine=kind(name),
         state=state(service, status="restarting", exit_code=0, restarts=3),
         log=log[-400:],
     )

@@ -102,6 +102,27 @@ def test_whoever_answers_after_it_was_not_ended_by_it() -> None:
     assert code("vllm", text, answered, exit_code=137) == "killed"
 
 
+@pytest.mark.parametrize(
+    ("name", "found"), [("vllm-engine-killed", "crashed"), ("vllm-worker-killed", "killed")]
+)
+def test_an_inner_process_of_vllm_that_died_explains_the_good_bye_of_its_server(
+    name: str, found: str
+) -> None:
+    """The server ends itself then as if it was asked to, and Docker starts it again."""
+    log = lines(f"ended/{name}")
+    again = ("(APIServer pid=6) INFO [api_utils.py:286] non-default args: {}",)
+    for text, parts in (
+        (log, {"exit_code": 0}),
+        ((*log, *again), {"status": "running", "restarts": 1}),
+        ((*log, *again), {"status": "restarting", "restarts": 2}),
+    ):
+        seen = Evidence(service="engine", engine=VLLM, state=state(**parts), log=text)
+        assert diagnose(seen, WAY).code == f"engine-{found}"
+        assert diagnose(seen, WAY).hint.startswith("deployctl up")
+    for_memory = replace(seen, state=state(exit_code=0, oom_killed=True))
+    assert diagnose(for_memory, WAY).code == "engine-oom-killed"
+
+
 def test_a_locked_database_is_no_reason_of_a_kill() -> None:
     locked = "sqlite3.OperationalError: database is locked"
     assert code("open-webui", locked, exit_code=137) == "killed"
@@ -129,5 +150,6 @@ def test_a_card_that_is_not_used_is_said_of_an_engine_that_serves_and_is_not_rea
 
 @pytest.mark.parametrize("name", [path.stem for path in (RECORDS / "failures").glob("*.txt")])
 def test_no_start_that_failed_is_thought_to_have_served(name: str) -> None:
-    who = "webui" if name.startswith("open-webui") else LLAMA_CPP
+    who = VLLM if name.startswith("vllm") else LLAMA_CPP
+    who = "webui" if name.startswith("open-webui") else who
     assert served_until_the_end(last_start(lines(f"failures/{name}"), who), who) is None

@@ -21,6 +21,7 @@ from deployctl.engines.llama_cpp import KIND as LLAMA_CPP
 from deployctl.engines.vllm import KIND as VLLM
 from deployctl.errors import DeployctlError
 from deployctl.loopback import Reply
+from deployctl.model import CardAccess
 from deployctl.profiles.resolve import Profile
 from deployctl.profiles.selection import Selection
 from deployctl.secret import Secret
@@ -130,6 +131,47 @@ def test_an_image_without_the_program_is_looked_into_where_another_is_asked_for(
     named = refused((said,), way("smoke", "engine.image=other:1"))
     assert named is not None
     assert named.hint == "deployctl up --profile smoke"
+
+
+@pytest.mark.parametrize(
+    ("said", "access", "ways", "instead"),
+    [
+        ('could not select device driver "nvidia" with', "reservation", ("cdi",), "cdi"),
+        ('could not select device driver "cdi" with', "cdi", ("runtime",), "runtime"),
+        ("unknown or invalid runtime name: nvidia", "runtime", ("reservation",), "reservation"),
+        ("unknown or invalid runtime name: nvidia", "runtime", (), None),
+        ('could not select device driver "nvidia" with', "reservation", ("reservation",), None),
+    ],
+)
+def test_a_way_to_the_card_that_docker_lacks_gives_way_to_one_that_it_has(
+    said: str, access: str, ways: tuple[CardAccess, ...], instead: str | None
+) -> None:
+    asked = way("gpu-4gb", f"engine.gpu_access={access}", stack="s")
+    fault = refused((f"Error response from daemon: {said}",), replace(asked, card_access=ways))
+    assert fault is not None
+    assert fault.code == "start-gpu-toolkit-missing"
+    if instead is None:
+        assert fault.hint.startswith("deployctl setup")
+    else:
+        again = f"deployctl up --profile gpu-4gb --set engine.gpu_access={instead} --stack s  #"
+        assert fault.hint.startswith(again)
+
+
+def test_a_card_that_no_specification_names_is_named_anew() -> None:
+    said = "CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=all"
+    fault = refused((said,), way("gpu-4gb", "engine.gpu_access=cdi", stack="s"))
+    assert fault is not None
+    assert fault.hint.startswith("sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml && ")
+
+
+def test_an_image_that_was_named_and_is_too_new_gives_way_to_the_one_for_this_driver() -> None:
+    said = "nvidia-container-cli: requirement error: unsatisfied condition: cuda>=13.0, please"
+    named = refused((said,), way("gpu-6gb", "engine.image=example.org/vllm:1", stack="s"))
+    assert named is not None
+    assert named.hint.startswith("deployctl up --profile gpu-6gb --stack s  # takes the image")
+    plain = refused((said,), way("gpu-6gb", stack="s"))
+    assert plain is not None
+    assert plain.hint.startswith("deployctl recommend")
 
 
 def test_what_the_client_lacks_is_not_laid_to_the_image() -> None:

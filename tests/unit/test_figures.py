@@ -60,6 +60,16 @@ def test_vllm() -> None:
     )
 
 
+def test_vllm_on_a_processor() -> None:
+    log = (RECORDS / "vllm-0.32-cpu-start.txt").read_text(encoding="utf-8").splitlines()
+    assert vllm_figures(log) == Figures(kv_bytes=round(0.09 * GIB), kv_tokens=4224)
+
+
+def test_vllm_with_a_pool_of_a_given_size_on_a_card() -> None:
+    line = "Initial free memory 11.4 GiB, reserved 1.75 GiB memory for KV Cache as specified by …"
+    assert vllm_figures((line,)) == Figures(kv_bytes=round(1.75 * GIB))
+
+
 @pytest.mark.parametrize("lines", [(), ("llama_server: initializing ...", "model loaded")])
 def test_a_log_that_says_nothing_gives_nothing(lines: tuple[str, ...]) -> None:
     assert llama_cpp_figures(lines) is None

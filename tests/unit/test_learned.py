@@ -81,3 +81,10 @@ def test_with_a_card_only_the_conversations_are_in_one_memory() -> None:
         "in all": 10,
     }
     assert named(figures, on_card, 10) == {"conversations": 2, "in all": 10}
+
+
+def test_of_vllm_the_tokens_are_exact_and_the_bytes_are_rounded() -> None:
+    figures = Figures(kv_bytes=round(0.09 * 1024**3), kv_tokens=4224)
+    on_vllm = build_plan(resolve(Selection(profile="smoke-vllm"), CATALOG.readers()))
+    assert named(figures, on_vllm, None) == {"conversations": 4224 * 23040}
+    assert named(Figures(kv_bytes=5), on_vllm, None) == {"conversations": 5}

@@ -28,21 +28,32 @@ vllm:num_requests_waiting{engine="0",model_name="m"} 5.0
 vllm:kv_cache_usage_perc{engine="0",model_name="m"} 0.25
 vllm:generation_tokens_total{engine="0",model_name="m"} 1.2e+03
 vllm:generation_tokens_created{engine="0",model_name="m"} 1.79e+09
+vllm:inter_token_latency_seconds_count{engine="0",model_name="m"} 1000.0
+vllm:inter_token_latency_seconds_sum{engine="0",model_name="m"} 40.0
+vllm:inter_token_latency_seconds_bucket{engine="0",le="0.1",model_name="m"} 990.0
 """
 
 
 def test_llama_cpp() -> None:
     found = read_metrics(LLAMA_CPP)
     assert found == EngineMetrics(
-        running=1, waiting=2, generated_tokens=315, generated_s=2.5, steps=300
+        running=1, waiting=2, generated_tokens=315, timed_tokens=315, generated_s=2.5, steps=300
     )
     assert found.average_rate == 126
 
 
 def test_vllm_adds_its_engines_up() -> None:
-    assert read_metrics(VLLM) == EngineMetrics(
-        running=4, waiting=5, kv_share=0.25, generated_tokens=1200, steps=1200
+    found = read_metrics(VLLM)
+    assert found == EngineMetrics(
+        running=4,
+        waiting=5,
+        kv_share=0.25,
+        generated_tokens=1200,
+        timed_tokens=1000,
+        generated_s=40,
+        steps=1200,
     )
+    assert found.average_rate == 25
 
 
 def test_every_figure_that_is_read_is_missed_where_it_is_not_there() -> None:
@@ -90,6 +101,8 @@ def test_the_last_answer_s_rate_is_not_the_question_s() -> None:
     assert last_rate(lines[1:]) is None
 
 
-def test_vllm_s_idle_stretches_are_passed_over() -> None:
-    line = "Engine 000: Avg prompt throughput: 1.0 tokens/s, Avg generation throughput: {} tokens/s"
-    assert last_rate((line.format("41.5"), line.format("0.0"))) == 41.5
+def test_vllm_s_averages_with_idle_seconds_in_them_are_no_rate() -> None:
+    line = (
+        "Engine 000: Avg prompt throughput: 1.0 tokens/s, Avg generation throughput: 7.0 tokens/s"
+    )
+    assert last_rate((line,)) is None

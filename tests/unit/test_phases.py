@@ -1,5 +1,7 @@
 """Steps read from real lines: llama-server b11434, vLLM 0.32, Open WebUI 0.12.4."""
 
+from pathlib import Path
+
 import pytest
 
 from deployctl.engines.phases import FIRST, Step, after, counted, llama_cpp_step, reader, vllm_step
@@ -121,6 +123,30 @@ def test_vllm_step_by_step() -> None:
     for line, wanted in VLLM:
         step = vllm_step(line, step)
         assert step == wanted
+
+
+def test_a_whole_start_of_vllm_on_a_processor() -> None:
+    log = Path(__file__).parent / "records/vllm-0.32-cpu-start.txt"
+    told, step = [FIRST], FIRST
+    for line in log.read_text(encoding="utf-8").splitlines():
+        step = vllm_step(line, step)
+        if step != told[-1]:
+            told.append(step)
+    assert told == [
+        Step(name="starting"),
+        Step(name="starting", detail="reading the model's configuration"),
+        Step(name="starting", detail="the engine's own process"),
+        Step(name="starting"),
+        Step(name="loading weights"),
+        Step(name="loading weights", done=0, total=1, unit="files"),
+        Step(name="loading weights", done=1, total=1, unit="files"),
+        Step(name="measuring memory"),
+        Step(name="reserving KV cache"),
+        Step(name="reserving KV cache", detail="4,224 tokens"),
+        Step(name="warming up"),
+        Step(name="listening"),
+    ]
+    assert vllm_step("vLLM server version 0.32.0", step) == told[1], "a new start begins anew"
 
 
 WEBUI = "INFO  [alembic.runtime.migration] Running upgrade {} -> {}, Add config table."

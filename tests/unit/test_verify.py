@@ -299,15 +299,18 @@ def test_vllm_holds_a_model_to_the_tool_that_is_named(tmp_path: Path) -> None:
     assert box.one("tool-call-forced").status == "ok"
     choice = box.stack.asked[-1]["tool_choice"]
     assert choice == {"type": "function", "function": {"name": "record_paint"}}
+    assert box.stack.asked[-1]["tools"][0]["function"]["strict"] is True
     box.stack.calls_tools = False
     assert box.one("tool-call-forced").status == "failed"
 
 
 def test_a_stack_with_vllm_passes_too(tmp_path: Path) -> None:
     box = VerifyBox(home=tmp_path).bring_up("smoke-vllm")
-    box.docker.tails = {}
+    box.docker.tails = {}  # vLLM's log does not say how many threads it uses; its environment does
+    box.change("engine", "Config", "Env", to=["OMP_NUM_THREADS=2"])
     report = box.verify()
     assert names(report.checks, "failed") == []
+    assert "2 threads as planned" in box.one("processor-threads").summary
     skipped = {check.name: check.summary for check in report.checks if check.status == "skipped"}
     assert "started without a parser for tool calls" in skipped["tool-call-forced"]
 
@@ -648,6 +651,19 @@ def test_a_model_on_its_card_passes_with_what_shows_it(on_card: VerifyBox) -> No
     for part in ("29 of 29 layers", "8.0 GiB of NVIDIA", "48 tokens/s measured"):
         assert part in seen.summary
     assert on_card.one("processor-threads").status == "skipped"
+
+
+def test_the_way_to_the_card_is_named_and_each_counts(on_card: VerifyBox) -> None:
+    assert on_card.one("model-on-gpu").summary.startswith("given by a reservation; ")
+    on_card.change("engine", "HostConfig", "DeviceRequests", to=[{"Driver": "cdi"}])
+    assert on_card.one("model-on-gpu").summary.startswith("given by CDI; ")
+    on_card.change("engine", "HostConfig", "DeviceRequests", to=None)
+    on_card.change("engine", "HostConfig", "Runtime", to="nvidia")
+    on_card.change("engine", "Config", "Env", to=["NVIDIA_VISIBLE_DEVICES=all"])
+    seen = on_card.one("model-on-gpu")
+    assert (seen.status, seen.summary[:25]) == ("ok", "given by NVIDIA's runtime")
+    on_card.inside.card = ""
+    assert "had a card and lost it" in on_card.one("model-on-gpu").details[0]
 
 
 def test_a_model_that_is_only_partly_on_the_card_fails(on_card: VerifyBox) -> None:

@@ -1,4 +1,4 @@
-"""What the faults share: a patient that is healthy before each, and a terminal to type hints in."""
+"""What the faults share: a patient that is healthy before each, and its model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.faults.patient import Patient
-from tests.e2e.faults.telling import Terminal
 from tests.e2e.product import Product, Stack
 
 
@@ -23,11 +22,6 @@ def patient(_admitted: Patient) -> Iterator[Patient]:
     _admitted.admit()
     yield _admitted
     _admitted.stack.override.unlink(missing_ok=True)
-
-
-@pytest.fixture(scope="session")
-def terminal(product: Product, tmp_path_factory: pytest.TempPathFactory) -> Terminal:
-    return Terminal(product=product, folder=tmp_path_factory.mktemp("terminal"))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -148,6 +150,19 @@ class Patient:
         rows = machine.docker("top", self.container(service), "-eo", "pid,comm").splitlines()[1:]
         pairs = [row.split(None, 1) for row in rows]
         return [int(pid) for pid, program in pairs if program not in ("tini", "docker-init")]
+
+    @contextlib.contextmanager
+    def frozen(self, service: str) -> Iterator[None]:
+        """The processes of a service stand still in the body; those that are left then go on."""
+        pids = self.processes(service)
+        assert pids
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in filter(exists, pids):
+                os.kill(pid, signal.SIGCONT)
 
 
 def checks(status: Outcome) -> dict[str, dict[str, Any]]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e import machine
-from tests.e2e.faults.patient import Patient, exists
+from tests.e2e.faults.patient import Patient
 from tests.e2e.faults.telling import Terminal, commands, noticed, noticed_in_a_loop, told
 
 MLOCK = ("--set", 'engine.extra_args=["--mlock"]')
@@ -93,23 +90,9 @@ def test_the_hint_for_a_killed_engine_works_when_typed(
     patient.well()
 
 
-@contextlib.contextmanager
-def frozen(patient: Patient, service: str) -> Iterator[None]:
-    """The processes of a service stand still in the body; those that are left then go on."""
-    pids = patient.processes(service)
-    assert pids
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in filter(exists, pids):
-            os.kill(pid, signal.SIGCONT)
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="stopping a container's process needs root")
 def test_an_engine_that_hangs_is_said_so_and_up_heals(patient: Patient) -> None:
-    with frozen(patient, "engine"):
+    with patient.frozen("engine"):
         check = noticed(patient.stack.status(), "engine-hung", hint="deployctl ")
         assert check["where"] == "engine"
         patient.heals()
