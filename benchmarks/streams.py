@@ -1,8 +1,8 @@
 """Tokens a second of vLLM on processors, at 1, 4 and 16 answers at once: what each setting brings.
 
 The real engine in its container, settings added one by one to vLLM's own defaults, all in one run
-and the best of three tries each; the last row is what the profiles set. Only ratios between rows
-of one run mean anything.
+and the best of three tries each; and one answer while as many other programs as there are cores want
+the processors. Only ratios between rows of one run mean anything.
 
     python -m benchmarks.streams MODEL_FOLDER [--write]
 """
@@ -11,6 +11,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,26 +36,24 @@ class Row:
 
 
 def rows(threads: int) -> tuple[Row, ...]:
-    """The settings, each row with those before it unless its name says otherwise."""
+    """The settings, each with those before it; the last but one is what image and profiles have."""
     none = {"LD_PRELOAD": ""}
     unbound = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(threads)}
     one = {**unbound, "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+    intel = {**one, "LD_PRELOAD": f"{TCMALLOC}:{INTEL}"}
+    ours = {**one, "KMP_BLOCKTIME": "1"}
     return (
         Row(name="vLLM's defaults", environment=none),
         Row(
-            name="defaults, no core reserved",
+            name="only no core reserved",
             environment={**none, "VLLM_CPU_NUM_OF_RESERVED_CPU": "0"},
         ),
         Row(name="a thread for each core, not tied", environment={**none, **unbound}),
         Row(name="+ the model in the scheduler's process", environment={**none, **one}),
         Row(name="+ tcmalloc", environment={**one, "LD_PRELOAD": TCMALLOC}),
-        Row(name="+ Intel OpenMP", environment={**one, "LD_PRELOAD": f"{TCMALLOC}:{INTEL}"}),
-        Row(
-            name="the same, not compiled",
-            environment={**one, "LD_PRELOAD": f"{TCMALLOC}:{INTEL}"},
-            eager=True,
-        ),
-        Row(name="tcmalloc, not compiled", environment={**one, "LD_PRELOAD": TCMALLOC}, eager=True),
+        Row(name="+ Intel's OpenMP", environment=intel),
+        Row(name="+ threads that hardly spin: image and profiles", environment=ours),
+        Row(name="the same, not compiled", environment=ours, eager=True),
     )
 
 
@@ -68,10 +70,28 @@ def measured(row: Row, model: Path, cache: str) -> list[float]:
     environment = {**vllmcpu.PLAIN, **CACHED, **row.environment}
     with vllmcpu.engine(model, words=words, environment=environment, cache=cache) as engine:
         vllmcpu.rate(engine.url, 1, tokens=16, best_of=1)
-        return [vllmcpu.rate(engine.url, streams) for streams in STREAMS]
+        quiet = [vllmcpu.rate(engine.url, streams) for streams in STREAMS]
+        with others(os.cpu_count() or 1):
+            return [*quiet, vllmcpu.rate(engine.url, 1, tokens=64, best_of=1)]
 
 
-HEAD = "| setting | 1 | 4 | 16 | against the defaults |\n|---|---|---|---|---|"
+@contextmanager
+def others(programs: int) -> Iterator[None]:
+    """As many programs as there are cores that want a processor all the time."""
+    words = (sys.executable, "-c", "while True: pass")
+    running = [subprocess.Popen(words) for _ in range(programs)]
+    try:
+        yield
+    finally:
+        for each in running:
+            each.kill()
+            each.wait()
+
+
+HEAD = (
+    "| setting | 1 | 4 | 16 | 1 beside busy programs | against the defaults |\n"
+    "|---|---|---|---|---|---|"
+)
 
 
 def main() -> None:

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployctl.images.recipes import load_recipe
+
 KEY = "benchmark"
 _HARDENED = (
     *("--user", "10001:10001", "--read-only", "--cap-drop", "ALL", "--init"),
@@ -36,11 +38,11 @@ def docker(*words: str, check: bool = True) -> str:
 
 
 def image() -> str:
-    """The engine image that was built or pulled here."""
-    for line in docker("images", "--format", "{{.Repository}}:{{.Tag}}").splitlines():
-        if "deployctl/vllm-cpu:" in line or "/vllm-openai-cpu:" in line:
-            return line
-    sys.exit("No vLLM image is here. Bring it up once: deployctl up --profile smoke-vllm")
+    """The image that the recipe as it is now makes."""
+    tag = load_recipe(Path(__file__).parents[1] / "compose/images", "vllm-cpu").tag
+    if not docker("images", "--quiet", tag):
+        sys.exit("Its image is not here. Bring it up once: deployctl up --profile smoke-vllm")
+    return tag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

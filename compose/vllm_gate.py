@@ -20,16 +20,19 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 #: What Docker's own check asks, which has no key.
 OPEN = frozenset({"/health"})
 
+#: What every browser sends that asks beforehand what it may ask; it carries no key.
+PREFLIGHT = frozenset({b"origin", b"access-control-request-method"})
+
+KEY = os.environ.get("VLLM_API_KEY", "").encode()
+if not KEY:  # here, since the server would go on without a middleware that cannot be made
+    raise RuntimeError("VLLM_API_KEY is empty, and nothing answers without a key")
+
 
 class Gate:
     """ASGI middleware: 401 without ``Authorization: Bearer KEY``."""
 
     def __init__(self, app: App) -> None:
-        key = os.environ.get("VLLM_API_KEY", "")
-        if not key:  # an empty key would let everybody in
-            raise RuntimeError("VLLM_API_KEY is empty, and nothing answers without a key")
         self._app = app
-        self._key = key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -42,11 +45,18 @@ class Gate:
             await send({"type": "http.response.start", "status": 401, "headers": head})
             await send({"type": "http.response.body", "body": b'{"error":"Unauthorized"}'})
 
-    def _may_pass(self, scope: Scope) -> bool:
-        if scope["type"] == "http" and (scope["path"] in OPEN or scope["method"] == "OPTIONS"):
-            return True  # OPTIONS is a browser asking what it may ask; it carries no key
+    @staticmethod
+    def _may_pass(scope: Scope) -> bool:
+        if scope["type"] == "http":
+            asked = {name for name, _ in scope["headers"]}
+            # vLLM's own CORS middleware answers these itself; any other OPTIONS would get through
+            # to /metrics, which looks at no method.
+            if scope["method"] == "OPTIONS" and asked >= PREFLIGHT:
+                return True
+            if scope["method"] in ("GET", "HEAD") and scope["path"] in OPEN:
+                return True
         for name, value in scope["headers"]:
             scheme, _, key = value.partition(b" ")
             if name == b"authorization" and scheme.lower() == b"bearer":
-                return hmac.compare_digest(key.strip(), self._key)
+                return hmac.compare_digest(key.strip(), KEY)
         return False

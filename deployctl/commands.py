@@ -60,13 +60,15 @@ class Project:
     def own(self, service: str, path: str, *, user: str) -> Command:
         """Give everything below ``path`` of a service to ``user``, by one short-lived container.
 
-        It is root with the right to change owners and with no other. It leaves a file behind:
-        Docker fills an empty volume from the image, owners included, at every new container.
+        It is root with the right to change owners and with no other, so what is that user's
+        already is left alone. It leaves a file behind: Docker fills an empty volume from the
+        image, owners included, at every new container.
         """
-        script = 'touch "$1/.deployctl" && chown -R "$0" "$1"'
+        mine = '[ "$(stat -c %u:%g "$1")" = "$0" ]'
+        script = f'{mine} || {{ touch "$1/.deployctl" && chown -R "$0" "$1"; }}'
         rights = ("--user", "0:0", "--cap-add", "CHOWN", "--entrypoint", "sh")
         words = ("run", "--rm", "--no-deps", "--no-TTY", *rights, service, "-c", script, user, path)
-        return self._command(*words, label="hand over the data volume", timeout_s=120)
+        return self._command(*words, label=f"hand over {service}'s volume", timeout_s=120)
 
     def up(self) -> Command:
         """Create or change containers until they are as the files say; returns once started."""

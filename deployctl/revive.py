@@ -36,8 +36,15 @@ def revive(kind: Any, data: Any, names: Mapping[str, Any]) -> Any:  # noqa: ANN4
 
 
 def _dataclass(kind: Any, data: Any, names: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    wanted = {field.name for field in dataclasses.fields(kind)}
-    if not isinstance(data, Mapping) or set(data) != wanted:
+    fields = dataclasses.fields(kind)
+    known = {field.name for field in fields}
+    # What has come since with a default, an older version did not write.
+    needed = {
+        field.name
+        for field in fields
+        if field.default is field.default_factory is dataclasses.MISSING
+    }
+    if not isinstance(data, Mapping) or not needed <= set(data) <= known:
         raise ValueError(f"{data!r} is no {kind.__name__}")
     hints = get_type_hints(kind, localns=dict(names))
     return kind(**{name: revive(hints[name], value, names) for name, value in data.items()})

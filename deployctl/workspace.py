@@ -57,7 +57,8 @@ class Manifest:
     images: Mapping[str, str]  # service → image reference that runs
     hashes: Mapping[str, str]  # service → Compose's config hash
     data_owned: bool  # the data volume was handed to the user its container runs as
-    engine_caches: tuple[str, ...] = ()  # folders of the engine's cache volume, the newest first
+    cache_owned: bool = False  # and so was the engine's cache volume
+    engine_caches: tuple[str, ...] = ()  # folders in it of stacks that answered, the newest first
     lan_url: str | None = None  # what other machines are told, if they reach it
     # What follows is of the last `compose up` that was carried out whole, so that `plan` can tell
     # without Docker. A manifest of an older deployctl has none of it.

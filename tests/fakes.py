@@ -226,7 +226,7 @@ class FakeRunner:
         if "up" in words:
             for name in self.services:
                 self.docker.states.setdefault(name, container(name, f"hash-{name}"))
-            self.docker.kept_volumes = ("deployctl_webui-data",)
+            self.docker.kept_volumes = tuple(dict.fromkeys(self._volumes(command)))
         if "down" in words:
             self.docker.states.clear()
             if "--volumes" in words and not self.sticky_volumes:
@@ -237,6 +237,13 @@ class FakeRunner:
         if "logs" in words and on_line is not None:
             on_line("engine-1  | listening")
         return ok(command)
+
+    def _volumes(self, command: Command) -> Iterator[str]:
+        """What Docker has afterwards: the volumes of before, and those of the stack's file."""
+        yield from self.docker.kept_volumes
+        yield "deployctl_webui-data"
+        if command.cwd is not None and "engine-cache" in (command.cwd / "compose.yaml").read_text():
+            yield "deployctl_engine-cache"
 
     @property
     def labels(self) -> list[str]:

@@ -44,4 +44,6 @@ def down(
 
 def _what(volumes: tuple[str, ...]) -> str:
     """What is in them, for people."""
-    return "(the chats)" if len(volumes) == 1 else "(the chats, and what the engine compiled)"
+    from deployctl.deploy.enginecache import in_words
+
+    return in_words(volumes)

@@ -66,4 +66,5 @@ def text(report: RenderReport) -> str:
         # Several are YAML documents of one stream.
         return "\n---\n".join(file.text.rstrip("\n") for file in report.files)
     verb = "is current" if report.checked else "written"
-    return "\n".join(f"{report.folder / file.name} {verb}" for file in report.files)
+    every = (*report.files, *report.beside)
+    return "\n".join(f"{report.folder / file.name} {verb}" for file in every)

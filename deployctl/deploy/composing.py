@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from deployctl.deploy.world import World
     from deployctl.diagnosis import Way
     from deployctl.errors import Fault
-    from deployctl.outcomes import CommandResult, Progress
+    from deployctl.outcomes import Command, CommandResult, Progress
     from deployctl.workspace import Workspace
 
 #: What Docker says when somebody else is working on the same containers: a `docker compose` that
@@ -45,6 +45,16 @@ def compose_up(
     if result.exit_code != NOT_FOUND and (fault := _cause(world, space, result, way)):
         raise DeployctlError.of((fault,))
     raise stack.refused(result, code="compose-failed", hint=_look(space))
+
+
+def give_away(world: World, space: Workspace, command: Command, way: Way) -> None:
+    """Run a container that hands a volume over; it may meet all that a start may meet."""
+    result = world.runner.run(command)
+    if result.ok:
+        return
+    if result.exit_code != NOT_FOUND and (fault := _cause(world, space, result, way)):
+        raise DeployctlError.of((fault,))
+    raise stack.refused(result, code="compose-failed", hint=f"{way.same()}  # tries it again")
 
 
 def _cause(world: World, space: Workspace, result: CommandResult, way: Way) -> Fault | None:

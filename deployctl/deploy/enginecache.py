@@ -1,13 +1,14 @@
 """What an engine compiled at its start, kept for the next one: which folder, and what may go.
 
 One volume of the stack has a folder for each image and model; flags are told apart below it, by
-vLLM and by torch. The folders of the stack that runs and of the one before it stay, so that a
-change that is taken back starts as fast as it did.
+vLLM and by torch. The folders of the last two stacks that answered stay, so that a change that is
+taken back starts as fast as it did.
 """
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deployctl.commands import inside
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 
     from deployctl.deploy.world import World
     from deployctl.model import Plan, Weights
-    from deployctl.workspace import Manifest
+    from deployctl.workspace import Workspace
 
-#: So many folders stay: the running stack's, and the one's before it.
+#: So many folders stay: the running stack's, and that of the one that answered before it.
 _KEPT = 2
 
 
@@ -29,10 +30,17 @@ def without(volumes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in volumes if not name.endswith(f"_{CACHE_VOLUME}"))
 
 
+def in_words(volumes: tuple[str, ...]) -> str:
+    """What is in them, in brackets."""
+    chats = "the chats" if without(volumes) else ""
+    compiled = "what the engine compiled" if without(volumes) != volumes else ""
+    return f"({', and '.join(word for word in (chats, compiled) if word)})"
+
+
 def place_of(plan: Plan) -> str | None:
     """Where the engine's cache is inside its container; ``None`` for one that compiles nothing."""
     mounts = plan.service("engine").mounts
-    return next((mount.target for mount in mounts if mount.kind == "volume"), None)
+    return next((mount.target for mount in mounts if mount.source == CACHE_VOLUME), None)
 
 
 def key_of(plan: Plan, image_ids: Mapping[str, str], weights: Weights) -> str | None:
@@ -48,17 +56,22 @@ def variables(plan: Plan, key: str | None) -> tuple[tuple[str, str], ...]:
     return () if key is None else (("DEPLOYCTL_ENGINE_CACHE", f"{place_of(plan)}/{key}"),)
 
 
-def kept_with(key: str | None, kept: Manifest | None) -> tuple[str, ...]:
-    """The folders to keep, the newest first."""
-    before = kept.engine_caches if kept else ()
-    return before if key is None else (key, *(old for old in before if old != key))[:_KEPT]
+def kept_with(key: str, before: tuple[str, ...]) -> tuple[str, ...]:
+    """The folders to keep once the one with this key has answered, the newest first."""
+    return (key, *(old for old in before if old != key))[:_KEPT]
 
 
-def prune(world: World, plan: Plan, stack: str, keep: tuple[str, ...]) -> None:
-    """Remove what no stack of late has used; whatever goes wrong, the stack has answered."""
-    place = place_of(plan)
-    engine = next((s for s in world.docker.containers(stack) if s.service == "engine"), None)
-    if place is None or engine is None or engine.status != "running" or not keep:
+def prune(world: World, space: Workspace, plan: Plan, key: str | None) -> None:
+    """Remember whose cache has answered, and remove what the last two had not."""
+    place, now = place_of(plan), space.manifest()
+    if place is None or key is None or now is None:
+        return
+    keep = kept_with(key, now.engine_caches)
+    if keep == now.engine_caches:
+        return  # all others went when it became so
+    space.save_manifest(replace(now, engine_caches=keep))
+    engine = next((s for s in world.docker.containers(space.stack) if s.service == "engine"), None)
+    if engine is None or engine.status != "running":
         return
     command = inside(engine.id, script(place, keep), label="remove stale engine caches")
     world.runner.run(command)

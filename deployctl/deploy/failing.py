@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from deployctl.deploy import enginecache
 from deployctl.deploy.down import take_down
 from deployctl.deploy.lastwords import keep_last_words, said, without_containers
 from deployctl.deploy.rollback import roll_back
@@ -150,7 +151,8 @@ def _taken_down(attempt: Attempt, error: DeployctlError) -> AfterFailure:
             hint=f"deployctl down --stack {space.stack}",
             faults=second.faults,
         )
-    stays = f" {', '.join(kept)} stays (the chats)." if kept else ""
+    stay = "stays" if len(kept) == 1 else "stay"
+    stays = f" {', '.join(kept)} {stay} {enginecache.in_words(kept)}." if kept else ""
     return AfterFailure(
         did="taken-down",
         text=f"Its containers and networks were taken down.{stays}{words}",

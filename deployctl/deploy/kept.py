@@ -64,7 +64,7 @@ def again_from_down(space: Workspace) -> str:
     request, proved = request_of(space), proved_selection(space)
     if proved is None:  # nothing has answered yet
         return f"{replace(request, on_failure='keep').again}  # leaves it to be looked at"
-    if proved == request.selection:
+    if proved.words == request.selection.words:
         return request.again
     return f"{replace(request, selection=proved).again}  # the last that answered"
 

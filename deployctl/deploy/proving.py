@@ -39,8 +39,7 @@ def prove_and_keep(
         raise
     with contextlib.suppress(DeployctlError):  # a full disk must not fail what has answered
         keep_proved(space, _proved(prepared))
-    if started.changed:
-        enginecache.prune(run.world, plan, space.stack, prepared.caches)
+        enginecache.prune(run.world, space, plan, prepared.cache)
     return answer
 
 

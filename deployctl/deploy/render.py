@@ -25,6 +25,7 @@ class RenderReport:
     """The rendered files, and the folder they are in; ``None``: nowhere yet."""
 
     files: tuple[BundleFile, ...]
+    beside: tuple[BundleFile, ...]  # files of ours that those mount
     folder: Path | None
     checked: bool
 
@@ -47,22 +48,30 @@ def render(
         )
     names = world.catalog.shipped_names() if every else (selection.profile,)
     selections = tuple(selection.of(name) for name in names)
-    files = tuple(_file(world, chosen) for chosen in selections)
+    made = tuple(_files(world, chosen) for chosen in selections)
+    files = tuple(each[0] for each in made)
+    beside = tuple({file.name: file for each in made for file in each[1:]}.values())
     if to is not None and check:
-        _compare(files, selections, to)
+        pairs = zip(made, selections, strict=True)
+        _compare([(file, chosen) for each, chosen in pairs for file in each], to)
     elif to is not None:
-        _write(files, to)
-    return RenderReport(files=files, folder=to, checked=check)
+        _write((*files, *beside), to)
+    elif beside:
+        mounted = ", ".join(file.name for file in beside)
+        world.talk.warn(f"It mounts {mounted}, which belongs beside it: --to DIR writes both.")
+    return RenderReport(files=files, beside=beside, folder=to, checked=check)
 
 
-def _file(world: World, selection: Selection) -> BundleFile:
+def _files(world: World, selection: Selection) -> tuple[BundleFile, ...]:
+    """The profile's file, and what it mounts of ours."""
     if selection.profile == AUTO:
         plan = select(world, selection, stack="deployctl", again=_again).plan
     else:
         plan = build_plan(_resolved(world, selection))
     bundle = render_plan(plan, world.catalog.templates_dir)
     stem = Path(plan.profile).stem if "/" in plan.profile else plan.profile
-    return BundleFile(name=f"{stem}.yaml", text=bundle.text("compose.yaml"))
+    beside = (file for file in bundle.files if file.name != "compose.yaml")
+    return (BundleFile(name=f"{stem}.yaml", text=bundle.text("compose.yaml")), *beside)
 
 
 def _resolved(world: World, selection: Selection) -> Profile:
@@ -86,21 +95,19 @@ def _again(selection: Selection, to: Path | None = None) -> str:
     return shlex.join(("deployctl", "render", *selection.words, *folder))
 
 
-def _compare(
-    files: tuple[BundleFile, ...], selections: tuple[Selection, ...], folder: Path
-) -> None:
-    faults = tuple(
+def _compare(files: list[tuple[BundleFile, Selection]], folder: Path) -> None:
+    faults = dict.fromkeys(
         Fault(
             code="render-drift",
             message=f"{folder / file.name} is not what the profile says.",
             where=f"{folder / file.name}:{_first_difference(file, folder)}",
             hint=_again(selection, folder),
         )
-        for file, selection in zip(files, selections, strict=True)
+        for file, selection in files
         if text_of(folder / file.name) != file.text
     )
     if faults:
-        raise DeployctlError.of(faults)
+        raise DeployctlError.of(tuple(faults))
 
 
 def _first_difference(file: BundleFile, folder: Path) -> int:

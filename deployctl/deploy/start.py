@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployctl.deploy import enginecache, reviving, stack
 from deployctl.deploy.changed import identities, identity
-from deployctl.deploy.composing import compose_up
+from deployctl.deploy.composing import compose_up, give_away
 from deployctl.deploy.credentials import refuse_lost, secrets_of
 from deployctl.deploy.exposed import warn_of_exposed
 from deployctl.deploy.kept import request_of
@@ -23,6 +23,7 @@ from deployctl.errors import DeployctlError
 from deployctl.profiles.selection import Selection
 from deployctl.render import CONTAINER_USER, image_variable
 from deployctl.services import webui
+from deployctl.services.common import CACHE_VOLUME
 from deployctl.workspace import ADMIN_EMAIL, Manifest, Workspace
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Prepared:
     states: tuple[ContainerState, ...]
     without_network: tuple[str, ...]  # services
     kept: Manifest | None
-    caches: tuple[str, ...]  # folders of the engine's cache that stay
+    cache: str | None  # the engine's folder in its cache volume
     as_wanted: bool  # all of it runs already
 
 
@@ -104,7 +105,7 @@ def prepare(world: World, space: Workspace, wanted: Wanted) -> Prepared:
         states=states,
         without_network=lost,
         kept=kept,
-        caches=enginecache.kept_with(cache, kept),
+        cache=cache,
         as_wanted=as_wanted,
     )
 
@@ -126,14 +127,7 @@ def start(run: Run, progress: Progress, space: Workspace, what: Prepared, way: W
     space.save_manifest(now)
     _write(space, what)
     run.touched = True
-    if not now.data_owned:
-        progress("handing the data volume to the frontend's user")
-        _own(world, space, wanted, project, "webui", webui.DATA)
-    if (cache := enginecache.place_of(wanted.plan)) and not now.engine_caches:
-        progress("handing the cache volume to the engine's user")
-        _own(world, space, wanted, project, "engine", cache)
-    now = replace(now, data_owned=True, engine_caches=what.caches)
-    space.save_manifest(now)
+    now = _hand_over(run, progress, space, what, now, way)
     reviving.revive(world, space, project, wanted.plan, what.states, what.without_network)
     compose_up(world, progress, space, project, way)
     space.save_manifest(_applied(now, what))
@@ -173,24 +167,32 @@ def _override_refused(file: Path, problem: DeployctlError) -> DeployctlError:
     return DeployctlError.of((told,))
 
 
-def _own(
-    world: World, space: Workspace, wanted: Wanted, project: Project, service: str, path: str
-) -> None:
-    """Hand a volume to the user its container runs as, the first time it is used.
+def _hand_over(
+    run: Run, progress: Progress, space: Workspace, what: Prepared, now: Manifest, way: Way
+) -> Manifest:
+    """Hand each volume to the user its container runs as, the first time it is used.
 
     Docker fills a new volume from the image, owners included. A registry's image keeps such a
     folder for root or has none, and ours runs as nobody in particular; an image built here has it
-    right.
+    right. A volume that somebody removed meanwhile is a new one.
     """
-    image = next(image for image in wanted.images if image.service == service)
-    if image.built:
-        return
-    stack.compose(
-        world,
-        project.own(service, path, user=CONTAINER_USER),
-        code="compose-failed",
-        hint=f"{_again(space, wanted)}  # tries it again",
-    )
+    plan, there = what.wanted.plan, run.world.docker.volumes(space.stack)
+    built = {image.service for image in what.wanted.images if image.built}
+
+    def give(service: str, volume: str, path: str, *, known: bool) -> None:
+        if service not in built and not (known and f"{space.stack}_{volume}" in there):
+            progress(f"handing the volume {volume} to the user of {service}")
+            project = stack.project(space, what.variables)
+            give_away(run.world, space, project.own(service, path, user=CONTAINER_USER), way)
+
+    give("webui", webui.VOLUME, webui.DATA, known=now.data_owned)
+    now = replace(now, data_owned=True)
+    space.save_manifest(now)
+    if cache := enginecache.place_of(plan):
+        give("engine", CACHE_VOLUME, cache, known=now.cache_owned)
+        now = replace(now, cache_owned=True)
+        space.save_manifest(now)
+    return now
 
 
 def _manifest(space: Workspace, what: Prepared) -> Manifest:
@@ -213,6 +215,7 @@ def _manifest(space: Workspace, what: Prepared) -> Manifest:
         images={image.service: image.reference for image in wanted.images},
         hashes={},
         data_owned=bool(kept and kept.data_owned),
+        cache_owned=bool(kept and kept.cache_owned),
         engine_caches=kept.engine_caches if kept else (),
         standing="unfinished",
         compose=before,

@@ -50,6 +50,9 @@ CACHE = "/cache"
 #: Our own file in the container: nothing answers without the key (docs/decisions/0007).
 _OURS, _GATE = "/opt/deployctl", "vllm_gate"
 
+#: What that file is, so that another one gives a new container; a test holds it to the file.
+GATE_DIGEST = "9deba12770dd8cd4"
+
 _MIB = 1024**2
 _GIB = 1024**3
 
@@ -70,7 +73,7 @@ _OWNED = (
     *("--kv-cache-memory", "--num-gpu-blocks-override", "--kv-cache-dtype", "--block-size"),
     *("--enforce-eager", "--no-enforce-eager"),
     *("--cudagraph-capture-sizes", "--max-cudagraph-capture-size"),
-    *("--reasoning-parser", "--tool-call-parser"),
+    *("--reasoning-parser", "--tool-call-parser", "--tool-strict-level"),
     *("--enable-auto-tool-choice", "--no-enable-auto-tool-choice"),
     *("--generation-config", "--override-generation-config", "--api-key"),
     *("--disable-access-log-for-endpoints", "--shutdown-timeout", "--middleware"),
@@ -153,7 +156,11 @@ def _command(spec: ProfileSpec, model: str) -> tuple[str, ...]:
     if spec.model.reasoning and spec.model.reasoning_parser is not None:
         words += ("--reasoning-parser", spec.model.reasoning_parser)
     if spec.model.tools and spec.model.tool_parser is not None:
-        words += ("--enable-auto-tool-choice", "--tool-call-parser", spec.model.tool_parser)
+        words += (
+            *("--enable-auto-tool-choice", "--tool-call-parser", spec.model.tool_parser),
+            # Else arguments keep to their schema only for clients that ask for `strict`.
+            *("--tool-strict-level", "parameter"),
+        )
     words += (
         # Not what the model's folder says, which may also cap every answer's length.
         *("--generation-config", "vllm"),
@@ -235,6 +242,7 @@ def _environment(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
         # An empty key means no authentication, silently: Compose must refuse to start instead.
         ("VLLM_API_KEY", generated("DEPLOYCTL_ENGINE_KEY")),
         ("PYTHONPATH", _OURS),
+        ("DEPLOYCTL_GATE", GATE_DIGEST),
         ("HF_HUB_OFFLINE", "1"),
         ("VLLM_NO_USAGE_STATS", "1"),
         ("DO_NOT_TRACK", "1"),
@@ -280,6 +288,9 @@ def _on_processors(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
     return (
         ("VLLM_CPU_OMP_THREADS_BIND", "nobind"),
         ("OMP_NUM_THREADS", threads),
+        # Milliseconds that a thread of Intel's OpenMP spins before it sleeps, instead of 200: where
+        # others want the processors too, spinning threads keep them from the one that works.
+        ("KMP_BLOCKTIME", "1"),
         # The model in the process of its scheduler: no copies from one to the other for each
         # token, and one process less that starts.
         ("VLLM_ENABLE_V1_MULTIPROCESSING", "0"),

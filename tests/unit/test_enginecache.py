@@ -62,6 +62,13 @@ def test_the_folders_of_this_stack_and_of_the_one_before_stay(box: Box) -> None:
     assert len(set(folders)) == 3
     assert folders[3] == folders[1]
     assert kept(box) == (folders[3], folders[2])
+    box.weights.identity = "4"
+    box.http.engine_ready = False
+    with pytest.raises(DeployctlError):  # one that never answers keeps nobody's place
+        bring_up(box)
+    box.http.engine_ready = True
+    bring_up(box)
+    assert kept(box)[1] == folders[3]
     pruned = [c.argv[-1] for c in box.runner.commands if c.label == "remove stale engine caches"]
     assert f"{folders[2]}|{folders[1]}" in pruned[2]
     assert f"{folders[3]}|{folders[2]}" in pruned[3]

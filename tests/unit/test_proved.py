@@ -40,7 +40,7 @@ def test_the_plan_of_every_shipped_profile_comes_back(name: str) -> None:
     "change",
     [
         {"text": 3},
-        {"text": {"name": "N"}},
+        {"text": {"name": 3}},
         {"kind": "c"},
         {"pairs": "ab"},
         {"pairs": [["a"]]},
@@ -53,6 +53,10 @@ def test_what_does_not_fit_its_declaration_is_refused(change: dict[str, object])
     assert revive(Noun, data, {}) == NOUN
     with pytest.raises((ValueError, TypeError)):
         revive(Noun, {**data, **change}, {})
+
+
+def test_what_an_older_version_did_not_write_has_its_default() -> None:
+    assert revive(Variable, {"name": "N"}, {}) == Variable(name="N")
 
 
 def test_a_key_that_is_missing_is_refused() -> None:

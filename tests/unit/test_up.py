@@ -355,7 +355,7 @@ def test_little_disk_is_warned_about_once(box: Box) -> None:
 def test_a_new_volume_of_a_registry_image_is_handed_over_once(box: Box) -> None:
     box.images.built = False
     bring_up(box)
-    hand_over = "hand over the data volume"
+    hand_over = "hand over webui's volume"
     assert box.runner.labels == [CHECK, hand_over, "start the stack"]
     down(box.world("down"), "deployctl", volumes=False)
     bring_up(box)
@@ -372,15 +372,36 @@ def test_the_live_file_stays_when_the_new_one_is_refused(box: Box) -> None:
     assert not list(folder.glob("*.next.*"))
 
 
+def test_a_cache_is_handed_over_too_and_again_when_it_was_removed(box: Box) -> None:
+    box.images.built = False
+    box.http.served_name = "smollm2-135m"
+    bring_up(box, request("smoke-vllm"))
+    both = ["hand over webui's volume", "hand over engine's volume"]
+    assert box.runner.labels[:4] == [CHECK, *both, "start the stack"]
+    down(box.world("down"), "deployctl", volumes=False)
+    box.docker.kept_volumes = ("deployctl_webui-data",)
+    bring_up(box, request("smoke-vllm"))
+    assert [box.runner.labels.count(label) for label in both] == [1, 2]
+
+
+def test_what_is_wrong_with_a_card_is_said_of_a_hand_over_as_well(box: Box) -> None:
+    box.images.built = False
+    box.runner.fail["hand over engine's volume"] = (
+        'Error response from daemon: could not select device driver "nvidia" with capabilities: '
+        "[[gpu]]"
+    )
+    assert code_of(box, request("smoke-vllm")) == "start-gpu-toolkit-missing"
+
+
 def test_an_interrupted_hand_over_is_repeated(box: Box) -> None:
     box.images.built = False
-    box.runner.interrupt_at = "hand over the data volume"
+    box.runner.interrupt_at = "hand over webui's volume"
     with pytest.raises(KeyboardInterrupt):
         bring_up(box)
     box.runner.interrupt_at = None
     box.docker.kept_volumes = ("deployctl_webui-data",)
     bring_up(box)
-    assert box.runner.labels.count("hand over the data volume") == 2
+    assert box.runner.labels.count("hand over webui's volume") == 2
 
 
 def test_a_stack_of_another_folder_is_not_touched(box: Box) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import runpy
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from deployctl.engines import vllm
 
 GATE = Path(__file__).parents[2] / "templates/vllm_gate.py"
 
@@ -61,8 +64,13 @@ def test_the_healthcheck_needs_no_key_and_what_looks_like_it_does() -> None:
         assert asked(path)["status"] == 401
 
 
-def test_a_browser_may_ask_what_it_may_ask() -> None:
-    assert asked("/v1/models", method="OPTIONS")["status"] == 200
+def test_a_browser_may_ask_what_it_may_ask_and_nobody_else_that_way() -> None:
+    origin, wish = ("Origin", "https://x.example"), ("Access-Control-Request-Method", "POST")
+    assert asked("/v1/models", origin, wish, method="OPTIONS")["status"] == 200
+    assert asked("/metrics", method="OPTIONS")["status"] == 401
+    assert asked("/metrics", origin, method="OPTIONS")["status"] == 401
+    assert asked("/metrics", origin, wish)["status"] == 401
+    assert asked("/health", method="POST")["status"] == 401
 
 
 def test_the_first_of_two_keys_decides() -> None:
@@ -77,5 +85,10 @@ def test_sockets_are_closed_and_the_start_of_the_server_passes() -> None:
 
 def test_an_empty_key_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLLM_API_KEY", "")
-    with pytest.raises(RuntimeError, match="VLLM_API_KEY is empty"):
-        asked("/metrics")
+    with pytest.raises(RuntimeError, match="VLLM_API_KEY is empty"):  # and so does the server
+        runpy.run_path(str(GATE))
+
+
+def test_another_gate_is_another_container() -> None:
+    """Compose does not look into files that are mounted."""
+    assert hashlib.sha256(GATE.read_bytes()).hexdigest()[:16] == vllm.GATE_DIGEST
