@@ -24,7 +24,7 @@ def proposals(
     """What to change so that the load fits, best first; nothing when no change is needed or helps.
 
     ``beside`` is what else lives in the same memories. Contexts are multiples of 256, of 1024
-    above 8192, and never below 512. Each proposal comes out of :func:`judge` as ``fits``; where
+    above 8192, never below 512 and never more than the model was made for. Each proposal comes out of :func:`judge` as ``fits``; where
     none does and the load does not fit at all, as ``tight``, and never needs
     more than is free now.
     """
@@ -41,7 +41,10 @@ def proposals(
     return ()
 
 
-def _found(load: Load, fits: Callable[[Load], bool]) -> list[Proposal]:
+def _found(asked: Load, fits: Callable[[Load], bool]) -> list[Proposal]:
+    load = replace(asked, context=min(asked.context, asked.shape.trained_context))
+    if load != asked and fits(load):
+        return [_proposal(asked, load)]
     shorter, fewer = _shorter(load, fits), _fewer(load, fits)
     tried = [shorter, fewer]
     if shorter is None or shorter.context < _USEFUL_CONTEXT:
@@ -51,7 +54,7 @@ def _found(load: Load, fits: Callable[[Load], bool]) -> list[Proposal]:
         tried.append(narrow if fits(narrow) else None)
         if not any(tried):
             tried.append(_shorter(narrow, fits) or _fewer_and_shorter(narrow, fits))
-    return [_proposal(load, other) for other in dict.fromkeys(tried) if other is not None]
+    return [_proposal(asked, other) for other in dict.fromkeys(tried) if other is not None]
 
 
 def _shorter(load: Load, fits: Callable[[Load], bool]) -> Load | None:

@@ -194,6 +194,13 @@ def test_a_context_that_is_too_long_is_proposed_shorter() -> None:
     assert first.keeps == "2 at once, conversations in f16"
 
 
+def test_no_context_is_proposed_that_the_model_was_not_made_for() -> None:
+    (only,) = proposals(on_vllm(context=10**7, concurrency=1, eager=True), rooms(24))
+    assert only.sets == (("model.context", "131072"),)
+    first, *_ = proposals(on_vllm(context=10**7, concurrency=2, eager=True), rooms(6))
+    assert first.sets == (("model.context", "30720"),)
+
+
 def test_llama_cpp_may_also_keep_narrower_conversations() -> None:
     wanted = load(device="cuda", context=65536, concurrency=2)
     sets = [proposal.sets for proposal in proposals(wanted, rooms(4))]
