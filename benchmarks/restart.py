@@ -50,7 +50,6 @@ def rows(threads: int) -> tuple[Row, ...]:
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     }
     ours = {name: value for name, value in one.items() if name != "LD_PRELOAD"}
-    ours["KMP_BLOCKTIME"] = "1"
     return (
         Row(name="vLLM's defaults, its cache folder kept", environment=kept),
         Row(name="+ nothing compiled ahead of time, torch's cache kept", environment=torch),

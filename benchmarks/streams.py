@@ -1,8 +1,8 @@
 """Tokens a second of vLLM on processors, at 1, 4 and 16 answers at once: what each setting brings.
 
 The real engine in its container, settings added one by one to vLLM's own defaults, all in one run
-and the best of three tries each; and one answer while as many other programs as there are cores want
-the processors. Only ratios between rows of one run mean anything.
+and the best of three tries each; and one answer while as many other programs as there are cores
+want the processors. Only ratios between rows of one run mean anything.
 
     python -m benchmarks.streams MODEL_FOLDER [--write]
 """
@@ -36,12 +36,11 @@ class Row:
 
 
 def rows(threads: int) -> tuple[Row, ...]:
-    """The settings, each with those before it; the last but one is what image and profiles have."""
+    """The settings: up to the image's and the profiles' each with those before it, then others."""
     none = {"LD_PRELOAD": ""}
     unbound = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": str(threads)}
     one = {**unbound, "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
     intel = {**one, "LD_PRELOAD": f"{TCMALLOC}:{INTEL}"}
-    ours = {**one, "KMP_BLOCKTIME": "1"}
     return (
         Row(name="vLLM's defaults", environment=none),
         Row(
@@ -51,9 +50,13 @@ def rows(threads: int) -> tuple[Row, ...]:
         Row(name="a thread for each core, not tied", environment={**none, **unbound}),
         Row(name="+ the model in the scheduler's process", environment={**none, **one}),
         Row(name="+ tcmalloc", environment={**one, "LD_PRELOAD": TCMALLOC}),
-        Row(name="+ Intel's OpenMP", environment=intel),
-        Row(name="+ threads that hardly spin: image and profiles", environment=ours),
-        Row(name="the same, not compiled", environment=ours, eager=True),
+        Row(name="+ Intel's OpenMP: image and profiles", environment=intel),
+        Row(name="and threads that hardly spin", environment={**intel, "KMP_BLOCKTIME": "1"}),
+        Row(
+            name="and threads that hardly spin, not compiled",
+            environment={**intel, "KMP_BLOCKTIME": "1"},
+            eager=True,
+        ),
     )
 
 

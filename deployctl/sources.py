@@ -56,7 +56,6 @@ _ALIASES = {
     "local": "file",
     "http": "https",
     "convert": "bf16",
-    "gguf": "bf16",
     "bfloat16": "bf16",
 }
 

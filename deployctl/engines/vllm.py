@@ -288,9 +288,6 @@ def _on_processors(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
     return (
         ("VLLM_CPU_OMP_THREADS_BIND", "nobind"),
         ("OMP_NUM_THREADS", threads),
-        # Milliseconds that a thread of Intel's OpenMP spins before it sleeps, instead of 200: where
-        # others want the processors too, spinning threads keep them from the one that works.
-        ("KMP_BLOCKTIME", "1"),
         # The model in the process of its scheduler: no copies from one to the other for each
         # token, and one process less that starts.
         ("VLLM_ENABLE_V1_MULTIPROCESSING", "0"),

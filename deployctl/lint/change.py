@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from deployctl.lint.nouns import Service, Stack, Variable
@@ -111,6 +112,12 @@ def drop_variable(stack: Stack, service: Service, variable: Variable) -> Edit | 
     if count == 1 and entry is not None and entry.value is within:
         return drop_key(stack, service, "environment")
     return stack.pen.drop(variable.part, within)
+
+
+def variable_named(*parts: str) -> str:
+    """A name for a variable of a service, such as Compose takes whatever the service is called."""
+    plain = re.sub(r"\W+", "_", "_".join(parts), flags=re.ASCII).upper()
+    return plain if re.match(r"[A-Z_]", plain) else f"_{plain}"
 
 
 def required(name: str) -> str:

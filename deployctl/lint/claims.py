@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from math import ceil
 
 from deployctl.lint.flags import flags_of
-from deployctl.lint.gpu import cards_in, said
+from deployctl.lint.gpu import cards_in, other_cards, said
 from deployctl.lint.models import model_of
 from deployctl.lint.nouns import Comment, Found, Rule, Stack
 from deployctl.lint.tree import Place
@@ -63,6 +63,8 @@ def _speed(stack: Stack) -> Iterator[Found]:
         card = next(iter([*cards_in(text), *named]), None)
         if rate is None or card is None or _OTHERWISE.search(text):
             continue
+        if not cards_in(text) and other_cards(text):
+            continue  # of a card whose bandwidth is not known here
         most = card.bandwidth_bytes_per_s / known[1]
         if float(rate["number"]) <= ceil(most):
             continue
@@ -71,7 +73,7 @@ def _speed(stack: Stack) -> Iterator[Found]:
             message=f"{rate['number']} tokens/s of {known[0]} in 16 bit is more than "
             f"{_a(card.name)} can do for one answer: it reads {known[1] / 1e9:.2f} GB a token at "
             f"{card.bandwidth_bytes_per_s / 1e9:.0f} GB/s, at most {most:.1f}.",
-            edits=_rewritten(stack, at, comment, rate, f"at most {most:.0f} tokens/s"),
+            edits=_rewritten(stack, at, comment, rate, f"{int(most)} tokens/s at most"),
         )
 
 
@@ -82,14 +84,16 @@ def _a(name: str) -> str:
 def _rewritten(
     stack: Stack, at: Place, comment: Comment | None, found: re.Match[str], text: str
 ) -> tuple[Edit, ...]:
+    """The comment with other words in place of the ones found, wherever it repeats them."""
     if comment is None:
         return ()
     line = stack.text.lines[at.line - 1]
-    made = line[: at.column - 1] + line[at.column - 1 :].replace(found[0], text, 1)
+    made = line[: at.column - 1] + found.re.sub(text, line[at.column - 1 :])
     return (Edit(first=at.line, last=at.line, lines=(made,)),)
 
 
 _APACHE = re.compile(r"(?i)apache(?:[- ]?license)?[-, ]*(?:v(?:ersion)?\s*)?2(?:\.0)?")
+_THE_MODEL = re.compile(r"(?i)deepseek-r1-distill-qwen-1\.5b")
 _OF_THE_MODEL = re.compile(r"(?i)deepseek|\br1\b|\bmodel|weights|checkpoint")
 _OF_OTHERS = re.compile(r"(?i)spdx|vllm (?:is|:)|qwen2\.5-math|base model|derived|compose file")
 
@@ -97,13 +101,13 @@ _OF_OTHERS = re.compile(r"(?i)spdx|vllm (?:is|:)|qwen2\.5-math|base model|derive
 def _licence(stack: Stack) -> Iterator[Found]:
     served = [model_of(e) or "" for e in stack.of("vllm", "llama.cpp")]
     served += [v.value or "" for e in stack.of("vllm") for v in e.environment.values()]
-    if not any(re.search(r"(?i)deepseek-r1-distill-qwen-1\.5b", text) for text in served):
+    if not any(_THE_MODEL.search(text) for text in served):
         return
     for text, at, comment in said(stack):
         found = _APACHE.search(text)
-        if found is None or not _OF_THE_MODEL.search(text) or _OF_OTHERS.search(text):
+        if found is None or "MIT" in text or _OF_OTHERS.search(text):
             continue
-        if "MIT" in text:
+        if not _OF_THE_MODEL.search(text) and not (comment and _beside_the_model(stack, at)):
             continue
         yield Found(
             at=at,
@@ -115,6 +119,13 @@ def _licence(stack: Stack) -> Iterator[Found]:
         )
 
 
+def _beside_the_model(stack: Stack, at: Place) -> bool:
+    """Whether the model itself is named before a comment on its line, or on the line above."""
+    lines = stack.text.lines
+    above = lines[at.line - 2] if at.line > 1 and not lines[at.line - 1][: at.column - 1] else ""
+    return bool(_THE_MODEL.search(f"{lines[at.line - 1][: at.column - 1]} {above}"))
+
+
 def _label(stack: Stack, at: Place, found: re.Match[str]) -> tuple[Edit, ...]:
     line = stack.text.lines[at.line - 1]
     if found[0] not in line:
@@ -122,11 +133,14 @@ def _label(stack: Stack, at: Place, found: re.Match[str]) -> tuple[Edit, ...]:
     return (Edit(first=at.line, last=at.line, lines=(line.replace(found[0], "MIT", 1),)),)
 
 
+_CUDA_11 = re.compile(
+    r"(?i)\bcuda(?:\s*toolkit)?\s*(?:version\s*)?[:>=≥]*\s*(?:v)?11(?:\.\d+)*(?:\.x)?\+?(?!\w)"
+)
+
+
 def _cuda_said(stack: Stack) -> Iterator[Found]:
     for comment in stack.comments:
-        found = re.search(
-            r"(?i)\bcuda(?:\s*toolkit)?\s*(?:version\s*)?[:>=]*\s*(?:v)?11(?:\.\d+)?", comment.text
-        )
+        found = _CUDA_11.search(comment.text)
         if found is None or re.search(r"(?i)\bnot?\b|n't|never|old|instead", comment.text):
             continue
         if not stack.of("vllm", "llama.cpp"):

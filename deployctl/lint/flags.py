@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -123,6 +124,23 @@ def drop(stack: Stack, argv: Argv, words: Sequence[Word]) -> tuple[Edit | None, 
         edits = [stack.pen.drop(w.item, value) for w in words if w.item is not None]
         return tuple(_together(edits))
     return (_without(stack, argv, words),) if isinstance(value, Scalar) else (None,)
+
+
+def exchange(stack: Stack, argv: Argv, words: Sequence[Word], text: str) -> tuple[Edit | None, ...]:
+    """Write one word in place of neighbouring ones."""
+    value, first = argv.entry.value, words[0]
+    if isinstance(value, Listing) and value.flow:
+        made = dataclasses.replace(first, text=text, raw=text)
+        left = [made if w is first else w for w in argv.words if w is first or w not in words]
+        return (_rewritten(stack, argv, left),)
+    if isinstance(value, Listing):
+        return (replace(stack, argv, first, text), *drop(stack, argv, words[1:]))
+    if not all(known(w.text) for w in words):
+        return (None,)
+    start, last = place(stack, argv, first), place(stack, argv, words[-1])
+    line = stack.text.lines[start.line - 1]
+    old = line[start.column - 1 : last.column - 1 + len(words[-1].text)]
+    return (stack.pen.swap(start, old, text) if start.line == last.line else None,)
 
 
 def _together(edits: list[Edit | None]) -> list[Edit | None]:

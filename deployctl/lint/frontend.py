@@ -53,11 +53,13 @@ def no_such(name: str) -> str | None:
 
 
 def _unknown(stack: Stack, service: Service) -> Iterator[Found]:
+    proposed: set[str] = set()
     for name, variable in service.environment.items():
         meant = no_such(name)
         if meant is None:
             continue
-        there = meant in service.environment or f"{meant}S" in service.environment
+        there = bool({meant, f"{meant}S"} & {*service.environment, *proposed})
+        proposed.add(meant)
         value = with_v1(variable.raw) if meant == "OPENAI_API_BASE_URL" else variable.raw
         if there:
             edit = drop_variable(stack, service, variable)

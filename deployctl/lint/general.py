@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from deployctl.lint.change import add_key
 from deployctl.lint.flags import joined_words
 from deployctl.lint.nouns import Found, Rule, Service, Stack, each
-from deployctl.lint.services import nodes, text_of
-from deployctl.lint.tree import Entry, Item, Listing, Mapping, Scalar
+from deployctl.lint.services import nodes
+from deployctl.lint.tree import Entry, Item, Listing, Mapping, Scalar, text_of
 from deployctl.lint.writing import Edit, scalar
 
 

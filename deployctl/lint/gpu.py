@@ -10,8 +10,7 @@ from deployctl.cards import CARDS, Card
 from deployctl.lint.flags import flags_of, place, replace
 from deployctl.lint.interpolation import known
 from deployctl.lint.nouns import Comment, Found, Rule, Service, Stack, each
-from deployctl.lint.services import text_of
-from deployctl.lint.tree import Entry, Listing, Mapping, Place
+from deployctl.lint.tree import Entry, Listing, Mapping, Place, text_of
 from deployctl.lint.writing import Edit
 
 _DEVICES = [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]
@@ -148,7 +147,21 @@ def told_cards(stack: Stack) -> list[tuple[Card, Place, Comment | None]]:
     ]  # fmt: skip
 
 
-_AVOIDED = re.compile(r"(?i)\b(?:not|no|avoid|never|without|unlike|instead|llama\.cpp|gguf)\b|n't")
+_AVOIDED = re.compile(
+    r"(?i)\b(?:not|no|avoid|never|without|unlike|instead|llama\.cpp|gguf|unsupported|fails?|above"
+    r"|too (?:old|slow|small|weak)|(?:newer|better) than)\b|n't"
+)
+
+#: Cards and machines that people write speeds of; those of our table are looked for before.
+_ANY_CARD = re.compile(
+    r"(?i)\b(?:(?:RTX|GTX|Quadro|Radeon|RX|Arc|Tesla|Titan)[\s_-]*\w*\d\w*|[AHBVLTPM]\d{1,3}[SX]?"
+    r"|GB?200|MI\d{2,3}X?|Jetson|Orin|Ryzen|Xeon|Epyc|CPU)\b"
+)
+
+
+def other_cards(text: str) -> bool:
+    """Whether a text names a card or a processor, be it one that we know nothing of."""
+    return _ANY_CARD.search(text) is not None
 
 
 def _too_old(stack: Stack) -> Iterator[Found]:

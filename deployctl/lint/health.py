@@ -11,8 +11,7 @@ from deployctl.lint.flags import flags_of
 from deployctl.lint.interpolation import UNKNOWN, resolved
 from deployctl.lint.nouns import Found, Rule, Service, Stack, each
 from deployctl.lint.ports import port_of
-from deployctl.lint.services import text_of
-from deployctl.lint.tree import Entry, Listing, Mapping, Scalar
+from deployctl.lint.tree import Entry, Listing, Mapping, Scalar, text_of
 from deployctl.lint.writing import Edit, block
 
 _KINDS = ("vllm", "llama.cpp", "webui")
@@ -32,7 +31,7 @@ def good(service: Service) -> dict[str, Any]:
     if service.kind == "llama.cpp":
         test: tuple[str, ...] = ("CMD", "curl", "-fsS", f"http://127.0.0.1:{port}/health")
     else:
-        path = "health" if service.kind == "vllm" else "ready"
+        path = "health" if service.kind == "vllm" else _readiness(service)
         asked = f"import urllib.request as u;u.urlopen('http://127.0.0.1:{port}/{path}',timeout=4)"
         test = ("CMD", "python3", "-c", asked)
     return {
@@ -42,6 +41,15 @@ def good(service: Service) -> dict[str, Any]:
         "retries": 3,
         "start_period": _PATIENCE.get(service.kind, "3m"),
     }
+
+
+def _readiness(service: Service) -> str:
+    """Where Open WebUI says that its database answers: ``/ready`` came in spring 2026.
+
+    Before that it is a page of the window itself, which is there whatever the database does.
+    """
+    release = re.match(r"v?0\.(\d+)(?!\d)", service.tag)
+    return "health/db" if release and int(release[1]) < 12 else "ready"  # read in 0.12
 
 
 _NONE = {

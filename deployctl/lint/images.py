@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from deployctl.lint.change import drop_variable
+from deployctl.lint.change import drop_variable, set_variable, variable_named
 from deployctl.lint.interpolation import UNKNOWN, known
 from deployctl.lint.nouns import Found, Rule, Service, Stack, each
+from deployctl.lint.services import build_arguments
 from deployctl.lint.tree import Scalar
 from deployctl.lint.writing import Edit, scalar
 
@@ -16,9 +17,13 @@ VLLM, WEBUI = "v0.32.0", "v0.12.4"
 LLAMA_CPP, LLAMA_CPP_CUDA = "b11434", "b11382"
 
 #: Tags that mean another image next month, whatever is in them.
+_FLAVOURS = (
+    r"cuda\d*|cu\d+|slim|ollama|alpine|cpu|gpu|nvidia|rocm|vulkan|intel|arm64|amd64|lite|full|aio"
+    r"|stable|bookworm|bullseye|trixie"
+)
 _FLOATING = re.compile(
     r"(?i)(?:.*[-_])?(?:latest|main|master|edge|nightly|dev|develop|rolling|head)"
-    r"(?:-(?:cuda\d*|slim|ollama|alpine|cpu|gpu|rocm|arm64|amd64|lite|full))?"
+    rf"(?:[-_](?:{_FLAVOURS}|\d{{1,2}}))*|(?:{_FLAVOURS}|lts|release|mainline)(?:-(?:{_FLAVOURS}))*"
 )
 
 #: What can be the name of an image at all.
@@ -79,27 +84,40 @@ def _put(stack: Stack, old: Scalar, service: Service, new: str) -> Edit | None:
     return stack.pen.put(old, scalar(old.text.replace(service.image, new)) if inside else new)
 
 
-def proposed(service: Service, repository: str | None = None) -> str:
+#: Whose images have the tags that we know; a mirror keeps these names behind its own.
+_OWN = (
+    *("/open-webui/open-webui", "/openwebui/open-webui"),
+    *("/ggml-org/llama.cpp", "/ggerganov/llama.cpp"),
+)
+
+
+def proposed(service: Service) -> str:
     """The same image with a release in its tag; one that is asked for where we know of none."""
     bare = ":" not in service.image.rpartition("/")[2]
-    name = repository or (service.image if bare else service.image.rpartition(":")[0])
+    name = moved(service.image if bare else service.image.rpartition(":")[0])
+    own = service.repository.endswith(_OWN)
     tag = "" if bare else service.tag
     if service.kind == "vllm" and service.repository.startswith("docker.io/vllm/vllm-openai"):
         if service.repository.endswith("-cpu"):
             return f"{name}:{VLLM}-x86_64"
         cuda = re.search(r"-(cu\d+)", tag)
         return f"{name}:{VLLM}" + (f"-{cuda[1]}" if cuda else "")
-    if service.kind == "webui":
+    if service.kind == "webui" and own:
         suffix = re.search(r"(?:^|-)(cuda|ollama|slim)\d*$", tag)
         return f"{name}:{WEBUI}" + (f"-{suffix[1]}" if suffix else "")
-    if service.kind == "llama.cpp":
+    if service.kind == "llama.cpp" and own:
         kind = _LLAMA_SERVER.fullmatch(tag)
         wanted = kind[0] if kind else "server"
         return f"{name}:{wanted}-{LLAMA_CPP if wanted == 'server' else LLAMA_CPP_CUDA}"
     if service.repository in _KNOWN:
         return f"{name}:{_KNOWN[service.repository]}"
-    variable = re.sub(r"\W+", "_", service.name).upper() + "_VERSION"
+    variable = variable_named(service.name, "VERSION")
     return f'"{name}:${{{variable}:?the release to run, not latest}}"'
+
+
+def moved(image: str) -> str:
+    """An image under the name that its project has today."""
+    return image.replace("ghcr.io/ggerganov/llama.cpp", "ghcr.io/ggml-org/llama.cpp")
 
 
 def _moved(stack: Stack, service: Service) -> Iterator[Found]:
@@ -108,7 +126,7 @@ def _moved(stack: Stack, service: Service) -> Iterator[Found]:
         return
     if not isinstance(entry.value, Scalar) or service.built:
         return
-    new = re.sub(r"ghcr\.io/ggerganov/", "ghcr.io/ggml-org/", service.image)
+    new = moved(service.image)
     yield Found(
         at=entry.value.start,
         message="llama.cpp publishes its images as `ghcr.io/ggml-org/llama.cpp`; this is the name "
@@ -121,6 +139,8 @@ def _moved(stack: Stack, service: Service) -> Iterator[Found]:
 # ── CUDA ──────────────────────────────────────────────────────────────────────────────────────
 
 _CUDA_11 = re.compile(r"(?i)(?:^|[^a-z0-9])(?:cu11\d|cuda[-_:]?11(?:[._]?\d)?)(?![0-9])")
+#: What is proposed in its place.
+_CUDA = "12.8.1"
 _REQUIRES_11 = re.compile(r"cuda\s*[>=]=?\s*11")
 
 
@@ -134,6 +154,14 @@ def _cuda(stack: Stack, service: Service) -> Iterator[Found]:
                 at=entry.value.start,
                 message=f"The image of {service.name} is built on CUDA 11.",
                 edits=(stack.pen.put(entry.value, _newer_cuda(service)),),
+                service=service,
+            )
+    for argument in build_arguments(stack, service):
+        if argument.name == "CUDA_VERSION" and (argument.value or "").startswith("11"):
+            yield Found(
+                at=argument.at,
+                message=f"The image of {service.name} is built on CUDA 11.",
+                edits=(set_variable(stack, argument, _CUDA),),
                 service=service,
             )
     for name, variable in service.environment.items():
@@ -164,7 +192,7 @@ def _newer_cuda(service: Service) -> str:
         return '"${IMAGE:?an image built on CUDA 12 or 13}"'
     parts = re.sub(r"cudnn\d+", "cudnn", base["parts"] or "runtime-")
     flavour = re.sub(r"-?(?:ubuntu|centos|rockylinux|ubi)[\d.]*$", "", parts).strip("-") or "base"
-    return f"{base['name']}:12.8.1-{flavour}-ubuntu24.04"
+    return f"{base['name']}:{_CUDA}-{flavour}-ubuntu24.04"
 
 
 RULES = (

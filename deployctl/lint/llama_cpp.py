@@ -11,8 +11,7 @@ from deployctl.lint.flags import Flag, add, drop, flags_of, place, replace
 from deployctl.lint.images import pinned
 from deployctl.lint.interpolation import known, resolved
 from deployctl.lint.nouns import Found, Rule, Service, Stack, each
-from deployctl.lint.services import text_of
-from deployctl.lint.tree import Scalar
+from deployctl.lint.tree import Scalar, text_of
 from deployctl.lint.writing import Edit
 
 #: The server's own cache of prompts, in MiB, where nothing is said.
@@ -110,6 +109,18 @@ def _prompt_cache(stack: Stack, service: Service) -> Iterator[Found]:
     )
 
 
+def _more_room(
+    stack: Stack, service: Service, context: Flag, count: int
+) -> tuple[Edit | None, ...]:
+    """One pool for all; of an older build, which may not know that, a larger one."""
+    assert service.argv is not None
+    if current(service) or service.tag.startswith("@"):
+        return add(stack, service, "--kv-unified")
+    tokens = str(_LEAST_CONTEXT * count)
+    text = tokens if context.joined is None else f"{context.name}={tokens}"
+    return (replace(stack, service.argv, context.value_word, text),)
+
+
 def _split(stack: Stack, service: Service) -> Iterator[Found]:
     flags = flags_of(service)
     if (
@@ -131,7 +142,7 @@ def _split(stack: Stack, service: Service) -> Iterator[Found]:
     yield Found(
         at=place(stack, flags.argv, slots.word),
         message=f"{tokens} tokens are shared out: each of the {count} conversations has {each_}.",
-        edits=add(stack, service, "--kv-unified"),
+        edits=_more_room(stack, service, context, int(count)),
         service=service,
     )
 

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from deployctl.lint.change import drop_key, set_variable
 from deployctl.lint.flags import flags_of, place, replace
-from deployctl.lint.interpolation import UNKNOWN, known, resolved
+from deployctl.lint.interpolation import UNKNOWN, known
 from deployctl.lint.nouns import Found, Port, Rule, Service, Stack, each
-from deployctl.lint.services import text_of
-from deployctl.lint.tree import Entry, Item, Listing, Mapping, Scalar
+from deployctl.lint.tree import Item, Mapping, Scalar, text_of
 from deployctl.lint.writing import Edit
 
 _EVERYWHERE = ("", "0.0.0.0", "::", "*")  # noqa: S104  # what is looked for
 
 #: What is meant to be reached from everywhere: reverse proxies and VPNs.
 _DOORS = re.compile(
-    r"(?:^|/)(?:caddy|nginx|traefik|haproxy|envoy|apache|httpd|openresty|nginx-proxy-manager|swag"
-    r"|wireguard|tailscale|cloudflared|nginx-proxy|npm)(?:$|[-/])"
-)
-
-#: Programs that look after Docker itself, which they cannot without its socket.
-_KEEPERS = re.compile(
-    r"portainer|traefik|watchtower|dozzle|autoheal|docker-socket-proxy|nginx-proxy|dockge|yacht"
-    r"|cadvisor|diun|homepage|glances|netdata|docker-gen|caddy-docker|ouroboros|lazydocker"
+    r"(?:^|/)(?:caddy|nginx|traefik|haproxy|envoy|apache|httpd|openresty|swag|wireguard|wg-easy"
+    r"|tailscale|cloudflared|npm|zoraxy)(?:-[^/]*)?$"
 )
 
 
@@ -75,10 +68,10 @@ def _open(stack: Stack, service: Service) -> Iterator[Found]:
         yield Found(
             at=port.at,
             message=_reached(service, port),
-            edits=(_at_home(stack, port),),
+            edits=(_at_home(stack, service, port),),
             service=service,
             severity="error" if service.kind in ("vllm", "llama.cpp", "ollama") else "warning",
-            last=port.part.last,
+            last=port.part.value.last if isinstance(port.part.value, Scalar) else port.part.last,
         )
 
 
@@ -94,20 +87,29 @@ def _reached(service: Service, port: Port) -> str:
     return f"{said}; Docker publishes past ufw."
 
 
-def _at_home(stack: Stack, port: Port) -> Edit | None:
+def _meant(service: Service, port: Port, text: str) -> str:
+    """A port as written, but to where the chat window listens: what ``webui-port`` says of it."""
+    listens = port_of(service) if service.kind == "webui" and not service.built else None
+    if listens is None or not port.target.isdigit() or port.target == listens:
+        return text
+    head, slash, protocol = text.partition("/")
+    if not port.published or not head.endswith(f":{port.target}"):
+        return text
+    return f"{head[: -len(port.target)]}{listens}{slash}{protocol}"
+
+
+def _at_home(stack: Stack, service: Service, port: Port) -> Edit | None:
     """The same port on this machine alone."""
     part = port.part
-    if part.alias:
-        return None
-    if isinstance(part.value, Scalar):
-        text = part.value.text.strip()
+    if isinstance(part.value, Scalar):  # of an alias: where it is written
+        text = _meant(service, port, part.value.text.strip())
         if port.address:
             rest = text[text.index(":", text.find("]") if text.startswith("[") else 0) + 1 :]
             home = re.sub(r"^\$\{[^}]*\}:", "", text) if text.startswith("$") else rest
         else:
             home = text.lstrip(":") if ":" in text else f":{text}"
         return stack.pen.put(part.value, f'"127.0.0.1:{home}"')
-    return _host_ip(stack, part)
+    return None if part.alias else _host_ip(stack, part)
 
 
 def _host_ip(stack: Stack, part: Item) -> Edit | None:
@@ -179,7 +181,7 @@ def _inside_only(stack: Stack, service: Service) -> Iterator[Found]:
 
 def _twice(stack: Stack) -> Iterator[Found]:
     """Ports of the host that two services want."""
-    held: dict[str, Service] = {}
+    held: dict[str, list[tuple[str, Service]]] = {}
     for service in stack.services:
         if "profiles" in service.keys or on_host(service):
             continue
@@ -187,7 +189,9 @@ def _twice(stack: Stack) -> Iterator[Found]:
             number = port.published
             if not number.isdigit() or not known(port.address) or port.protocol == "udp":
                 continue
-            first = held.setdefault(number, service)
+            before = held.setdefault(number, [])
+            first = next((one for at, one in before if _meet(at, port.address)), service)
+            before.append((port.address, service))
             if first is not service:
                 yield Found(
                     at=port.at,
@@ -199,7 +203,12 @@ def _twice(stack: Stack) -> Iterator[Found]:
                 )
 
 
-def _elsewhere(stack: Stack, port: Port, held: dict[str, Service]) -> Edit | None:
+def _meet(one: str, other: str) -> bool:
+    """Whether a port on both addresses is the same one: a wildcard has every address."""
+    return one == other or one in _EVERYWHERE or other in _EVERYWHERE
+
+
+def _elsewhere(stack: Stack, port: Port, held: Container[str]) -> Edit | None:
     value = port.part.value
     free = next(str(n) for n in range(int(port.published) + 1, 1 << 17) if str(n) not in held)
     if port.part.alias or not isinstance(value, Scalar) or value.text.count(port.published) < 1:
@@ -209,50 +218,6 @@ def _elsewhere(stack: Stack, port: Port, held: dict[str, Service]) -> Edit | Non
         return None
     text = f"{head[: -len(port.published)]}{free}:{tail}"
     return stack.pen.put(value, f'"{text}"')
-
-
-# ── rights over the host ──────────────────────────────────────────────────────────────────────
-
-
-def _privileged(stack: Stack, service: Service) -> Iterator[Found]:
-    entry = service.keys.get("privileged")
-    if entry is not None and resolved(text_of(entry)).lower() == "true":
-        yield Found(
-            at=entry.at,
-            message=f"{service.name} is `privileged`: whoever breaks into it has this machine.",
-            edits=(drop_key(stack, service, "privileged"),),
-            service=service,
-        )
-
-
-def _socket(stack: Stack, service: Service) -> Iterator[Found]:
-    if _KEEPERS.search(service.repository):
-        return
-    entry = service.keys.get("volumes")
-    for mount in service.mounts:
-        if not mount.source.endswith("docker.sock") or entry is None:
-            continue
-        holder = entry.value
-        edit = (
-            _drop_item(stack, service, entry, mount.part) if isinstance(holder, Listing) else None
-        )
-        yield Found(
-            at=mount.at,
-            message=f"{service.name} has Docker's socket, and with it this whole machine; `:ro` "
-            "changes nothing about that.",
-            edits=(edit,),
-            service=service,
-            last=mount.part.last,
-        )
-
-
-def _drop_item(stack: Stack, service: Service, entry: Entry, part: Item | Entry) -> Edit | None:
-    holder = entry.value
-    if not isinstance(holder, Listing):
-        return None
-    if len(holder.items) == 1:
-        return drop_key(stack, service, entry.key.text)
-    return stack.pen.drop(part, holder)
 
 
 RULES = (
@@ -297,25 +262,5 @@ RULES = (
         fix="`0.0.0.0` inside, `127.0.0.1:` in `ports:`",
         basis="docs",
         check=each(_inside_only, "vllm", "llama.cpp", "webui"),
-    ),
-    Rule(
-        id="container-privileged",
-        about="Ports",
-        severity="error",
-        what="`privileged: true`",
-        why="It takes away everything that keeps a container in; a graphics card does not need it.",
-        fix="leave it out; a card is handed over with `deploy.resources.reservations.devices`",
-        basis="docs",
-        check=each(_privileged),
-    ),
-    Rule(
-        id="docker-socket",
-        about="Ports",
-        severity="warning",
-        what="`docker.sock` in a container; not in those that manage Docker",
-        why="Whoever has the socket can start a container with the whole disk in it.",
-        fix="leave it out",
-        basis="docs",
-        check=each(_socket),
     ),
 )

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from deployctl.lint.change import required, set_variable
+from deployctl.lint import inline
+from deployctl.lint.change import quoted, required, set_variable, variable_named
 from deployctl.lint.flags import flags_of, place, replace
 from deployctl.lint.interpolation import UNKNOWN, defaults, known, resolved
 from deployctl.lint.masking import TOKEN
 from deployctl.lint.nouns import Argv, Found, Rule, Service, Stack, Variable, Word, each
-from deployctl.lint.services import nodes
+from deployctl.lint.services import build_arguments, nodes
 from deployctl.lint.tree import Mapping, Place, Scalar
 from deployctl.redact import users
 from deployctl.secretshapes import harmless, secret_name
@@ -26,7 +27,7 @@ _HOLDS = re.compile(
 NOTHING = re.compile(
     r"(?i)(?:sk-)?(?:empty|none|null|nil|dummy|fake|na|n/a|unused|not[-_ ]?(?:needed|required|used)"
     r"|no[-_ ]?(?:api[-_ ]?)?key(?:[-_ ]?(?:needed|required))?|anything|ignored|local|vllm|ollama"
-    r"|llama(?:\.cpp)?|lm-studio|0+|x)?"
+    r"|llama(?:\.cpp)?|lm-studio|user_provided|0+|x)?"
 )
 
 #: Invitations to write the key into the file.
@@ -35,6 +36,9 @@ _FILL_IN = re.compile(
     r"|.*(?:change|replace)[-_ ]?(?:me|this|it).*|\.{3,}|\*+"
     r"|.*(?:token|key|password|secret)[-_ ]?here.*"
 )
+
+#: What programs are told their key with, under names that say less.
+_GIVEN = ("authorization", "requirepass", "masterauth")
 
 _FLAGS = ("--api-key", "--hf-token", "-hft")
 
@@ -66,8 +70,8 @@ def _is_secret(name: str, value: str) -> bool:
     return bool(_HOLDS.search(name)) and secret_name(name)
 
 
-def _of_variables(service: Service) -> Iterator[_Secret]:
-    for variable in service.environment.values():
+def _of_variables(stack: Stack, service: Service) -> Iterator[_Secret]:
+    for variable in (*service.environment.values(), *build_arguments(stack, service)):
         value = variable.value or ""
         if variable.known and (_is_secret(variable.name, value) or any(users(value))):
             yield _Secret(
@@ -105,7 +109,7 @@ def _variable_for(service: Service, flag: str) -> str:
 
 
 def _plain(stack: Stack, service: Service) -> Iterator[Found]:
-    for secret in (*_of_variables(service), *_of_flags(service)):
+    for secret in (*_of_variables(stack, service), *_of_flags(service)):
         if secret.argv is not None and secret.word is not None:
             at = place(stack, secret.argv, secret.word)
             text = secret.word.text.replace(secret.value, required(secret.name))
@@ -124,9 +128,65 @@ def _plain(stack: Stack, service: Service) -> Iterator[Found]:
         yield Found(at=at, message=message[0].upper() + message[1:], edits=(edit,), service=service)
 
 
+def _in_text(stack: Stack, service: Service) -> Iterator[Found]:
+    """Secrets that other programs, and healthchecks, are given on their command lines."""
+    told = {
+        (place(stack, secret.argv, secret.word).line, secret.value)
+        for secret in _of_flags(service)
+        if secret.argv is not None and secret.word is not None
+    }
+    for key in ("command", "entrypoint", "healthcheck"):
+        entry = service.keys.get(key)
+        for name, value, node in inline.below(entry.value) if entry else ():
+            at = _where(stack, node, value)
+            if at is None or (at.line, value) in told or not _names_one(name, value):
+                continue
+            told.add((at.line, value))
+            here = required(_name_in_text(service, name))
+            edit = (
+                stack.pen.put(node, quoted(here))
+                if node.text == value
+                else stack.pen.swap(at, value, here)
+            )
+            what = "the healthcheck" if key == "healthcheck" else "the command line"
+            message = f"{what.capitalize()} of {service.name} holds a secret in plain text."
+            yield Found(at=at, message=message, edits=(edit,), service=service, last=at.line)
+
+
+def _names_one(name: str, value: str) -> bool:
+    """Fewer names than are masked: what is masked in vain harms nobody, a false alarm does."""
+    plain = name.replace("-", "_")
+    holds = bool(_HOLDS.search(plain)) or plain.lower() in _GIVEN
+    return holds and _is_secret("API_KEY", value)
+
+
+def _where(stack: Stack, node: Scalar, value: str) -> Place | None:
+    for number in range(node.start.line, node.last + 1):
+        start = node.start.column - 1 if number == node.start.line else 0
+        column = stack.text.lines[number - 1].find(value, start)
+        if column >= 0:
+            return Place(number, column + 1)
+    return None
+
+
+def _name_in_text(service: Service, name: str) -> str:
+    if service.kind in ("vllm", "llama.cpp"):
+        return _variable_for(service, "--api-key")
+    if name.isupper():
+        return name
+    about = "KEY" if name.lower() == "authorization" else name
+    return variable_named(service.name, about)
+
+
+def _plain_or_in_text(stack: Stack) -> Iterator[Found]:
+    yield from each(_plain)(stack)
+    yield from each(_in_text)(stack)
+
+
 def _elsewhere(stack: Stack) -> Iterator[Found]:
     """Tokens in comments and labels, wherever they stand."""
     told = {line for line, _ in _told(stack)}
+    told |= {found.at.line for found in each(_in_text)(stack)}
     for number, line in enumerate(stack.text.lines, start=1):
         found = TOKEN.search(line)
         if found and number not in told and not _FILL_IN.fullmatch(found[0]):
@@ -142,7 +202,7 @@ def _elsewhere(stack: Stack) -> Iterator[Found]:
 
 def _told(stack: Stack) -> Iterator[tuple[int, str]]:
     for service in stack.services:
-        for secret in _of_variables(service):
+        for secret in _of_variables(stack, service):
             for line in range(secret.at.line, secret.variable.part.last + 1):  # type: ignore[union-attr]
                 yield line, secret.value
         for secret in _of_flags(service):
@@ -167,6 +227,11 @@ def values(stack: Stack) -> dict[int, list[str]]:
                 _note(found, node.start.line, node.last, value)
             for user in users(node.text):
                 _note(found, node.start.line, node.last, user)
+    for _, inside, text in inline.below(stack.root):
+        _note(found, text.start.line, text.last, inside)
+    for comment in stack.comments:
+        for _, inside in inline.within(comment.text, comment=True):
+            _note(found, comment.at.line, comment.at.line, inside)
     return found
 
 
@@ -191,12 +256,13 @@ RULES = (
         id="secret-in-plain-text",
         about="Secrets",
         severity="error",
-        what="a key, token or password in the file: in a variable, behind `--api-key`, in an "
-        "address, as the default of `${KEY:-…}`, or a place that waits for one",
+        what="a key, token or password in the file: in a variable, in an argument of a build, "
+        "behind `--api-key` or `--password`, in a healthcheck, in an address, as the default of "
+        "`${KEY:-…}`, or a place that waits for one",
         why="Compose files are shared, committed and pasted; a key in one is everybody's.",
         fix='`"${KEY:?put it into .env}"`, with the value in `.env`, mode 0600, and not committed',
         basis="docs",
-        check=each(_plain),
+        check=_plain_or_in_text,
     ),
     Rule(
         id="token-in-file",

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 from deployctl.images.reference import parse_reference
 from deployctl.lint.interpolation import UNKNOWN, resolved
-from deployctl.lint.nouns import Argv, Comment, Kind, Mount, Port, Service, Stack, Variable, Word
+from deployctl.lint.nouns import Argv, Comment, Kind, Service, Stack, Variable, Word
+from deployctl.lint.parts import mounts_of, ports_of
 from deployctl.lint.reading import Text
-from deployctl.lint.tree import Entry, Item, Listing, Mapping, Node, Pairs, Place, Scalar
+from deployctl.lint.tree import Entry, Item, Listing, Mapping, Node, Pairs, Place, Scalar, text_of
 from deployctl.lint.writing import Pen
 
 _SHELLS = re.compile(r"(?:/usr)?(?:/bin/)?(?:env|ba|da|a|z)?sh")
@@ -61,18 +62,13 @@ def _service(name: str, entry: Entry, pairs: Pairs, elsewhere: frozenset[str]) -
         repository=f"{reference.registry}/{reference.repository}",
         built="build" in keys,
         argv=_argv(keys, kind),
-        environment=_environment(keys.get("environment"), pairs),
-        ports=tuple(_ports(keys.get("ports"), pairs)),
-        mounts=tuple(_mounts(keys, pairs)),
+        environment=variables_of(keys.get("environment"), pairs),
+        ports=tuple(ports_of(keys.get("ports"), pairs)),
+        mounts=tuple(mounts_of(keys, pairs)),
         # Without an image it is a part that another file completes.
         open="extends" in keys or "image" not in keys or bool(elsewhere),
         environment_open="env_file" in keys,
     )
-
-
-def text_of(entry: Entry | None) -> str:
-    """The text of an entry; of a list or a map it is nothing."""
-    return entry.value.text if entry and isinstance(entry.value, Scalar) else ""
 
 
 def kind_of(image: str) -> Kind:
@@ -97,11 +93,26 @@ def _argv(keys: dict[str, Entry], kind: Kind) -> Argv | None:
     if entry is None:
         return None
     words = words_of(entry)
-    if words is None or ("entrypoint" in keys and kind != "other"):
+    if words is None or (kind != "other" and not _own_entrypoint(keys.get("entrypoint"))):
         return None
     if words and (_SHELLS.fullmatch(words[0].text) or words[0].text == "-c"):
         return None
     return Argv(words=words, entry=entry, whole=not _more(words))
+
+
+#: What images start by themselves, for those who write it out.
+_OWN_ENTRYPOINTS = re.compile(
+    r"vllm serve|python3? -m vllm\.entrypoints\.openai\.api_server|(?:/app/)?llama-server"
+)
+
+
+def _own_entrypoint(entry: Entry | None) -> bool:
+    """Whether the engine gets the command: through the image's entrypoint, or the same again."""
+    if entry is None:
+        return True
+    words = words_of(entry)
+    said = " ".join(word.text for word in words or ())
+    return _OWN_ENTRYPOINTS.fullmatch(said) is not None
 
 
 def words_of(entry: Entry) -> tuple[Word, ...] | None:
@@ -163,7 +174,14 @@ def _more(words: tuple[Word, ...]) -> bool:
 # ── variables ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _environment(entry: Entry | None, pairs: Pairs) -> dict[str, Variable]:
+def build_arguments(stack: Stack, service: Service) -> tuple[Variable, ...]:
+    """What an image is built with, where the file builds it."""
+    found = variables_of(stack.key(service.entry.value, "build", "args"), stack.pairs)
+    return tuple(found.values())
+
+
+def variables_of(entry: Entry | None, pairs: Pairs) -> dict[str, Variable]:
+    """The variables of an `environment:`, or the arguments of a build, in either form."""
     if entry is None:
         return {}
     within = entry.value
@@ -201,104 +219,6 @@ def _of_list(item: Item, within: Listing) -> Variable | None:
         part=item,
         within=within,
     )
-
-
-# ── ports and mounts ──────────────────────────────────────────────────────────────────────────
-
-_SHORT = re.compile(
-    r"(?:(?P<address>\[[^\]]*\]|[^:\[\]]*):)??(?:(?P<published>[\w.\-" + UNKNOWN + r"]*):)?"
-    r"(?P<target>[\w.\-" + UNKNOWN + r"]+)(?:/(?P<protocol>\w+))?"
-)
-
-
-def _ports(entry: Entry | None, pairs: Pairs) -> Iterator[Port]:
-    if entry is None or not isinstance(entry.value, Listing):
-        return
-    for item in entry.value.items:
-        if isinstance(item.value, Scalar):
-            found = _SHORT.fullmatch(resolved(item.value.text).strip())
-            if found:
-                part = {key: value or "" for key, value in found.groupdict().items()}
-                yield Port(
-                    address=part["address"].strip("[]"),
-                    published=part["published"],
-                    target=part["target"],
-                    protocol=part["protocol"],
-                    part=item,
-                    at=item.value.start,
-                )
-        else:
-            inside = pairs.of(item.value)
-            yield Port(
-                address=resolved(text_of(inside.get("host_ip"))),
-                published=resolved(text_of(inside.get("published"))),
-                target=resolved(text_of(inside.get("target"))),
-                protocol=resolved(text_of(inside.get("protocol"))),
-                part=item,
-                at=item.at,
-            )
-
-
-def _mounts(keys: dict[str, Entry], pairs: Pairs) -> Iterator[Mount]:
-    entry = keys.get("volumes")
-    items = entry.value.items if entry and isinstance(entry.value, Listing) else ()
-    for item in items:
-        if isinstance(item.value, Scalar):
-            yield _short_mount(resolved(item.value.text), item)
-        else:
-            inside = pairs.of(item.value)
-            target = inside.get("target") or inside.get("destination") or inside.get("dst")
-            source = inside.get("source") or inside.get("src")
-            kind = text_of(inside.get("type")) or "volume"
-            yield Mount(
-                kind=kind,
-                source=resolved(text_of(source)),
-                target=_folder(resolved(text_of(target))),
-                at=item.at,
-                part=item,
-            )
-    yield from _others(keys, pairs)
-
-
-def _others(keys: dict[str, Entry], pairs: Pairs) -> Iterator[Mount]:
-    """What else lies in a container's folders: memory, configurations, secrets."""
-    tmpfs = keys.get("tmpfs")
-    if tmpfs is not None:
-        value = tmpfs.value
-        found = (
-            value.items
-            if isinstance(value, Listing)
-            else (Item(value=value, at=tmpfs.at, last=tmpfs.last),)
-        )
-        for item in found:
-            if isinstance(item.value, Scalar):
-                on = _folder(resolved(item.value.text).partition(":")[0])
-                yield Mount(kind="tmpfs", source="", target=on, at=item.at, part=item)
-    for key in ("configs", "secrets"):
-        held = keys.get(key)
-        listed = held.value.items if held and isinstance(held.value, Listing) else ()
-        for item in listed:
-            inside = pairs.of(item.value)
-            on = resolved(text_of(inside.get("target")))
-            if on:
-                yield Mount(kind=key, source=key, target=_folder(on), at=item.at, part=item)
-
-
-def _short_mount(text: str, item: Item) -> Mount:
-    # A Windows path has a colon of its own.
-    parts = (
-        re.split(r":(?![\\/][^:]*:)(?!\\)", text)
-        if re.match(r"[A-Za-z]:", text)
-        else text.split(":")
-    )
-    source, target = (parts[0], parts[1]) if len(parts) > 1 else ("", parts[0])
-    bind = source.startswith((".", "/", "~", "\\")) or bool(re.match(r"[A-Za-z]:", source))
-    kind = "bind" if bind else "volume"
-    return Mount(kind=kind, source=source, target=_folder(target), at=item.at, part=item)
-
-
-def _folder(path: str) -> str:
-    return path.rstrip("/") or path
 
 
 # ── comments ──────────────────────────────────────────────────────────────────────────────────

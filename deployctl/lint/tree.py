@@ -88,6 +88,11 @@ class Mapping:
 Node: TypeAlias = Scalar | Listing | Mapping
 
 
+def text_of(entry: Entry | None) -> str:
+    """The text of an entry; of a list or a map it is nothing."""
+    return entry.value.text if entry and isinstance(entry.value, Scalar) else ""
+
+
 @dataclass(slots=True)
 class Pairs:
     """Looks up keys, those merged with ``<<`` among them; every map is worked out once."""

@@ -10,7 +10,7 @@ from deployctl.lint.change import set_variable
 from deployctl.lint.interpolation import UNKNOWN, resolved
 from deployctl.lint.nouns import Found, Kind, Rule, Service, Stack, Variable, each
 from deployctl.lint.ports import on_host, port_of
-from deployctl.lint.services import text_of
+from deployctl.lint.tree import text_of
 from deployctl.lint.writing import Edit
 
 _ADDRESS = re.compile(

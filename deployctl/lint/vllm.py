@@ -6,30 +6,17 @@ import re
 from collections.abc import Iterator
 
 from deployctl.lint import gone
-from deployctl.lint.change import add_key, drop_variable
-from deployctl.lint.flags import Flags, add, drop, flags_of, place, replace
+from deployctl.lint.change import drop_variable
+from deployctl.lint.flags import Flags, add, drop, exchange, flags_of, place, replace
 from deployctl.lint.interpolation import known
-from deployctl.lint.models import LISTS, model_of, model_word, official, positional, reasons
+from deployctl.lint.models import LISTS, official, positional
 from deployctl.lint.nouns import Argv, Found, Rule, Service, Stack, each
-from deployctl.lint.tree import Place
+from deployctl.lint.releases import current, older
 from deployctl.lint.writing import Edit
 
 
-def version(service: Service) -> tuple[int, int] | None:
-    """The release in a tag; ``None`` where it names none."""
-    found = re.match(r"v?(\d+)\.(\d+)", service.tag)
-    return (int(found[1]), int(found[2])) if found else None
-
-
-def current(service: Service) -> bool:
-    """Whether it is a release that we know, or what a moving tag brings."""
-    release = version(service)
-    return known(service.tag) and not service.tag.startswith("@") and (
-        release is None or release >= gone.VLLM_SINCE
-    )  # fmt: skip
-
-
-def _flags(service: Service) -> tuple[Flags, Argv] | None:
+def told(service: Service) -> tuple[Flags, Argv] | None:
+    """The flags that a command line has, and the line itself."""
     flags = flags_of(service, dashes=True)
     return (flags, flags.argv) if flags is not None and flags.argv is not None else None
 
@@ -50,18 +37,21 @@ def _doubled(stack: Stack, service: Service) -> Iterator[Found]:
         return
     words = argv.words[:count]
     said = " ".join(text[:count])
+    bare = text[count:] and not text[count].startswith("-")
     yield Found(
         at=place(stack, argv, words[0]),
-        message=f"The image runs `vllm serve` itself: with `{said}` in the command that word is "
-        "taken for the model.",
-        edits=drop(stack, argv, words),
+        message=f"The image starts vLLM itself: with `{said}` in the command that is taken for "
+        "the model.",
+        edits=exchange(stack, argv, words, "--model")
+        if bare and older(service)
+        else drop(stack, argv, words),
         service=service,
     )
 
 
 def _after_list(stack: Stack, service: Service) -> Iterator[Found]:
     """A model that a flag in front of it has swallowed."""
-    found = _flags(service)
+    found = told(service)
     if found is None or not official(service):
         return
     flags, argv = found
@@ -82,7 +72,7 @@ def _after_list(stack: Stack, service: Service) -> Iterator[Found]:
 
 
 def _gone(stack: Stack, service: Service) -> Iterator[Found]:
-    found = _flags(service)
+    found = told(service)
     if found is None or service.built or not current(service):
         return
     flags, argv = found
@@ -105,7 +95,7 @@ def _gone(stack: Stack, service: Service) -> Iterator[Found]:
 
 
 def _fraction(stack: Stack, service: Service) -> Iterator[Found]:
-    found = _flags(service)
+    found = told(service)
     flag = (
         found[0].get("--gpu-memory-utilization", "--device-memory-utilization") if found else None
     )
@@ -131,80 +121,6 @@ def _fraction(stack: Stack, service: Service) -> Iterator[Found]:
         service=service,
         severity="warning" if 0 < share <= 1 else None,
     )
-
-
-def _thoughts(stack: Stack, service: Service) -> Iterator[Found]:
-    flags = flags_of(service, dashes=True)
-    model = model_of(service)
-    if flags is None or model is None or not reasons(model) or not flags.whole:
-        return
-    if flags.get("--reasoning-parser", "--reasoning-parser-plugin"):
-        return
-    yield Found(
-        at=_model_place(stack, service, flags),
-        message=f"{model} thinks in writing, and without `--reasoning-parser` the chat shows its "
-        "thoughts as the answer, with a stray `</think>`.",
-        edits=add(stack, service, "--reasoning-parser", "deepseek_r1"),
-        service=service,
-    )
-
-
-def _model_place(stack: Stack, service: Service, flags: Flags) -> Place:
-    found = model_word(service)
-    word = found[1] if found else None
-    return place(stack, flags.argv, word) if flags.argv and word else service.at
-
-
-def _remote_code(stack: Stack, service: Service) -> Iterator[Found]:
-    found = _flags(service)
-    flag = found[0].get("--trust-remote-code") if found else None
-    if found is None or flag is None:
-        return
-    model = model_of(service) or ""
-    known_good = re.search(
-        r"(?i)deepseek-r1-distill|/(?:meta-)?llama-3|/qwen2\.5|/qwen3|mistral-7b", model
-    )
-    needless = f" {model} needs none." if known_good else ""
-    yield Found(
-        at=place(stack, found[1], flag.word),
-        message=f"`--trust-remote-code` runs whatever Python lies beside the model.{needless}",
-        edits=drop(stack, found[1], (flag.word,)),
-        service=service,
-    )
-
-
-def _tool_parser(stack: Stack, service: Service) -> Iterator[Found]:
-    found = _flags(service)
-    if found is None or not found[0].whole:
-        return
-    flags, argv = found
-    flag = flags.get("--enable-auto-tool-choice")
-    if flag is None or flags.get("--tool-call-parser", "--config"):
-        return
-    model = (model_of(service) or "").lower()
-    parser = "llama3_json" if "llama-3" in model else "hermes" if "qwen2" in model else None
-    edits = add(stack, service, "--tool-call-parser", parser) if parser else (
-        drop(stack, argv, (flag.word,))
-    )  # fmt: skip
-    yield Found(
-        at=place(stack, argv, flag.word),
-        message="`--enable-auto-tool-choice` needs `--tool-call-parser`: vLLM stops without it.",
-        edits=edits,
-        service=service,
-    )
-
-
-def _shared_memory(stack: Stack, service: Service) -> Iterator[Found]:
-    if service.missing("shm_size", "ipc") and not service.built and service.image:
-        large = any(mount.target == "/dev/shm" for mount in service.mounts)  # noqa: S108
-        if not large:
-            yield Found(
-                at=service.at,
-                message=f"{service.name} has Docker's 64 MB of shared memory, over which vLLM's "
-                "processes talk.",
-                edits=(add_key(stack, service, "shm_size", "2gb"),),
-                service=service,
-            )
 
 
 #: Variables named after flags. None is read: `vllm/envs.py` has no such name.
@@ -292,46 +208,5 @@ RULES = (
         fix="0.9, or less where a desktop runs on the card",
         basis="source",
         check=each(_fraction, "vllm"),
-    ),
-    Rule(
-        id="vllm-no-reasoning-parser",
-        about="vLLM",
-        severity="warning",
-        what="a DeepSeek-R1 model without `--reasoning-parser`",
-        why="Its template opens the thinking, so the answer begins inside it and only `</think>` "
-        "is seen.",
-        fix="`--reasoning-parser deepseek_r1`",
-        basis="source",
-        check=each(_thoughts, "vllm"),
-    ),
-    Rule(
-        id="vllm-no-tool-parser",
-        about="vLLM",
-        severity="error",
-        what="`--enable-auto-tool-choice` without `--tool-call-parser`",
-        why="vLLM stops: `--enable-auto-tool-choice requires --tool-call-parser`.",
-        fix="the parser of the model's family, or neither",
-        basis="source",
-        check=each(_tool_parser, "vllm"),
-    ),
-    Rule(
-        id="vllm-remote-code",
-        about="vLLM",
-        severity="warning",
-        what="`--trust-remote-code`",
-        why="It runs Python from the model's repository, with the container's network and key.",
-        fix="without it; the models of today need it rarely",
-        basis="source",
-        check=each(_remote_code, "vllm"),
-    ),
-    Rule(
-        id="vllm-no-shared-memory",
-        about="vLLM",
-        severity="warning",
-        what="vLLM without `shm_size:` or `ipc:`",
-        why="Docker gives 64 MB of `/dev/shm`; vLLM's own documentation asks for more.",
-        fix="`shm_size: 2gb`, which isolates better than `ipc: host`",
-        basis="docs",
-        check=each(_shared_memory, "vllm"),
     ),
 )

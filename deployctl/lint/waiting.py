@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from deployctl.lint.interpolation import UNKNOWN, resolved
 from deployctl.lint.nouns import Found, Rule, Service, Stack, each
-from deployctl.lint.services import text_of
-from deployctl.lint.tree import Entry, Listing, Mapping, Scalar
+from deployctl.lint.tree import Entry, Listing, Mapping, Scalar, text_of
 from deployctl.lint.writing import Edit, block
 
 

@@ -24,9 +24,9 @@ def proposals(
     """What to change so that the load fits, best first; nothing when no change is needed or helps.
 
     ``beside`` is what else lives in the same memories. Contexts are multiples of 256, of 1024
-    above 8192, never below 512 and never more than the model was made for. Each proposal comes out of :func:`judge` as ``fits``; where
-    none does and the load does not fit at all, as ``tight``, and never needs
-    more than is free now.
+    above 8192, never below 512 and never more than the model was made for. Each proposal comes out
+    of :func:`judge` as ``fits``; where none does and the load does not fit at all, as ``tight``,
+    and never needs more than is free now.
     """
     for good in (("fits",), ("fits", "tight")):
 

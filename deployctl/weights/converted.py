@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,11 +72,13 @@ class Converted:
         making = folder.with_name(f"{folder.name}.making")
         remove(making)  # of a process that was killed
         progress(f"reading {file.name}")
-        recipe = _recipe(file)
+        with _damaged(spec, file):
+            recipe = _recipe(file)
         size = self._room(spec, recipe, folder)
         make_folder(making)
         try:
-            files = self._write(file, recipe, making, progress, size)
+            with _damaged(spec, file):
+                files = self._write(file, recipe, making, progress, size)
             whole = Manifest(complete=True, made_of=sha256, files=files)
             manifest.save(note, whole)
             publish_folder(making, folder)
@@ -154,6 +158,21 @@ class Converted:
 def _entry(path: Path, sha256: str) -> Entry:
     seen = path.stat()
     return Entry(size_bytes=seen.st_size, mtime_ns=seen.st_mtime_ns, sha256=sha256)
+
+
+@contextmanager
+def _damaged(spec: WeightsSpec, file: Path) -> Iterator[None]:
+    """Say how to be rid of a file that was found whole and is not.
+
+    To ask for it again alone would take the same one. The operator's own is left to him.
+    """
+    try:
+        yield
+    except CorruptError as problem:
+        if spec.source.fetched.kind == "file":
+            raise
+        mend = f"rm {shlex.quote(str(file))}"
+        raise CorruptError(str(problem), evidence=problem.evidence, mend=mend) from problem
 
 
 def _recipe(file: Path) -> Recipe:

@@ -20,6 +20,7 @@ from deployctl.weights.problems import (
     NoPipError,
     NoSpaceError,
     OfflineError,
+    OtherSizeError,
     SourceError,
     UnfitError,
     UnreachableError,
@@ -32,6 +33,7 @@ _CODES: dict[type[SourceError], str] = {
     MissingError: "weights-not-found",
     DeniedError: "weights-denied",
     CorruptError: "weights-corrupt",
+    OtherSizeError: "weights-corrupt",
     UnfitError: "weights-unconvertible",
     NoSpaceError: "weights-no-space",
     NoPipError: "pip-missing",
@@ -108,6 +110,8 @@ def _hint(problem: SourceError, spec: WeightsSpec, again: str) -> str:
             f"{with_source(again, 'hf:ORG/REPO')}  # the original in 16 bits; or a profile of "
             "llama.cpp, which reads the file as it is"
         )
+    if isinstance(problem, OtherSizeError) and spec.source.inner is not None:
+        return f"{again} --set model.size_bytes={problem.found}  # if this file is the one meant"
     if kind == "file":
         return _hint_for_own_file(problem, spec)
     if isinstance(problem, DeniedError) and kind == "hf":

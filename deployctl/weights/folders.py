@@ -23,7 +23,7 @@ from deployctl.weights.contents import check_complete, check_shards, is_tensors,
 from deployctl.weights.disk import make_folder, publish
 from deployctl.weights.looks import Hub
 from deployctl.weights.manifest import Entry, Manifest
-from deployctl.weights.problems import CorruptError, MissingError
+from deployctl.weights.problems import CorruptError, MissingError, OtherSizeError
 from deployctl.weights.transfer import Transfer, forget
 
 if TYPE_CHECKING:
@@ -263,9 +263,10 @@ def compare_size(spec: WeightsSpec, size_bytes: int, place: str) -> None:
             evidence=("a commit pins it: hf:ORG/REPO@COMMIT",),
         )
     if spec.size_bytes not in (None, size_bytes):
-        raise CorruptError(
+        raise OtherSizeError(
             f"{place} has {spec.source.filename} in another size than the profile says",
             evidence=(f"expected: {spec.size_bytes:,} bytes", f"found:    {size_bytes:,} bytes"),
+            found=size_bytes,
         )
 
 

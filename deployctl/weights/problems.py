@@ -50,6 +50,14 @@ class CorruptError(SourceError):
     """What came (or what lies there) is not the file that was asked for."""
 
 
+class OtherSizeError(CorruptError):
+    """It is whole, and of another size than the profile says: ``found`` bytes."""
+
+    def __init__(self, text: str, *, evidence: tuple[str, ...], found: int) -> None:
+        super().__init__(text, evidence=evidence)
+        self.found = found
+
+
 class UnfitError(SourceError):
     """The file is whole, and what was asked for cannot be made of it."""
 

@@ -157,6 +157,29 @@ def test_no_secret_is_shown(secret: str, listed: bool) -> None:
     assert value.replace("$", "$$") not in shown
 
 
+IN_TEXT = (
+    "healthcheck: {{test: \"curl -H 'Authorization: Bearer {}' http://localhost:1/\"}}",
+    'healthcheck: {{test: [CMD, curl, -H, "X-API-Key: {}", "http://localhost:1/"]}}',
+    "command: [m, --password, {}]  # DB_PASSWORD: {}",
+    "command: sh -c 'ADMIN_PASSWORD={} serve'  # CUDA 11.8, ADMIN_PASSWORD={}",
+    "ports: ['1:1']  # CUDA 11.8 --api-key {}",
+)
+
+
+@QUICK
+@given(
+    st.text(string.ascii_letters + string.digits + "_+/=.", min_size=5, max_size=30),
+    st.sampled_from(IN_TEXT),
+)
+def test_no_secret_inside_a_text_is_shown(secret: str, line: str) -> None:
+    value = f"zq{secret}"
+    text = f"services:\n  a:\n    image: vllm/vllm-openai\n    {line.format(value, value)}\n"
+    result = lint(text.encode(), "compose.yaml")
+    assert result.fault is None
+    assert result.findings
+    assert value not in repr(result)
+
+
 def test_deep_and_wide_files_are_refused_or_read(tmp_path: Path) -> None:
     bomb = "a0: &a0 {x: y}\n" + "".join(
         f"a{n}: &a{n}\n  <<: [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60)

@@ -16,6 +16,8 @@ from tests.lintfiles import corrected, linted
 
 VLLM = "vllm/vllm-openai:v0.32.0"
 LLAMA = "ghcr.io/ggml-org/llama.cpp:server-b11434"
+OLD_VLLM = "vllm/vllm-openai:v0.6.3"
+OLD_LLAMA = "ghcr.io/ggml-org/llama.cpp:server-b4000"
 WEBUI = "ghcr.io/open-webui/open-webui:v0.12.4"
 
 
@@ -45,6 +47,71 @@ def beside(engine: str, frontend: str, *, kind: str = VLLM) -> str:
 
 
 WRONG: list[tuple[str, str]] = [
+    # found in files of people
+    ("image-floating-tag", file(service("ghcr.io/berriai/litellm:main-stable"))),
+    ("image-floating-tag", file(service("localai/localai:latest-gpu-nvidia-cuda-12"))),
+    ("image-floating-tag", file(service("ghcr.io/mostlygeek/llama-swap:cuda"))),
+    ("image-floating-tag", file(service("redis:alpine"))),
+    ("image-floating-tag", file(service("nginx:stable-alpine"))),
+    ("cuda-11", file(service("x:1", "build: {args: {CUDA_VERSION: 11.8.0}}"))),
+    ("cuda-claimed", "# CUDA >= 11.8, CUDA Toolkit 11.8\n" + vllm()),
+    ("port-open", file(service("apache/tika:3.0.0", "ports: [9998]"))),
+    ("port-open", file(service("traefik/whoami:v1.10", "ports: ['8088:80']"))),
+    (
+        "port-twice",
+        file(
+            service("x:1", "ports: ['127.0.0.1:80:80']", "a"),
+            service("y:1", "ports: ['80:1']", "b"),
+        ),
+    ),
+    (
+        "licence-wrong",
+        vllm("command: deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B  # Apache-2.0"),
+    ),
+    (
+        "licence-wrong",
+        "# DeepSeek-R1-Distill-Qwen-1.5B\n# License: Apache 2.0\n"
+        + vllm("command: deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"),
+    ),
+    (
+        "vllm-memory-share",
+        vllm("entrypoint: [vllm, serve]\ncommand: m --gpu-memory-utilization 1.0"),
+    ),
+    (
+        "vllm-no-tool-parser",
+        vllm(
+            "entrypoint: python3 -m vllm.entrypoints.openai.api_server\n"
+            "command: --model m --enable-auto-tool-choice"
+        ),
+    ),
+    ("port-open", "x-port: &p '8000:8000'\n" + vllm("ports:\n  - *p")),
+    ("image-floating-tag", file(service("some/thing", name="3d-viewer"))),
+    ("vllm-serve-doubled", file(service(OLD_VLLM, "command: vllm serve a/b --port 8000"))),
+    ("vllm-serve-doubled", file(service(OLD_VLLM, "command:\n  - serve\n  - a/b"))),
+    ("llama-context-shared", file(service(OLD_LLAMA, "command: -m /m.gguf -np 2 -c=2048"))),
+    ("llama-context-shared", file(service(OLD_LLAMA, "command: -m /m.gguf -np 2 -c 2048"))),
+    (
+        "secret-in-plain-text",
+        file(service("redis:7", "command: redis-server --requirepass abcdef")),
+    ),
+    (
+        "secret-in-plain-text",
+        file(service("redis:7", "command: [redis-server, --requirepass, abcdef]")),
+    ),
+    ("secret-in-plain-text", file(service("x:1", "build: {args: [HF_TOKEN=abcdef]}"))),
+    (
+        "secret-in-plain-text",
+        vllm(
+            "healthcheck: {test: \"curl -fH 'Authorization: Bearer abcdef' http://localhost:8000\"}"
+        ),
+    ),
+    (
+        "secret-in-plain-text",
+        vllm(
+            "healthcheck: {test: [CMD, curl, -f, -H, 'X-API-Key: abcdef', 'http://localhost:8000']}"
+        ),
+    ),
+    ("secret-in-plain-text", file(service("x:1", "command: [sh, -c, 'DB_PASSWORD=abcdef run']"))),
     # the file
     ("version-obsolete", "version: '3'\n" + vllm()),
     ("key-twice", vllm("restart: always\nrestart: always")),
@@ -338,6 +405,36 @@ RIGHT: list[tuple[str, str]] = [
         "llama-flag-gone",
         file(service("ghcr.io/ggml-org/llama.cpp:server-b4000", "command: --mlock")),
     ),
+    # found in files of people
+    ("image-floating-tag", file(service("postgres:16-alpine"))),
+    ("image-floating-tag", file(service("litellm/litellm:main-v1.35.2"))),
+    ("image-floating-tag", file(service("ghcr.io/berriai/litellm:v1.74.0-stable"))),
+    ("model-not-mounted", llama("command: -m /models/a.gguf\nvolumes: ['C:\\m:/models:ro']")),
+    ("model-not-mounted", llama("command: -m /models/a.gguf\nvolumes: ['C:/m:/models']")),
+    (
+        "port-twice",
+        file(
+            service("x:1", "ports: ['127.0.0.1:80:80']", "a"),
+            service("y:1", "ports: ['127.0.0.2:80:80']", "b"),
+        ),
+    ),
+    ("gpu-too-old", "# a GTX 1660 is too old for this\n" + vllm()),
+    (
+        "speed-impossible",
+        "# RTX 3060 12 GB\n# an A100 does 200 tokens/s\n"
+        + vllm("command: Qwen/Qwen2.5-1.5B-Instruct"),
+    ),
+    ("secret-in-plain-text", file(service("x:1", "environment: [OPENAI_API_KEY=user_provided]"))),
+    ("secret-in-plain-text", file(service("x:1", "command: --password-file /run/p --auth basic"))),
+    ("secret-in-plain-text", file(service("x:1", "command: [mongod, --auth, run]"))),
+    (
+        "secret-in-plain-text",
+        file(service("redis:7", "command: [redis-server, --requirepass, '${P:?x}']")),
+    ),
+    (
+        "secret-in-plain-text",
+        vllm("healthcheck: {test: \"curl -fH 'Authorization: Bearer $$VLLM_API_KEY' http://x\"}"),
+    ),
     ("llama-context-shared", llama("command: -m /m.gguf -np 4 -c 32768")),
     ("llama-context-shared", llama("command: -m /m.gguf -np 4 -c 4096 -kvu")),
     ("llama-prompt-cache", llama("command: -m /m.gguf\nmem_limit: 16g")),
@@ -394,7 +491,13 @@ RIGHT: list[tuple[str, str]] = [
     ("port-open", vllm("ports: ['192.168.1.5:8000:8000']")),
     ("port-open", vllm("ports: ['${BIND}:8000:8000']")),
     ("port-open", vllm("expose: [8000]")),
+    ("port-open", vllm("ports: [[1], null]")),
+    ("vllm-memory-share", vllm("entrypoint: [x]\ncommand: m --gpu-memory-utilization 1.0")),
     ("port-open", file(service("traefik:v3.5", "ports: ['80:80', '443:443']"))),
+    (
+        "vllm-no-reasoning-parser",
+        file(service(OLD_VLLM, "command: --model deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B")),
+    ),
     ("port-twice", file(service("x:1", "ports: ['53:53/tcp', '53:53/udp']"))),
     ("network-host", file(service("prom/node-exporter:v1.9.0", "network_mode: host"))),
     ("network-host", llama("network_mode: host\ncommand: -m /m.gguf --host 127.0.0.1")),
@@ -525,3 +628,94 @@ def test_to_wait_for_a_check_that_nobody_makes_is_an_error() -> None:
         found = linted(beside("command: m", frontend)).findings
         (finding,) = (f for f in found if f.rule == "no-healthcheck" and f.service == "engine")
         assert finding.severity == severity
+
+
+@pytest.mark.parametrize(
+    ("rule", "text", "line"),
+    [
+        (
+            "image-floating-tag",
+            file(service("ghcr.io/ggerganov/llama.cpp:server")),
+            "    image: ghcr.io/ggml-org/llama.cpp:server-b11434",
+        ),
+        (
+            "image-floating-tag",
+            file(service("mine/llama.cpp:server-cuda", name="llm")),
+            '    image: "mine/llama.cpp:${LLM_VERSION:?the release to run, not latest}"',
+        ),
+        (
+            "port-open",
+            webui("ports: ['7860:7860']"),
+            '    ports: ["127.0.0.1:7860:8080"]',
+        ),
+        (
+            "llama-context-shared",
+            file(service(OLD_LLAMA, "command: -m /m.gguf -np 2 -c 2048")),
+            "    command: -m /m.gguf -np 2 -c 4096",
+        ),
+        (
+            "vllm-serve-doubled",
+            file(service(OLD_VLLM, "command: vllm serve a/b --port 8000")),
+            "    command: --model a/b --port 8000",
+        ),
+        (
+            "vllm-serve-doubled",
+            file(service(OLD_VLLM, "command: [vllm, serve, a/b]")),
+            '    command: ["--model", a/b]',
+        ),
+        (
+            "vllm-serve-doubled",
+            file(
+                service(OLD_VLLM, "command: [python3, -m, vllm.entrypoints.openai, --model, a/b]")
+            ),
+            '    command: ["--model", a/b]',
+        ),
+        (
+            "image-floating-tag",
+            file(service("some/thing", name="3d-viewer")),
+            '    image: "some/thing:${_3D_VIEWER_VERSION:?the release to run, not latest}"',
+        ),
+        (
+            "port-open",
+            "x-port: &p '8000:8000'\n" + vllm("ports:\n  - *p"),
+            'x-port: &p "127.0.0.1:8000:8000"',
+        ),
+        (
+            "speed-impossible",
+            "# runs at 200 tok/s on an RTX 3060\n" + vllm("command: Qwen/Qwen2.5-1.5B-Instruct"),
+            "# runs at 116 tokens/s at most on an RTX 3060",
+        ),
+        (
+            "cuda-claimed",
+            "# CUDA >= 11.8, or CUDA Toolkit 11.8\n" + vllm(),
+            "# NVIDIA driver 580 or newer, or NVIDIA driver 580 or newer",
+        ),
+    ],
+)
+def test_what_is_proposed_holds_by_itself(rule: str, text: str, line: str) -> None:
+    (finding,) = (f for f in linted(text).findings if f.rule == rule)
+    assert finding.corrected is not None
+    assert [one for part in finding.corrected for one in part.corrected] == [line]
+
+
+def test_two_names_for_one_variable_become_one() -> None:
+    text = webui("environment:\n  - DEFAULT_MODEL=m\n  - MODEL=m")
+    found = [f for f in linted(text).findings if f.rule == "webui-variable-unknown"]
+    assert [f.corrected and f.corrected[0].corrected for f in found] == [
+        ("      - DEFAULT_MODELS=m",),
+        (),
+    ]
+
+
+def test_an_old_release_is_told_its_model_with_a_flag() -> None:
+    text = file(service(OLD_VLLM, "environment: [MODEL=a/b]"))
+    (finding,) = (f for f in linted(text).findings if f.rule == "model-env-ignored")
+    lines = corrected(text.encode(), finding).decode()
+    assert '    command:\n      - "--model"\n      - a/b\n' in lines
+
+
+@pytest.mark.parametrize(("tag", "path"), [("v0.12.4", "ready"), ("v0.6.5", "health/db")])
+def test_a_healthcheck_asks_what_the_release_has(tag: str, path: str) -> None:
+    text = file(service(f"ghcr.io/open-webui/open-webui:{tag}"))
+    (finding,) = (f for f in linted(text).findings if f.rule == "no-healthcheck")
+    assert f"http://127.0.0.1:8080/{path}'" in corrected(text.encode(), finding).decode()

@@ -303,8 +303,26 @@ def test_the_size_is_that_of_the_tensors(shelf: Shelf, model: WeightsSpec) -> No
     fault = fails(shelf, spec(model.source.text, size_bytes=7))
     assert fault.code == "weights-corrupt"
     assert fault.details[0] == "expected: 7 bytes"
+    found = int(fault.details[1].split()[1].replace(",", ""))
+    assert fault.hint.startswith(f"{shelf.store.again} --set model.size_bytes={found} ")
     size = fetch(shelf, model).size_bytes
     assert shelf.store.locate(spec(model.source.text, size_bytes=size)) is not None
+
+
+def test_a_damaged_file_of_the_hub_is_named_to_be_removed(
+    shelf: Shelf, hub: HubServer, tmp_path: Path
+) -> None:
+    damaged = Llama(tensors={k: v for k, v in original().items() if "down" not in k})
+    hub.add("org/repo", {"my.gguf": damaged.write(tmp_path / "d.gguf").read_bytes()})
+    shelf.environment["HF_ENDPOINT"] = hub.url
+    source = spec("bf16:hf:org/repo:my.gguf").source
+    assert source.inner is not None
+    fault = fails(shelf, spec(source.text))
+    file = shelf.store.path_of(source.inner)
+    assert (fault.code, fault.hint) == ("weights-corrupt", f"rm {file} && {shelf.store.again}")
+    file.unlink()
+    hub.add("org/repo", {"my.gguf": Llama().write(tmp_path / "d.gguf").read_bytes()})
+    assert fetch(shelf, spec(source.text)).how == "converted"
 
 
 def test_another_file_in_its_place_becomes_another_folder(
