@@ -184,8 +184,8 @@ def _example_env(variables: dict[str, str]) -> str:
     lines += [f"{name}=" for name, value in sorted(variables.items()) if not value]
     lines += [
         "",
-        "# These have defaults; DEPLOYCTL_MODEL is another file in each stack. llama.cpp takes -1 as",
-        "# DEPLOYCTL_THREADS, all that there are; vLLM's stacks need a number.",
+        "# These have defaults; DEPLOYCTL_MODEL is another file in each stack. llama.cpp takes -1",
+        "# as DEPLOYCTL_THREADS, all that there are; vLLM's stacks need a number.",
     ]
     lines += [f"# {name}={value}" for name, value in sorted(variables.items()) if value]
     return "\n".join(lines) + "\n"

@@ -26,7 +26,7 @@ def minutes(found: Deadlines) -> tuple[float, float, float]:
         ("smoke", (3, 5, 3)),  # 94 MB in any time
         ("arm64", (3, 5, 8)),  # thinks, on the slowest memory
         ("cpu-only", (3, 5, 15)),  # thinks twice as long
-        ("cpu-vllm", (12, 5, 3)),  # 3 GB, and Python's libraries
+        ("cpu-vllm", (12, 5, 3)),  # 3 GB, Python's libraries, and it compiles
         ("rtx3060", (12, 5, 4)),  # and compiles
     ],
 )
