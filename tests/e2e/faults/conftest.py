@@ -27,5 +27,5 @@ def patient(_admitted: Patient) -> Iterator[Patient]:
 @pytest.fixture(scope="session")
 def model(product: Product, images: None) -> Path:
     """The whole model file that the stacks run."""
-    (found,) = (product.home / "models").rglob("*.gguf")
+    (found,) = (product.home / "models/wheel").rglob("*.gguf")
     return found
