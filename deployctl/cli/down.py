@@ -19,7 +19,9 @@ from deployctl.cli.options import (
 def down(
     volumes: Annotated[
         bool,
-        typer.Option("--volumes", help="Remove the chats and the generated credentials too."),
+        typer.Option(
+            "--volumes", help="Remove the chats, the credentials and what the engine compiled too."
+        ),
     ] = False,
     stack: StackOption = DEFAULT_STACK_NAME,
     output: OutputOption = Output.TEXT,
