@@ -100,12 +100,8 @@ def _cache_words(log: str) -> str:
 
 
 def pair(row: Row, model: Path) -> tuple[Start, Start]:
-    cache = f"deployctl-bench-cache-{os.getpid()}"
-    vllmcpu.docker("volume", "create", cache)
-    try:
+    with vllmcpu.cache_volume() as cache:
         return start(row, model, cache), start(row, model, cache)
-    finally:
-        vllmcpu.docker("volume", "rm", "--force", cache)
 
 
 HEAD = (

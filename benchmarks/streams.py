@@ -104,12 +104,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/results")
     arguments = parser.parse_args()
     print(HEAD, flush=True)
-    cache = f"deployctl-bench-cache-{os.getpid()}"
-    vllmcpu.docker("volume", "create", cache)
-    try:
+    with vllmcpu.cache_volume() as cache:
         _measure_all(arguments, cache)
-    finally:
-        vllmcpu.docker("volume", "rm", "--force", cache)
 
 
 def _measure_all(arguments: argparse.Namespace, cache: str) -> None:

@@ -45,6 +45,17 @@ def image() -> str:
     return tag
 
 
+@contextmanager
+def cache_volume() -> Iterator[str]:
+    """A fresh volume for caches, by name."""
+    name = f"deployctl-bench-cache-{os.getpid()}"
+    docker("volume", "create", name)
+    try:
+        yield name
+    finally:
+        docker("volume", "rm", "--force", name)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
     """A running engine: its address, its container, and the seconds until it answered."""

@@ -176,23 +176,25 @@ def _hand_over(
     folder for root or has none, and ours runs as nobody in particular; an image built here has it
     right. A volume that somebody removed meanwhile is a new one.
     """
-    plan, there = what.wanted.plan, run.world.docker.volumes(space.stack)
     built = {image.service for image in what.wanted.images if image.built}
+    cache = enginecache.place_of(what.wanted.plan)
 
-    def give(service: str, volume: str, path: str, *, known: bool) -> None:
-        if service not in built and not (known and f"{space.stack}_{volume}" in there):
+    def give(then: Manifest, service: str, volume: str, path: str, *, known: bool) -> Manifest:
+        if service in built:
+            return then
+        if not (known and f"{space.stack}_{volume}" in run.world.docker.volumes(space.stack)):
             progress(f"handing the volume {volume} to the user of {service}")
             project = stack.project(space, what.variables)
             give_away(run.world, space, project.own(service, path, user=CONTAINER_USER), way)
+            space.save_manifest(then)
+        return then
 
-    give("webui", webui.VOLUME, webui.DATA, known=now.data_owned)
-    now = replace(now, data_owned=True)
-    space.save_manifest(now)
-    if cache := enginecache.place_of(plan):
-        give("engine", CACHE_VOLUME, cache, known=now.cache_owned)
-        now = replace(now, cache_owned=True)
-        space.save_manifest(now)
-    return now
+    owned = replace(now, data_owned=True)
+    now = give(owned, "webui", webui.VOLUME, webui.DATA, known=now.data_owned)
+    if cache is None:
+        return now
+    owned = replace(now, cache_owned=True)
+    return give(owned, "engine", CACHE_VOLUME, cache, known=now.cache_owned)
 
 
 def _manifest(space: Workspace, what: Prepared) -> Manifest:
