@@ -24,7 +24,7 @@ _MINUTE = 60
 SLOW_DISK = 25e6
 
 #: Seconds before and after the weights. Measured on two cores: llama.cpp 1 s, vLLM 30 s without
-#: and 41 s with compiling for the processor; the rest is for slow and for busy machines. CUDA
+#: and 83 s with compiling for the processor; the rest is for slow and for busy machines. CUDA
 #: graphs and kernels compiled for a card take a minute or two.
 _AROUND = {"llama.cpp": 2 * _MINUTE, "vllm": 4 * _MINUTE}
 _COMPILE = 5 * _MINUTE

@@ -295,4 +295,7 @@ def _on_processors(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
         # ('function' object has no attribute 'finalize_loading', then it compiles anew); what
         # torch's own cache keeps can.
         ("VLLM_USE_AOT_COMPILE", "0"),
+        # Headers that torch compiles ahead of its kernels go to /tmp, whatever the cache folder is
+        # called, and are compiled at every start, even where no kernel is left to compile.
+        ("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS", "0"),
     )
