@@ -140,9 +140,10 @@ def _limits(plan: Plan, facts: HostFacts, with_set: _WithSet) -> Iterator[CheckR
     }
     keys = {"engine": "engine.memory", "webui": "frontend.memory"}
     for service in plan.services:
-        want = taken.get(service.name, 0)
-        if service.memory_bytes < want:
-            enough = format_size(next_memory(service.memory_bytes, want))
+        want, whole = taken.get(service.name, 0), _whole_memory(facts)
+        # Where the machine has less, no limit helps, and that it does not fit is said already.
+        if service.memory_bytes < want <= whole:
+            enough = format_size(min(next_memory(service.memory_bytes, want), whole))
             yield CheckResult(
                 name="limit",
                 status="warning",
@@ -161,6 +162,11 @@ def _limits(plan: Plan, facts: HostFacts, with_set: _WithSet) -> Iterator[CheckR
                 where="engine.cpus",
                 hint=with_set("engine.cpus", facts.cores),
             )
+
+
+def _whole_memory(facts: HostFacts) -> int:
+    """What a limit may be at most, in bytes: the machine's memory, in whole MiB."""
+    return (facts.memory_total_bytes or 1 << 62) // 1024**2 * 1024**2
 
 
 def _way_out(fitted: Fitting, with_sets: _WithSets) -> str:

@@ -147,6 +147,13 @@ def test_a_limit_below_what_is_needed_is_told_with_one_that_is_enough() -> None:
     assert "--set frontend.memory=" in frontend.hint
 
 
+def test_no_limit_is_proposed_that_is_more_than_the_machine_has() -> None:
+    short = plan("smoke-vllm", "engine.memory=1GiB")
+    assert "limit" not in checks(short, facts(memory_total_bytes=2 * GIB))
+    tight = checks(short, facts(memory_total_bytes=3 * GIB))["limit"]
+    assert tight.hint.endswith("--set engine.memory=3GiB")
+
+
 def test_more_processors_than_there_are_is_refused() -> None:
     refused = checks(plan("smoke", "engine.cpus=1000"), facts())["cpus-too-many"]
     assert refused.status == "failed"
