@@ -19,7 +19,6 @@ import argparse
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import synthetic
+from benchmarks.containers import docker, wait_for
 from benchmarks.lifecycle import machine
 from deployctl.bandwidth import read_speed
 from deployctl.gguf import read_header
@@ -94,12 +94,6 @@ class Row:
         return self.predicted / self.measured - 1
 
 
-def docker(*words: str) -> str:
-    return subprocess.run(
-        ("docker", *words), check=True, capture_output=True, text=True, timeout=120
-    ).stdout.strip()
-
-
 def image() -> str:
     """The engine image that was built or pulled here."""
     for line in docker("images", "--format", "{{.Repository}}:{{.Tag}}").splitlines():
@@ -130,25 +124,10 @@ def engine(case: Case, model: Path, limit: int) -> Iterator[tuple[str, str]]:
     )
     try:
         published = docker("port", container, "8080").splitlines()[0]
-        wait_for(f"http://{published}/health", container)
+        wait_for(f"http://{published}/health", container, patience_s=300)
         yield f"http://{published}", container
     finally:
         docker("rm", "--force", container)
-
-
-def wait_for(url: str, container: str) -> None:
-    until = time.monotonic() + 300
-    while time.monotonic() < until:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except (urllib.error.URLError, OSError):
-            pass
-        if docker("inspect", "--format", "{{.State.Running}}", container) != "true":
-            sys.exit(f"The engine ended at its start:\n{docker('logs', '--tail', '20', container)}")
-        time.sleep(0.2)
-    sys.exit("The engine was not ready within five minutes.")
 
 
 def complete(url: str, prompt: list[int], tokens: int) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmarks.containers import docker, log, refuse_ended
 from deployctl.catalog import Catalog
 from deployctl.folders import home_folder
 from deployctl.model import Plan
@@ -76,32 +76,22 @@ def measured_tokens(image: str, weights: str, command: Sequence[str]) -> int:
     given = [word for pair in _GIVEN for word in ("--env", pair)]
     mount = f"type=bind,src={weights},dst={command[0]},readonly"
     words = ("run", "--detach", "--name", name, *isolated, "--shm-size=512m", "--memory=4g")
-    _docker(*words, *given, "--mount", mount, image, *command)
+    docker(*words, *given, "--mount", mount, image, *command)
     try:
         return _said(name)
     finally:
-        _docker("rm", "--force", name)
+        docker("rm", "--force", name)
 
 
 def _said(name: str) -> int:
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline:
-        log = _docker("logs", name)
-        if found := _TOKENS.search(log):
+        said = log(name)
+        if found := _TOKENS.search(said):
             return int(found[1].replace(",", ""))
-        if _docker("inspect", "--format", "{{.State.Running}}", name).strip() != "true":
-            raise RuntimeError(f"the engine ended:\n{log[-2000:]}")
+        refuse_ended(name)
         time.sleep(0.5)
-    raise RuntimeError(f"the engine said nothing within {_PATIENCE_S} s:\n{log[-2000:]}")
-
-
-def _docker(*words: str) -> str:
-    done = subprocess.run(
-        ["docker", *words], capture_output=True, text=True, check=False, timeout=120
-    )
-    if done.returncode:
-        raise RuntimeError(f"docker {words[0]}: {done.stderr.strip()}")
-    return done.stdout + done.stderr
+    sys.exit(f"The engine said nothing within {_PATIENCE_S} s:\n{said[-2000:]}")
 
 
 def main() -> int:
@@ -110,7 +100,7 @@ def main() -> int:
     parser.add_argument("--profile", default="smoke-vllm")
     parser.add_argument("--image", help="default: the newest localhost/deployctl/vllm-cpu")
     asked = parser.parse_args()
-    ours = _docker("images", "--quiet", "localhost/deployctl/vllm-cpu").split()
+    ours = docker("images", "--quiet", "localhost/deployctl/vllm-cpu").split()
     image = asked.image or next(iter(ours), None)
     if image is None:
         sys.exit(f"no image of vLLM here; next: deployctl up --profile {asked.profile}")

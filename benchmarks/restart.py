@@ -11,7 +11,6 @@ Exits with 1 when the second start of the profiles' settings takes more than 0.4
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import sys
@@ -19,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import vllmcpu
-from benchmarks.lifecycle import machine
+from benchmarks.containers import log
 
 RESULTS = Path(__file__).parent / "results" / "restart.md"
 GOAL = 0.4
@@ -74,12 +73,12 @@ def start(row: Row, model: Path, cache: str) -> Start:
     words = (*vllmcpu.words(model, concurrency=4, eager=row.eager), *row.more)
     environment = {**vllmcpu.PLAIN, **row.environment}
     with vllmcpu.engine(model, words=words, environment=environment, cache=cache) as engine:
-        log = engine.log()
+        said = log(engine.container)
         vllmcpu.ask(engine.url, 1, 8)
         return Start(
             seconds=engine.seconds,
-            compiling_s=_between(log, "Warming up model for the comp", "Warming up done"),
-            said=_cache_words(log),
+            compiling_s=_between(said, "Warming up model for the comp", "Warming up done"),
+            said=_cache_words(said),
         )
 
 
@@ -122,43 +121,24 @@ def line(row: Row, first: Start, second: Start) -> str:
     )
 
 
+HOW = "from `docker run` to the first answer of\n/health, a fresh cache volume for each row."
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path, help="a folder of safetensors")
-    parser.add_argument("--only", nargs="*", type=int, help="these rows, counted from 0")
-    parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/results")
-    arguments = parser.parse_args()
+    arguments = vllmcpu.asked(__doc__)
     lines, ratio = [], None
     print(HEAD, flush=True)
-    for number, row in enumerate(rows(os.cpu_count() or 1)):
-        if arguments.only and number not in arguments.only:
-            continue
+    for number, row in vllmcpu.numbered(rows(os.cpu_count() or 1), arguments):
         first, second = pair(row, arguments.model)
         if number == PROFILES:
             ratio = second.seconds / first.seconds
         lines.append(line(row, first, second))
         print(lines[-1], flush=True)
     if arguments.write:
-        RESULTS.write_text(report(lines, arguments.model), encoding="utf-8")
+        title = "the second start against the first"
+        vllmcpu.keep(RESULTS, title, HOW, (HEAD, *lines), arguments.model)
     if ratio is not None and ratio > GOAL:
         sys.exit(f"The second start took {ratio:.2f} of the first; the goal is {GOAL}.")
-
-
-def report(lines: list[str], model: Path) -> str:
-    return "\n".join(
-        (
-            "# vLLM on processors: the second start against the first",
-            "",
-            "Made by `python -m benchmarks.restart MODEL --write`: the real vLLM 0.32 for",
-            f"processors in its container, {model.name}, from `docker run` to the first answer of",
-            "/health, a fresh cache volume for each row.",
-            f"Machine: {machine()}.",
-            "",
-            HEAD,
-            *lines,
-            "",
-        )
-    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ want the processors. Only ratios between rows of one run mean anything.
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -19,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import vllmcpu
-from benchmarks.lifecycle import machine
 
 RESULTS = Path(__file__).parent / "results" / "streams.md"
 STREAMS = (1, 4, 16)
@@ -98,45 +96,21 @@ HEAD = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path, help="a folder of safetensors")
-    parser.add_argument("--only", nargs="*", type=int, help="these rows, counted from 0")
-    parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/results")
-    arguments = parser.parse_args()
-    print(HEAD, flush=True)
-    with vllmcpu.cache_volume() as cache:
-        _measure_all(arguments, cache)
-
-
-def _measure_all(arguments: argparse.Namespace, cache: str) -> None:
+    arguments = vllmcpu.asked(__doc__)
     lines: list[str] = []
     first: list[float] = []
-    for number, row in enumerate(rows(os.cpu_count() or 1)):
-        if arguments.only and number not in arguments.only:
-            continue
-        found = measured(row, arguments.model, cache)
-        first = first or found
-        ratios = " · ".join(f"{now / then:.2f}" for now, then in zip(found, first, strict=True))
-        lines.append(f"| {row.name} | {' | '.join(f'{each:.0f}' for each in found)} | {ratios} |")
-        print(lines[-1], flush=True)
+    print(HEAD, flush=True)
+    with vllmcpu.cache_volume() as cache:
+        for _, row in vllmcpu.numbered(rows(os.cpu_count() or 1), arguments):
+            found = measured(row, arguments.model, cache)
+            first = first or found
+            ratios = " · ".join(f"{now / then:.2f}" for now, then in zip(found, first, strict=True))
+            figures = " | ".join(f"{each:.0f}" for each in found)
+            lines.append(f"| {row.name} | {figures} | {ratios} |")
+            print(lines[-1], flush=True)
     if arguments.write:
-        RESULTS.write_text(report(lines, arguments.model), encoding="utf-8")
-
-
-def report(lines: list[str], model: Path) -> str:
-    return "\n".join(
-        (
-            "# vLLM on processors: tokens a second",
-            "",
-            "Made by `python -m benchmarks.streams MODEL --write`: the real vLLM 0.32 for",
-            f"processors in its container, {model.name}, 128 tokens an answer, the best of three.",
-            f"Machine: {machine()}.",
-            "",
-            HEAD,
-            *lines,
-            "",
-        )
-    )
+        how = "128 tokens an answer, the best of three."
+        vllmcpu.keep(RESULTS, "tokens a second", how, (HEAD, *lines), arguments.model)
 
 
 if __name__ == "__main__":

@@ -5,19 +5,21 @@ Its image and its model are those that ``deployctl up --profile smoke-vllm`` lef
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from benchmarks.containers import docker, wait_for
+from benchmarks.lifecycle import machine
 from deployctl.images.recipes import load_recipe
 
 KEY = "benchmark"
@@ -26,15 +28,6 @@ _HARDENED = (
     *("--security-opt", "no-new-privileges:true", "--tmpfs", "/tmp:size=1g,mode=1777,exec"),
     *("--shm-size", "512m", "--sysctl", "net.ipv4.ip_default_ttl=1", "--dns", "127.0.0.1"),
 )
-
-
-def docker(*words: str, check: bool = True) -> str:
-    done = subprocess.run(
-        ("docker", *words), check=False, capture_output=True, text=True, timeout=120
-    )
-    if check and done.returncode:
-        sys.exit(f"docker {words[0]} failed:\n{done.stderr}")
-    return done.stdout.strip()
 
 
 def image() -> str:
@@ -63,16 +56,6 @@ class Started:
     url: str
     container: str
     seconds: float
-
-    def log(self) -> str:
-        return subprocess.run(
-            ("docker", "logs", self.container),
-            check=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=60,
-        ).stdout
 
 
 SERVED = "benchmark"
@@ -121,28 +104,12 @@ def engine(
     )
     try:
         published = docker("port", container, "8000").splitlines()[0]
-        _wait(f"http://{published}/health", container)
+        wait_for(f"http://{published}/health", container, patience_s=600)
         yield Started(
             url=f"http://{published}", container=container, seconds=time.monotonic() - begun
         )
     finally:
         docker("rm", "--force", container)
-
-
-def _wait(url: str, container: str) -> None:
-    until = time.monotonic() + 600
-    while time.monotonic() < until:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except (urllib.error.URLError, OSError):
-            pass
-        if docker("inspect", "--format", "{{.State.Running}}", container) != "true":
-            subprocess.run(("docker", "logs", "--tail", "20", container), check=False)
-            sys.exit("The engine ended at its start.")
-        time.sleep(0.1)
-    sys.exit("The engine was not ready within ten minutes.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,3 +156,34 @@ def rate(url: str, streams: int, *, tokens: int = 128, best_of: int = 3) -> floa
             answers = list(people.map(lambda who: ask(url, who, tokens), range(streams)))
         best = max(best, sum(a.tokens for a in answers) / (time.monotonic() - begun))
     return best
+
+
+# ── tables ────────────────────────────────────────────────────────────────────────────────────
+
+
+_Row = TypeVar("_Row")
+
+
+def asked(about: str | None) -> argparse.Namespace:
+    """The command line: ``model``, ``only``, ``write``."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("model", type=Path, help="a folder of safetensors")
+    parser.add_argument("--only", nargs="*", type=int, help="these rows, counted from 0")
+    parser.add_argument("--write", action="store_true", help="keep the table in benchmarks/results")
+    return parser.parse_args()
+
+
+def numbered(rows: Iterable[_Row], arguments: argparse.Namespace) -> Iterator[tuple[int, _Row]]:
+    """The rows that were asked for, with their numbers."""
+    return (each for each in enumerate(rows) if not arguments.only or each[0] in arguments.only)
+
+
+def keep(results: Path, title: str, how: str, table: Iterable[str], model: Path) -> None:
+    """Write a table with what is to be known of it; ``how`` follows the model's name."""
+    text = (
+        *(f"# vLLM on processors: {title}", ""),
+        f"Made by `python -m benchmarks.{results.stem} MODEL --write`: the real vLLM 0.32 for",
+        f"processors in its container, {model.name}, {how}",
+        *(f"Machine: {machine()}.", "", *table, ""),
+    )
+    results.write_text("\n".join(text), encoding="utf-8")
