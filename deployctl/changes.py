@@ -54,7 +54,17 @@ class Change:
     causes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        why = f": {'; '.join(self.causes)}" if self.causes else ""
+        return self._with(self.causes)
+
+    def brief(self, most: int = 5) -> str:
+        """The same with as many causes; of more it says how many, since then all is another one."""
+        if len(self.causes) <= most + 1:
+            return str(self)
+        rest = len(self.causes) - most
+        return self._with((*self.causes[:most], f"and {rest} more that differ"))
+
+    def _with(self, causes: tuple[str, ...]) -> str:
+        why = f": {'; '.join(causes)}" if causes else ""
         return f"{self.service} {self.action}{why}"
 
 

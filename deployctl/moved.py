@@ -7,6 +7,7 @@ taken as it is, and nothing of it is a reason to fail.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,9 @@ _GIVEN, _ABSENT = "given", "absent"
 _LONGEST = 60
 #: How much of what is equal is shown before the place where two long values part.
 _LEAD = 20
+
+#: A variable that must have a value, with what stands in where it has none (``yamlsafe``).
+_REQUIRED = re.compile(r"\$\{(\w+):-\0[^}]*\}")
 
 #: What is given in bytes, and read as amounts.
 _SIZES = ("mem_limit", "memswap_limit", "shm_size", "--kv-cache-memory-bytes")
@@ -167,7 +171,7 @@ def _shown(value: object) -> str:
     if value == "":
         return _GIVEN
     if isinstance(value, str):
-        return value.replace("$$", "$")
+        return _REQUIRED.sub(r"${\1}", value).replace("$$", "$")
     try:
         return json.dumps(value, ensure_ascii=False, default=str).replace("$$", "$")
     except (TypeError, ValueError):  # a key that is a date, an anchor inside itself

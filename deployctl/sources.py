@@ -219,7 +219,9 @@ def _converted(text: str, rest: str) -> Source:
         _refuse(text, "it is in 16 bits already after the first `bf16:`", meant=rest)
     if not inner.filename.lower().endswith(".gguf") or inner.filename.lower() == ".gguf":
         what = "a whole repository" if inner.is_folder else f"`{inner.filename}`"
-        _refuse(text, f"`bf16:` is made of one GGUF file, and {what} is none", meant=rest)
+        # A folder is meant as it is; of any other file vLLM makes nothing either.
+        meant = rest if inner.is_folder or "." not in inner.filename else None
+        _refuse(text, f"`bf16:` is made of one GGUF file, and {what} is none", meant=meant)
     return Source(kind="bf16", text=text, inner=inner)
 
 

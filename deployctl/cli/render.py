@@ -60,6 +60,10 @@ def render(
     return session.emit(report, text(report))
 
 
+#: What a stack leaves open, and how to fill it in.
+_GUIDE = "docs/operating.md#with-plain-docker-compose"
+
+
 def text(report: RenderReport) -> str:
     """Write the report for people: the file itself, or what became of the files."""
     if report.folder is None:
@@ -67,4 +71,7 @@ def text(report: RenderReport) -> str:
         return "\n---\n".join(file.text.rstrip("\n") for file in report.files)
     verb = "is current" if report.checked else "written"
     every = (*report.files, *report.beside)
-    return "\n".join(f"{report.folder / file.name} {verb}" for file in every)
+    lines = [f"{report.folder / file.name} {verb}" for file in every]
+    if not report.checked:
+        lines += ("", f"What plain `docker compose` needs besides: {_GUIDE}")
+    return "\n".join(lines)

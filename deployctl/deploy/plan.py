@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deployctl.deploy.select import Again
     from deployctl.deploy.world import World
     from deployctl.fitting import Fitting
-    from deployctl.model import HostFacts, Plan
+    from deployctl.model import HostFacts, Plan, Service
     from deployctl.outcomes import CheckResult
     from deployctl.profiles.selection import Adaptation, Selection
     from deployctl.sizing import Basis
@@ -37,8 +37,15 @@ class Fetch:
     def __str__(self) -> str:
         size = "size unknown"
         if self.size_bytes is not None:
-            size = f"{self.size_bytes / 1e6:.0f} MB ({self.basis})"
+            size = f"{self._size()} ({self.basis})"
         return f"{self.what:<8}{self.source}: {self.how}, {size}"
+
+    def _size(self) -> str:
+        """As many digits as are known."""
+        assert self.size_bytes is not None
+        if self.basis == "predicted":
+            return f"about {self.size_bytes / 1e9:.0f} GB"
+        return f"{self.size_bytes / 1e6:.0f} MB"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +132,15 @@ def _how(world: World, spec: WeightsSpec, *, here: bool) -> str:
 _LOOK_S = 2.0
 
 #: What an image built from packages takes on disk, bytes; measured, on amd64.
-_BUILT = {"llama-cpp": 162_000_000, "open-webui": 694_000_000}
+_BUILT = {"llama-cpp": 162_000_000, "open-webui": 694_000_000, "vllm-cpu": 2_640_000_000}
+
+#: What an image that is only pulled takes on disk, by the beginning of its reference; predicted
+#: from what it brings: CUDA, torch and vLLM's kernels for every card, or CUDA, or Mesa.
+_PULLED = (
+    ("vllm/vllm-openai:", 20_000_000_000),
+    ("ghcr.io/ggml-org/llama.cpp:server-cuda", 5_000_000_000),
+    ("ghcr.io/ggml-org/llama.cpp:server-vulkan", 2_000_000_000),
+)
 
 
 def _fetches(world: World, decided: Plan) -> tuple[Fetch, ...]:
@@ -134,18 +149,7 @@ def _fetches(world: World, decided: Plan) -> tuple[Fetch, ...]:
     here = world.weights.locate(spec)
     size = spec.size_bytes or spec.about_bytes
     return (
-        *(
-            Fetch(
-                what=service.name,
-                source=service.image.reference,
-                how="pulled, or built from packages, unless it is here"
-                if service.image.recipe
-                else "pulled, unless it is here",
-                size_bytes=_BUILT.get(service.image.recipe or ""),
-                basis="measured" if service.image.recipe in _BUILT else None,
-            )
-            for service in decided.services
-        ),
+        *(_image(service) for service in decided.services),
         Fetch(
             what="weights",
             source=str(spec.source),
@@ -153,6 +157,22 @@ def _fetches(world: World, decided: Plan) -> tuple[Fetch, ...]:
             size_bytes=here.size_bytes if here is not None else size,
             basis=_basis(spec, here=here is not None) if size else None,
         ),
+    )
+
+
+def _image(service: Service) -> Fetch:
+    image = service.image
+    built = _BUILT.get(image.recipe or "")
+    pulled = next((size for start, size in _PULLED if image.reference.startswith(start)), None)
+    basis: Basis | None = "measured" if built else "predicted" if pulled else None
+    return Fetch(
+        what=service.name,
+        source=image.reference,
+        how="pulled, or built from packages, unless it is here"
+        if image.recipe
+        else "pulled, unless it is here",
+        size_bytes=built or pulled,
+        basis=basis,
     )
 
 

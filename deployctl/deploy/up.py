@@ -219,7 +219,7 @@ def _say_changes(world: World, changes: tuple[Change, ...]) -> None:
     """Say what will be replaced before it is; that something new is made is seen anyway."""
     for change in changes:
         if change.action in ("recreate", "remove"):
-            world.talk.say(f"change: {change}")
+            world.talk.say(f"change: {change.brief()}")
 
 
 def _say_moved_ports(world: World, plan: Plan, kept: Manifest | None) -> None:

@@ -100,6 +100,7 @@ _V_STEPS = (
     ("Starting to load model", LOADING),
     ("Starting torch.compile", COMPILING),
     ("for vLLM's torch.compile", COMPILING),
+    ("Warming up model for the compilation", COMPILING),  # on a processor
     ("torch.compile took", MEASURING),
     ("Model loading took", MEASURING),
     ("Loading weights took", MEASURING),

@@ -19,7 +19,7 @@ from deployctl.model import Origin
 from deployctl.profiles.document import Node, Path, dotted, nearest, plain
 from deployctl.profiles.excerpt import MODEL, SETTINGS, Sources, fault, quoted
 from deployctl.profiles.keys import Keys, written
-from deployctl.profiles.values import PROBLEM
+from deployctl.profiles.values import PROBLEM, SOURCE_TYPED
 from deployctl.visible import visible
 
 if TYPE_CHECKING:
@@ -228,7 +228,9 @@ def _mend(path: Path, at: Origin, context: Mapping[str, Any], layers: Layers) ->
     value: str = context["write"]
     above = layers.stack[-1].origin.file if layers.stack else at.file
     if not value:
-        typed = context["typed"] if at.file in (SETTINGS, MODEL) else ""
+        typed = str(context["typed"]) if at.file in (SETTINGS, MODEL) else ""
+        if at.file == MODEL and typed.startswith(SOURCE_TYPED):
+            typed = f"--model {typed.removeprefix(SOURCE_TYPED)}"
         return str(typed or context["hint"])
     if not context["at"] or above == at.file:
         return _write(path, at, value)

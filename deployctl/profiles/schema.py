@@ -323,7 +323,8 @@ class EngineSpec(Block):
             if getattr(self, key) is not None:
                 other = "vLLM" if self.kind == "llama.cpp" else "llama.cpp"
                 sentence = f"Only {other} knows it, and `engine.kind` is `{self.kind}`."
-                refuse(sentence, hint=f"delete `{key}`", at=(key,))
+                typed = f"--set engine.{key}=null  # takes it out"
+                refuse(sentence, hint=f"delete `{key}`", typed=typed, at=(key,))
         if self.kind == "vllm" and self.device == "vulkan":
             refuse("vLLM computes on `cpu` or `cuda`.", write="cuda", at=("device",))
         for driver in self.images or ():

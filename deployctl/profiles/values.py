@@ -28,6 +28,10 @@ from deployctl.sources import parse_source
 PROBLEM = "problem"
 
 
+#: The beginning of another source to type, which stands behind ``--model`` where that was typed.
+SOURCE_TYPED = "--set model.source="
+
+
 def refuse(
     sentence: str,
     *,

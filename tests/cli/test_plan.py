@@ -384,6 +384,16 @@ def test_the_next_command_is_the_one_that_was_asked_about(
     assert out.rstrip().endswith("Next: deployctl up --profile smoke --fit --force")
 
 
+def test_what_an_image_takes_is_told_as_exactly_as_it_is_known(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = said(box, capsys, "plan", "--profile", "rtx3060")
+    assert "vllm/vllm-openai:v0.32.0: pulled, unless it is here, about 20 GB (predicted)" in card
+    assert "unless it is here, 2640 MB (measured)" in said(
+        box, capsys, "plan", "--profile", "smoke-vllm"
+    )
+
+
 def test_programs_get_keys_that_stay(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(data(box, capsys, "plan", "--profile", "smoke")) == [
         *("stack", "profile", "files", "description", "chosen_because", "given_up", "model"),

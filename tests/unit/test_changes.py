@@ -55,6 +55,22 @@ def test_a_flag_that_moved_is_named_with_its_line() -> None:
     )
 
 
+def test_of_another_stack_altogether_some_causes_are_enough() -> None:
+    new = stack(command=[word for n in range(9) for word in (f"--flag-{n}", str(n))])
+    (change,) = compared(stack(), new)
+    assert len(change.causes) == 9
+    assert change.brief(2) == (
+        "engine recreate: --flag-0 absent → 0 (engine.yaml:1); --flag-1 absent → 1 (engine.yaml:1);"
+        " and 7 more that differ"
+    )
+    assert change.brief(8) == str(change)
+
+
+def test_a_variable_that_must_be_given_is_shown_by_its_name() -> None:
+    new = stack(environment={"KEY": "${THE_KEY:-\0THE_KEY is missing}"})
+    assert causes(stack(environment={"KEY": "a"}), new) == ("KEY a → ${THE_KEY}",)
+
+
 def test_a_switch_has_no_value_and_a_negative_number_is_one() -> None:
     assert causes(
         stack(command=["--budget", "-1"]), stack(command=["--budget", "5", "--eager"])

@@ -125,6 +125,14 @@ def test_vllm_step_by_step() -> None:
         assert step == wanted
 
 
+def test_vllm_compiles_on_a_processor_while_it_says_that_it_warms_up() -> None:
+    step = vllm_step("[cpu_worker.py:180] Model loading took 0.25 GiB", FIRST)
+    assert step.name == "measuring memory"
+    step = vllm_step("[cpu_model_runner.py:87] Warming up model for the compilation...", step)
+    assert step.name == "compiling"
+    assert vllm_step("[cpu_model_runner.py:91] Warming up done.", step) == step
+
+
 def test_a_whole_start_of_vllm_on_a_processor() -> None:
     log = Path(__file__).parent / "records/vllm-0.32-cpu-start.txt"
     told, step = [FIRST], FIRST

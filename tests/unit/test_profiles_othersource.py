@@ -150,6 +150,15 @@ def test_a_folder_for_vllm_is_refused_for_llama_cpp(shelf: Shelf) -> None:
     assert fault.hint.endswith("--set model.source=file:/nowhere/m.gguf")
     by_hand = refused(shelf, "smoke-vllm", "model.source=file:/nowhere/m.gguf")
     assert "It is a GGUF file, and vLLM reads folders of safetensors." in by_hand.message
+    assert by_hand.hint.endswith("--set model.source=bf16:file:/nowhere/m.gguf")
+
+
+def test_a_model_file_for_vllm_is_made_a_folder_of_where_it_was_typed(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    path = Llama().write(tmp_path / "tiny.gguf")
+    fault = refused(shelf, "smoke-vllm", model=f"file:{path}")
+    assert fault.hint.endswith(f"--model bf16:file:{path}")
 
 
 def test_the_layer_that_names_the_source_may_describe_the_model(

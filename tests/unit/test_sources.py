@@ -193,7 +193,6 @@ def test_what_is_made_of_a_file_is_known_by_that_file(
         ("bf16:bf16:file:/m.gguf", "bf16:file:/m.gguf"),
         ("bf16:hf:org/repo", "hf:org/repo"),
         ("bf16:file:/srv/folder", "file:/srv/folder"),
-        ("bf16:hf:org/repo:model.safetensors", "hf:org/repo:model.safetensors"),
         ("bf16:m.gguf", "bf16:file:$PWD/m.gguf"),
         ("bf16:org/repo/m.gguf", "bf16:hf:org/repo:m.gguf"),
         ("bf16:/srv/m.gguf", "bf16:file:/srv/m.gguf"),
@@ -248,6 +247,15 @@ def test_the_whole_message() -> None:
         "The model source `hf:org/repo/m.gguf` cannot be used: it does not name a file of the "
         "repository (put it after a second colon)."
     )
+
+
+def test_what_is_no_model_file_behind_bf16_is_not_proposed_without_it() -> None:
+    with pytest.raises(DeployctlError) as caught:
+        parse_source("bf16:hf:org/repo:m.safetensors")
+    assert "Did you mean" not in caught.value.faults[0].hint
+    with pytest.raises(DeployctlError) as caught:
+        parse_source("bf16:hf:org/repo")
+    assert caught.value.faults[0].hint == "Did you mean `hf:org/repo`?"
 
 
 def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
