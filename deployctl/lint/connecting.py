@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from deployctl.lint.addresses import asked, chats, chatting, in_variable, reached, wanted
 from deployctl.lint.change import add_variable, required
 from deployctl.lint.flags import flags_of
 from deployctl.lint.frontend import no_such
@@ -44,7 +45,7 @@ def _ollama(stack: Stack, service: Service) -> Iterator[Found]:
 
 
 def _not_connected(stack: Stack, service: Service) -> Iterator[Found]:
-    there = engines(stack)
+    there = chatting(stack)
     names = ("OPENAI_API_BASE_URL", "OPENAI_API_BASE_URLS")
     if not there or not service.lacks(*names) or stack.of("ollama"):
         return
@@ -67,24 +68,33 @@ def _not_connected(stack: Stack, service: Service) -> Iterator[Found]:
 
 
 def _no_key(stack: Stack, service: Service) -> Iterator[Found]:
-    keyed = [engine for engine in engines(stack) if has_key(engine)]
-    address = _own(service, "OPENAI_API_BASE_URL")
-    if not keyed or address is None or not service.lacks("OPENAI_API_KEY", "OPENAI_API_KEYS"):
+    variable = asked(service)
+    if variable is None or not service.lacks("OPENAI_API_KEY", "OPENAI_API_KEYS"):
         return
     if any(no_such(name) == "OPENAI_API_KEY" for name in service.environment):
         return
-    engine = next((e for e in keyed if f"//{e.name}:" in (address.value or "")), None)
-    if engine is None:
+    there = [reached(stack, service, one) for one in in_variable(variable, openai=True)]
+    keyed = next((one for one in there if one in engines(stack) and has_key(one)), None)
+    if keyed is None:
         return
-    name = "VLLM_API_KEY" if engine.kind == "vllm" else "LLAMA_API_KEY"
-    own = engine.environment.get(name)
-    value = own.raw if own and own.value and UNKNOWN in own.value else required(name)
+    name = "OPENAI_API_KEYS" if ";" in variable.raw else "OPENAI_API_KEY"
+    value = ";".join(_key_of(one) for one in there)
+    told = len(there) == len((variable.value or "").split(";"))
     yield Found(
-        at=address.at,
-        message=f"{engine.name} wants a key and {service.name} has none: every question gets 401.",
-        edits=(add_variable(stack, service, "OPENAI_API_KEY", value),),
+        at=variable.at,
+        message=f"{keyed.name} wants a key and {service.name} has none: every question gets 401.",
+        edits=(add_variable(stack, service, name, value) if told else None,),
         service=service,
     )
+
+
+def _key_of(engine: Service | None) -> str:
+    """The key to give for an engine; of those without one Open WebUI wants some word."""
+    if engine is None or engine.kind not in ("vllm", "llama.cpp") or not has_key(engine):
+        return "none"
+    name = "VLLM_API_KEY" if engine.kind == "vllm" else "LLAMA_API_KEY"
+    own = engine.environment.get(name)
+    return own.raw if own and own.value and UNKNOWN in own.value else required(name)
 
 
 def _tools(stack: Stack, service: Service) -> Iterator[Found]:
@@ -97,8 +107,8 @@ def _tools(stack: Stack, service: Service) -> Iterator[Found]:
             return
     if not service.lacks() or service.environment_open or service.open:
         return
-    for engine in stack.of("vllm"):
-        flags = flags_of(engine, dashes=True)
+    for engine in _asked(stack, service):
+        flags = flags_of(engine, dashes=True) if engine.kind == "vllm" and chats(engine) else None
         if flags is None or not flags.lacks("--enable-auto-tool-choice", "--config"):
             continue
         yield Found(
@@ -109,6 +119,18 @@ def _tools(stack: Stack, service: Service) -> Iterator[Found]:
             service=service,
         )
         return
+
+
+def _asked(stack: Stack, service: Service) -> Iterator[Service]:
+    """The services that chats go to; where the address has a wrong name, those that it means."""
+    variable = asked(service)
+    if variable is None and service.lacks("OPENAI_API_BASE_URL", "OPENAI_API_BASE_URLS"):
+        named = (v for n, v in service.environment.items() if no_such(n) == "OPENAI_API_BASE_URL")
+        variable = next(named, None)
+    for address in in_variable(variable, openai=True) if variable else ():
+        there = wanted(stack, service, address)
+        if there is not None:
+            yield there
 
 
 def _without_tools(value: str) -> bool:
@@ -162,7 +184,8 @@ RULES = (
         id="webui-tools-refused",
         about="Open WebUI",
         severity="error",
-        what="Open WebUI 0.12 before a vLLM without `--enable-auto-tool-choice`",
+        what="Open WebUI 0.12 whose `OPENAI_API_BASE_URL` leads to a vLLM without "
+        "`--enable-auto-tool-choice`",
         why="From its window 28 built-in tools go with every chat, and vLLM answers 400 to tools "
         "it has no parser for. Through the API alone nobody sees it.",
         fix='`DEFAULT_MODEL_METADATA={"capabilities":{"builtin_tools":false}}`, or '

@@ -78,7 +78,7 @@ def flags_of(service: Service, *, dashes: bool = False) -> Flags | None:
         argv=argv,
         first=tuple(first),
         all=tuple(_flag(word, values, dashes=dashes) for word, values in found),
-        whole=argv.whole and "extends" not in service.keys,
+        whole=argv.whole and "extends" not in service.keys and not service.extended,
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from deployctl.lint.checks import PATIENCE, good
 from deployctl.lint.flags import flags_of
 from deployctl.lint.interpolation import UNKNOWN, resolved
 from deployctl.lint.nouns import Found, Rule, Service, Stack, each
@@ -14,42 +14,10 @@ from deployctl.lint.ports import port_of
 from deployctl.lint.tree import Entry, Listing, Mapping, Scalar, text_of
 from deployctl.lint.writing import Edit, block
 
-_KINDS = ("vllm", "llama.cpp", "webui")
-
-#: Failures of so many seconds are borne by a first start: download, load, compile.
-_PATIENCE = {"vllm": "20m", "llama.cpp": "10m", "webui": "3m"}
-
 #: Less than this is less than a start takes where something is fetched first.
 _LEAST_S = 180
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:\d+ms)?")
-
-
-def good(service: Service) -> dict[str, Any]:
-    """The healthcheck for what runs in a service."""
-    port = port_of(service) or {"vllm": "8000"}.get(service.kind, "8080")
-    if service.kind == "llama.cpp":
-        test: tuple[str, ...] = ("CMD", "curl", "-fsS", f"http://127.0.0.1:{port}/health")
-    else:
-        path = "health" if service.kind == "vllm" else _readiness(service)
-        asked = f"import urllib.request as u;u.urlopen('http://127.0.0.1:{port}/{path}',timeout=4)"
-        test = ("CMD", "python3", "-c", asked)
-    return {
-        "test": test,
-        "interval": "30s",
-        "timeout": "5s",
-        "retries": 3,
-        "start_period": _PATIENCE.get(service.kind, "3m"),
-    }
-
-
-def _readiness(service: Service) -> str:
-    """Where Open WebUI says that its database answers: ``/ready`` came in spring 2026.
-
-    Before that it is a page of the window itself, which is there whatever the database does.
-    """
-    release = re.match(r"v?0\.(\d+)(?!\d)", service.tag)
-    return "health/db" if release and int(release[1]) < 12 else "ready"  # read in 0.12
 
 
 _NONE = {
@@ -68,11 +36,9 @@ def _none(stack: Stack, service: Service) -> Iterator[Found]:
         if service.missing("healthcheck") and not service.built:
             edit = stack.pen.add(service.entry, "healthcheck", good(service))
             message = f"Of {service.name} {_NONE[service.kind]}"
-            refused = service.kind == "vllm" and _waited_for(stack, service)
+            refused = service.kind == "vllm" and waiting_for(stack, service)
             if refused:
-                message += (
-                    " Others wait for it to be healthy, which it never is: they do not start."
-                )
+                message += _NEVER
             yield Found(
                 at=service.at,
                 message=message,
@@ -80,25 +46,35 @@ def _none(stack: Stack, service: Service) -> Iterator[Found]:
                 service=service,
                 severity="error" if refused else None,
             )
-    elif _disabled(stack, entry):
-        edit = _anew(stack, service, entry)
+    elif disabled(stack, entry):
+        refused = waiting_for(stack, service)
         yield Found(
             at=entry.key.start,
-            message=f"The healthcheck of {service.name} is switched off.",
-            edits=(edit,),
+            message=f"The healthcheck of {service.name} is switched off."
+            + (_NEVER if refused else ""),
+            edits=(_anew(stack, service, entry),),
             service=service,
+            severity="error" if refused else None,
         )
 
 
-def _waited_for(stack: Stack, service: Service) -> bool:
-    """Whether a service waits until this one is healthy."""
-    path = ("depends_on", service.name, "condition")
-    return any(
-        text_of(stack.key(one.entry.value, *path)) == "service_healthy" for one in stack.services
-    )
+_NEVER = " Others wait for it to be healthy, which it never is: they do not start."
 
 
-def _disabled(stack: Stack, entry: Entry) -> bool:
+def waiting_for(stack: Stack, service: Service) -> tuple[str, ...]:
+    """The services that do not start until this one is healthy."""
+    found = []
+    for one in stack.services:
+        held = stack.key(one.entry.value, "depends_on", service.name)
+        optional = held and text_of(stack.key(held.value, "required")).lower() == "false"
+        condition = text_of(stack.key(held.value, "condition")) if held else ""
+        if condition == "service_healthy" and not optional:
+            found.append(one.name)
+    return tuple(found)
+
+
+def disabled(stack: Stack, entry: Entry) -> bool:
+    """Whether a healthcheck is written only to switch off the image's own."""
     test = stack.key(entry.value, "test")
     off = resolved(text_of(stack.key(entry.value, "disable"))).lower() == "true"
     return off or (test is not None and _words(test)[:1] == ["NONE"])
@@ -138,7 +114,7 @@ _URL = re.compile(
 def _test(stack: Stack, service: Service) -> _Test | None:
     check = service.keys.get("healthcheck")
     test = stack.key(check.value, "test") if check else None
-    if check is None or test is None or _disabled(stack, check):
+    if check is None or test is None or disabled(stack, check):
         return None
     text = " ".join(_words(test))
     url = _URL.search(text)
@@ -232,7 +208,7 @@ def seconds(text: str) -> float | None:
 
 def _impatient(stack: Stack, service: Service) -> Iterator[Found]:
     check = service.keys.get("healthcheck")
-    if check is None or not isinstance(check.value, Mapping) or _disabled(stack, check):
+    if check is None or not isinstance(check.value, Mapping) or disabled(stack, check):
         return
     flags = flags_of(service)
     if service.kind == "llama.cpp" and (
@@ -259,7 +235,7 @@ def _impatient(stack: Stack, service: Service) -> Iterator[Found]:
 
 def _longer(stack: Stack, service: Service, check: Entry) -> Edit | None:
     written = stack.key(check.value, "start_period")
-    period = _PATIENCE[service.kind]
+    period = PATIENCE[service.kind]
     if written is not None and isinstance(written.value, Scalar):
         return stack.pen.put(written.value, period)
     return stack.pen.add(check, "start_period", period)
@@ -270,7 +246,8 @@ RULES = (
         id="no-healthcheck",
         about="Health",
         severity="warning",
-        what="an engine or a chat window without `healthcheck:`, or with one that is switched off",
+        what="an engine or a chat window without `healthcheck:`, or with one that is switched off; "
+        "an error where others wait for a check that nobody makes",
         why="Without one a container counts as up while it still loads, and when it hangs. vLLM's "
         "image brings none; what llama.cpp's and Open WebUI's bring says too little.",
         fix="a healthcheck of its own, with a long `start_period`",

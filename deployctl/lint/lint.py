@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from deployctl.errors import Fault
 from deployctl.lint import secrets
-from deployctl.lint.masking import Masker
+from deployctl.lint.masking import Masker, bare
 from deployctl.lint.nouns import Excerpt, Finding, Found, Linted, Rule, Stack
 from deployctl.lint.reading import CODE, Text, read
 from deployctl.lint.rules import RULES
 from deployctl.lint.services import service_keys, stack_of
 from deployctl.lint.tree import Mapping as Map
-from deployctl.lint.tree import Place
+from deployctl.lint.tree import Place, text_of
 from deployctl.lint.writing import Edit, applied
 from deployctl.model import Origin
 from deployctl.profiles import excerpt
@@ -23,6 +23,8 @@ from deployctl.visible import visible
 GUIDE = "docs/lint-compose.md"
 
 _NO_SERVICES = "begin with `services:` and, indented below it, a service"
+
+_NO_KEYS = "write below it, indented: `image:` and the image to run"
 
 
 def lint_all(files: Iterable[tuple[str, bytes]]) -> tuple[Linted, ...]:
@@ -47,7 +49,7 @@ def lint(content: bytes, file: str) -> Linted:
 def _linted(text: Text, others: Mapping[str, frozenset[str]]) -> Linted:
     fault = text.fault
     if text.root is not None:
-        fault = _no_services(text, text.root)
+        fault = _no_services(text, text.root, others)
     if fault is not None or text.root is None:
         return Linted(file=text.file, services=(), findings=(), fault=fault)
     stack = stack_of(text, text.root, dict(others))
@@ -113,7 +115,8 @@ class _Proof:
         if self.left < 0:
             return True
         made = "\n".join(applied(lines, edits)).encode("utf-8", "replace")
-        return read(made, self.stack.text.file).root is not None
+        text = read(made, self.stack.text.file)
+        return text.root is not None and _no_services(text, text.root, self.stack.others) is None
 
 
 def _in_order(edits: Iterable[Edit]) -> list[Edit]:
@@ -134,11 +137,11 @@ def _lines(stack: Stack, first: int, last: int, masker: Masker) -> tuple[str, ..
     return tuple(masker.line(line, number) for number, line in enumerate(lines, start=first))
 
 
-def _no_services(text: Text, root: Map) -> Fault | None:
+def _no_services(text: Text, root: Map, others: Container[str]) -> Fault | None:
     """The fault of a file that is YAML and runs nothing."""
     entry = next((e for e in root.entries if e.key.text == "services"), None)
     if entry is not None and isinstance(entry.value, Map) and entry.value.entries:
-        return None
+        return _no_map(text, entry.value, others)
     keys = {e.key.text for e in root.entries}
     if entry is None and "include" in keys:
         return None
@@ -153,6 +156,23 @@ def _no_services(text: Text, root: Map) -> Fault | None:
         hint = "put `services:` above, and indent what is there by two spaces"
     at = Origin(file=visible(text.file), line=place.line, column=place.column)
     return excerpt.fault(at, [], sentence, hint, code=CODE)
+
+
+def _no_map(text: Text, services: Map, others: Container[str]) -> Fault | None:
+    """The fault of a service that is a number, a word, a list, or nothing in any file."""
+    for entry in services.entries:
+        merged = entry.key.text == "<<" and not entry.key.style
+        elsewhere = entry.key.text in others and text_of(entry) in ("", "~", "null")
+        reset = entry.value.tag == "!reset"
+        if merged or reset or elsewhere or isinstance(entry.value, Map):
+            continue
+        at = entry.key.start
+        origin = Origin(file=visible(text.file), line=at.line, column=at.column)
+        shown = [""] * (at.line - 1) + [bare(line) for line in text.lines[at.line - 1 : at.line]]
+        name = excerpt.quoted(entry.key.text)
+        sentence = f"The service {name} is no map of keys and values."
+        return excerpt.fault(origin, shown, sentence, _NO_KEYS, code=CODE)
+    return None
 
 
 def _has_image(node: object) -> bool:

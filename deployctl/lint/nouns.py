@@ -103,6 +103,7 @@ class Service:
     mounts: tuple[Mount, ...]
     open: bool
     environment_open: bool
+    extended: bool = False  # another service of the file builds upon it
 
     @property
     def at(self) -> Place:
@@ -152,10 +153,21 @@ class Stack:
 
     def named(self, host: str) -> Service | None:
         """The service that other containers reach under this name."""
-        for service in self.services:
-            if host == service.name or host == self.text_of(service, "container_name"):
-                return service
-        return None
+        own = (one for one in self.services if one.name == host)
+        return next(own, None) or next(
+            (one for one in self.services if host in self._also_called(one)), None
+        )
+
+    def _also_called(self, service: Service) -> list[str]:
+        """The other names of a service: of its container, and on its networks."""
+        names = [self.text_of(service, key) for key in ("container_name", "hostname")]
+        networks = service.keys.get("networks")
+        for network in self.pairs.of(networks.value).values() if networks else ():
+            aliases = self.key(network.value, "aliases")
+            if aliases is not None and isinstance(aliases.value, Listing):
+                items = (item.value for item in aliases.value.items)
+                names += [item.text for item in items if isinstance(item, Scalar)]
+        return [name for name in names if name]
 
     def text_of(self, service: Service, key: str) -> str:
         """The text of a key of a service as written, or nothing."""

@@ -66,6 +66,7 @@ class _Reader:
     lines: list[str] = field(default_factory=list)
     scalars: list[Scalar] = field(default_factory=list)
     anchors: dict[str, Node] = field(default_factory=dict)
+    within: list[str | None] = field(default_factory=list)  # the anchors of what is being read
     depth: int = 0
 
     def whole(self, content: bytes) -> Mapping:
@@ -136,8 +137,11 @@ class _Reader:
         at = _place(event.start_mark)
         if isinstance(event, yaml.AliasEvent):
             known = self.anchors.get(str(event.anchor))
+            name = excerpt.quoted(f"*{event.anchor}")
+            if str(event.anchor) in self.within:
+                sentence = f"{name} stands inside the very value that its anchor names."
+                self.stop(at, sentence, "write out here what is meant")
             if known is None:
-                name = excerpt.quoted(f"*{event.anchor}")
                 self.stop(at, f"{name} names no anchor that stands above it.", "write it out here")
             return Item(value=known, at=at, last=at.line, alias=True)
         if isinstance(event, yaml.ScalarEvent):
@@ -147,9 +151,11 @@ class _Reader:
                 sentence = f"This is nested deeper than {MAX_DEPTH} levels; no Compose file is."
                 self.stop(at, sentence, "remove the brackets or the indentation")
             self.depth += 1
+            self.within.append(getattr(event, "anchor", None))
             sequence = isinstance(event, yaml.SequenceStartEvent)
             value = self._list(event, events) if sequence else self._map(event, events)
             self.depth -= 1
+            self.within.pop()
         anchor = getattr(event, "anchor", None)
         if anchor is not None:
             self.anchors[str(anchor)] = value

@@ -23,6 +23,9 @@ _HOLDS = re.compile(
     r"|SERVICE|AUTH)_?KEYS?|SECRETS?|TOKENS?|PASSWORDS?|PASSWD|PASSPHRASE|PASS|PWD|CREDENTIALS?)$"
 )
 
+#: Open WebUI takes several values of such a variable.
+_SEVERAL = re.compile(r"(?i)(?:KEYS|SECRETS|TOKENS|PASSWORDS|CREDENTIALS)$")
+
 #: What programs are told where no key is needed; it keeps nobody out and is no secret.
 NOTHING = re.compile(
     r"(?i)(?:sk-)?(?:empty|none|null|nil|dummy|fake|na|n/a|unused|not[-_ ]?(?:needed|required|used)"
@@ -70,10 +73,16 @@ def _is_secret(name: str, value: str) -> bool:
     return bool(_HOLDS.search(name)) and secret_name(name)
 
 
+def _values(name: str, value: str) -> list[str]:
+    """The values of a variable: a plural one holds several, with ``;`` between them."""
+    return value.split(";") if _SEVERAL.search(name) else [value]
+
+
 def _of_variables(stack: Stack, service: Service) -> Iterator[_Secret]:
     for variable in (*service.environment.values(), *build_arguments(stack, service)):
         value = variable.value or ""
-        if variable.known and (_is_secret(variable.name, value) or any(users(value))):
+        secret = any(_is_secret(variable.name, one) for one in _values(variable.name, value))
+        if secret or (variable.known and any(users(value))):
             yield _Secret(
                 value=value,
                 at=variable.at,
@@ -125,6 +134,8 @@ def _plain(stack: Stack, service: Service) -> Iterator[Found]:
             message = f"{of} has a secret as its default, which whoever sets nothing shares."
         else:
             message = f"{of} holds a secret in plain text."
+        if secret.variable and len(_values(secret.name, secret.value)) > 1:
+            message += " In `.env` its values stand as here, with `;` between them."
         yield Found(at=at, message=message[0].upper() + message[1:], edits=(edit,), service=service)
 
 

@@ -22,8 +22,9 @@ def stack_of(text: Text, root: Mapping, others: dict[str, frozenset[str]] | None
     pairs = Pairs()
     others = others or {}
     found = pairs.of(pairs.of(root)["services"].value) if "services" in pairs.of(root) else {}
+    built_upon = _built_upon(found, pairs, text.file)
     services = [
-        _service(name, entry, pairs, others.get(name, frozenset()))
+        _service(name, entry, pairs, others.get(name, frozenset()), extended=name in built_upon)
         for name, entry in found.items()
         if isinstance(entry.value, Mapping)
     ]
@@ -47,7 +48,23 @@ def service_keys(root: Mapping) -> dict[str, frozenset[str]]:
     return {name: frozenset(pairs.of(one.value)) for name, one in found.items()}
 
 
-def _service(name: str, entry: Entry, pairs: Pairs, elsewhere: frozenset[str]) -> Service:
+def _built_upon(services: dict[str, Entry], pairs: Pairs, file: str) -> frozenset[str]:
+    """The services that others of the file have in `extends:`."""
+    names = set()
+    for service in services.values():
+        extends = pairs.of(service.value).get("extends")
+        if extends is None:
+            continue
+        parts = pairs.of(extends.value)
+        where = text_of(parts.get("file")).rpartition("/")[2]
+        if where in ("", file.rpartition("/")[2]):
+            names.add(text_of(parts.get("service")) or text_of(extends))
+    return frozenset(names)
+
+
+def _service(
+    name: str, entry: Entry, pairs: Pairs, elsewhere: frozenset[str], *, extended: bool
+) -> Service:
     keys = pairs.of(entry.value)
     image = resolved(text_of(keys.get("image")))
     reference = parse_reference(image)
@@ -66,8 +83,9 @@ def _service(name: str, entry: Entry, pairs: Pairs, elsewhere: frozenset[str]) -
         ports=tuple(ports_of(keys.get("ports"), pairs)),
         mounts=tuple(mounts_of(keys, pairs)),
         # Without an image it is a part that another file completes.
-        open="extends" in keys or "image" not in keys or bool(elsewhere),
+        open="extends" in keys or "image" not in keys or bool(elsewhere) or extended,
         environment_open="env_file" in keys,
+        extended=extended,
     )
 
 

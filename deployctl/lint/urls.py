@@ -4,60 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from deployctl.lint.addresses import (
+    ADDRESS,
+    ITSELF,
+    Address,
+    addresses,
+    chatting,
+    meant_engine,
+    shares_loopback,
+    together,
+    wanted,
+)
 from deployctl.lint.change import set_variable
-from deployctl.lint.interpolation import UNKNOWN, resolved
-from deployctl.lint.nouns import Found, Kind, Rule, Service, Stack, Variable, each
+from deployctl.lint.interpolation import resolved
+from deployctl.lint.nouns import Found, Rule, Service, Stack, each
 from deployctl.lint.ports import on_host, port_of
 from deployctl.lint.tree import text_of
 from deployctl.lint.writing import Edit
 
-_ADDRESS = re.compile(
-    r"(?P<scheme>https?)://(?P<host>\[[^\]]+\]|[^/:\s;]+)(?::(?P<port>[^/\s;]*))?(?P<path>/[^\s;]*)?"
-)
-
-_ITSELF = ("localhost", "127.0.0.1", "0.0.0.0", "[::1]")  # noqa: S104  # what is looked for
-
-_OPENAI = ("OPENAI_API_BASE_URL", "OPENAI_API_BASE_URLS")
-_OLLAMA = ("OLLAMA_BASE_URL", "OLLAMA_BASE_URLS", "OLLAMA_API_BASE_URL")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Address:
-    variable: Variable
-    text: str
-    host: str
-    port: str
-    path: str
-    openai: bool
-
-
-def _addresses(service: Service) -> Iterator[_Address]:
-    for name in (*_OPENAI, *_OLLAMA):
-        variable = service.environment.get(name)
-        for text in (variable.value or "").split(";") if variable else ():
-            found = _ADDRESS.fullmatch(text.strip().strip("'\""))
-            if found and variable is not None and UNKNOWN not in found["host"]:
-                default = "443" if found["scheme"] == "https" else "80"
-                yield _Address(
-                    variable=variable,
-                    text=text.strip(),
-                    host=found["host"],
-                    port=found["port"] or default,
-                    path=found["path"] or "",
-                    openai=name in _OPENAI,
-                )
-
 
 def with_v1(raw: str) -> str:
     """An engine's address with the path that Open WebUI needs, where it has none."""
-    found = _ADDRESS.fullmatch(resolved(raw).strip().strip("'\""))
+    found = ADDRESS.fullmatch(resolved(raw).strip().strip("'\""))
     bare = found is not None and (found["path"] or "").strip("/") == ""
     return raw.rstrip("/") + "/v1" if bare and not raw.endswith("}") else raw
 
 
-def _changed(stack: Stack, address: _Address, text: str) -> tuple[Edit | None, ...]:
+def _changed(stack: Stack, address: Address, text: str) -> tuple[Edit | None, ...]:
     raw = address.variable.raw
     if address.text not in raw:
         return (None,)
@@ -66,9 +40,8 @@ def _changed(stack: Stack, address: _Address, text: str) -> tuple[Edit | None, .
 
 
 def _without_path(stack: Stack, service: Service) -> Iterator[Found]:
-    for address in _addresses(service):
-        target = stack.named(address.host)
-        if not address.openai or address.path.strip("/") or (target and target.kind == "llama.cpp"):
+    for address in addresses(service):
+        if not address.openai or address.path.strip("/") or not _needs_v1(stack, service, address):
             continue
         bare = address.text.rstrip("/'\"")
         yield Found(
@@ -80,14 +53,20 @@ def _without_path(stack: Stack, service: Service) -> Iterator[Found]:
         )
 
 
+def _needs_v1(stack: Stack, service: Service, address: Address) -> bool:
+    """Whether what answers there is known to have nothing but below ``/v1``."""
+    if address.host == "api.openai.com":
+        return True
+    target = wanted(stack, service, address)
+    return target is not None and target.kind in ("vllm", "ollama")
+
+
 def _itself(stack: Stack, service: Service) -> Iterator[Found]:
-    if on_host(service) or text_of(service.keys.get("network_mode")).startswith(
-        ("service:", "container:")
-    ):
+    if shares_loopback(stack, service):
         return
-    for address in _addresses(service):
+    for address in addresses(service):
         bundled = "ollama" in service.tag and not address.openai
-        if address.host not in _ITSELF or bundled:
+        if address.host not in ITSELF or bundled:
             continue
         host, port = _meant(stack, address)
         text = f"http://{host}:{port}{address.path}"
@@ -105,20 +84,19 @@ def _itself(stack: Stack, service: Service) -> Iterator[Found]:
         )
 
 
-def _meant(stack: Stack, address: _Address) -> tuple[str, str]:
+def _meant(stack: Stack, address: Address) -> tuple[str, str]:
     """The engine that an address of the machine itself leads to, and its own port."""
-    kinds: tuple[Kind, ...] = ("vllm", "llama.cpp") if address.openai else ("ollama",)
-    found = [e for e in stack.of(*kinds) if not on_host(e)]
-    for engine in found:
-        if len(found) == 1 or any(port.published == address.port for port in engine.ports):
-            return engine.name, port_of(engine) or address.port
-    return "host.docker.internal", address.port
+    engine = meant_engine(stack, address)
+    if engine is None:
+        return "host.docker.internal", address.port
+    return engine.name, port_of(engine) or address.port
 
 
 def _other_port(stack: Stack, service: Service) -> Iterator[Found]:
-    for address in _addresses(service):
+    for address in addresses(service):
         target = stack.named(address.host)
-        port = port_of(target) if target and not on_host(target) else None
+        alone = target is not None and len(together(stack, target)) == 1
+        port = port_of(target) if target and alone and not on_host(target) else None
         if target is None or port is None or not address.port.isdigit() or address.port == port:
             continue
         text = re.sub(r"(//[^/:]+)(?::\d+)?", rf"\g<1>:{port}", address.text, count=1)
@@ -134,9 +112,9 @@ def _other_port(stack: Stack, service: Service) -> Iterator[Found]:
 def _nobody(stack: Stack, service: Service) -> Iterator[Found]:
     if stack.including or _other_networks(stack, service) or on_host(service):
         return
-    engines = stack.of("vllm", "llama.cpp")
-    for address in _addresses(service):
-        if "." in address.host or address.host in _ITSELF or not address.openai:
+    engines = chatting(stack)
+    for address in addresses(service):
+        if "." in address.host or address.host in ITSELF or not address.openai:
             continue
         names = {s.name for s in stack.services} | stack.others
         if address.host in names or stack.named(address.host) or len(engines) != 1:
@@ -183,9 +161,10 @@ RULES = (
         id="webui-url-no-v1",
         about="Open WebUI",
         severity="error",
-        what="`OPENAI_API_BASE_URL` without `/v1`, but for llama.cpp, which answers without",
-        why="Open WebUI puts `/models` and `/chat/completions` right behind it, and vLLM has them "
-        "only below `/v1`.",
+        what="`OPENAI_API_BASE_URL` without `/v1` that leads to vLLM, Ollama or OpenAI; llama.cpp "
+        "answers without, and of others it is not known",
+        why="Open WebUI puts `/models` and `/chat/completions` right behind it, and vLLM and "
+        "Ollama have them only below `/v1`.",
         fix="`http://ENGINE:8000/v1`",
         basis="source",
         check=each(_without_path, "webui"),

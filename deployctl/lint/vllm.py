@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 from deployctl.lint import gone
-from deployctl.lint.change import drop_variable
+from deployctl.lint.change import drop_variable, required, set_variable
 from deployctl.lint.flags import Flags, add, drop, exchange, flags_of, place, replace
+from deployctl.lint.health import has_key
 from deployctl.lint.interpolation import known
 from deployctl.lint.models import LISTS, official, positional
 from deployctl.lint.nouns import Argv, Found, Rule, Service, Stack, each
@@ -136,6 +137,7 @@ def _flag_variables(stack: Stack, service: Service) -> Iterator[Found]:
     flags = flags_of(service, dashes=True)
     if flags is None or not official(service):
         return
+    yield from _key_file(stack, service)
     for name, variable in service.environment.items():
         if not _FLAG_NAMES.fullmatch(name):
             continue
@@ -153,6 +155,27 @@ def _flag_variables(stack: Stack, service: Service) -> Iterator[Found]:
             edits=edits,
             service=service,
         )
+
+
+def _key_file(stack: Stack, service: Service) -> Iterator[Found]:
+    """A key in a file, as other images take it: this one does not look there."""
+    variable = service.environment.get("VLLM_API_KEY_FILE")
+    if variable is None:
+        return
+    keyed = has_key(service)
+    other = keyed or "VLLM_API_KEY" in service.environment
+    edit = (
+        drop_variable(stack, service, variable)
+        if other
+        else set_variable(stack, variable, required("VLLM_API_KEY"), name="VLLM_API_KEY")
+    )
+    nobody = "" if keyed or service.environment_open else ": it answers everybody, without a key"
+    yield Found(
+        at=variable.at,
+        message=f"vLLM does not read `VLLM_API_KEY_FILE`{nobody}.",
+        edits=(edit,),
+        service=service,
+    )
 
 
 RULES = (
@@ -193,9 +216,11 @@ RULES = (
         id="vllm-flag-as-variable",
         about="vLLM",
         severity="error",
-        what="`MAX_MODEL_LEN`, `GPU_MEMORY_UTILIZATION`, `DTYPE` and other flags as variables",
-        why="vLLM reads no variable of that name, and goes on with the flag's default.",
-        fix="the flag in `command:`",
+        what="`MAX_MODEL_LEN`, `GPU_MEMORY_UTILIZATION`, `DTYPE` and other flags as variables; "
+        "`VLLM_API_KEY_FILE`",
+        why="vLLM reads no variable of that name, and goes on with the flag's default; "
+        "that of the key is none.",
+        fix="the flag in `command:`; the key itself in `VLLM_API_KEY`",
         basis="source",
         check=each(_flag_variables, "vllm"),
     ),

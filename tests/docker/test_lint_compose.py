@@ -45,6 +45,7 @@ REFUSED = {
     "services:\n  b: {image: y}\n  a: {image: x, depends_on: [c]}\n": "undefined service",
     "services: {a: {image: x, deploy: {resources: {reservations: {devices: "
     "[{driver: nvidia, count: 1}]}}}}}\n": "capabilities is required",
+    "services: {a: {image: x}, b: 5}": "services.b must be a mapping",
     "version: '3'\nservices: {a: {image: x}}\n": "`version` is obsolete",
 }
 

@@ -223,7 +223,7 @@ def test_nearly_every_rule_is_found_somewhere_in_the_corpus() -> None:
 ELSEWHERE = {
     *("token-in-file", "data-hidden", "model-gated", "model-none", "vllm-model-after-list"),
     *("vllm-no-reasoning-parser", "webui-signup-reopens", "webui-not-connected"),
-    *("webui-url-nobody", "port-twice"),
+    *("webui-url-nobody", "port-twice", "depends-on-unchecked"),
 }
 
 

@@ -11,6 +11,7 @@ import pytest
 from deployctl.diagnosis.llama_cpp import REPLACED
 from deployctl.diagnosis.vllm import GONE
 from deployctl.lint import gone
+from deployctl.lint.lint import lint_all
 from deployctl.lint.rules import RULES
 from tests.lintfiles import corrected, linted
 
@@ -228,7 +229,69 @@ WRONG: list[tuple[str, str]] = [
             "environment: {OPENAI_API_BASE_URL: 'http://engine:8000/v1'}",
         ),
     ),
-    ("webui-tools-refused", beside("command: m", "restart: always")),
+    (
+        "webui-tools-refused",
+        beside("command: m", "environment: {OPENAI_API_BASE_URL: 'http://engine:8000/v1'}"),
+    ),
+    (
+        "webui-tools-refused",
+        beside(
+            "command: m\nnetworks: {default: {aliases: [llm]}}",
+            "environment: [OPENAI_API_BASE_URLS=http://x.example/v1;http://llm:8000/v1]",
+        ),
+    ),
+    (
+        "webui-tools-refused",
+        beside("command: m", "environment: {OPENAI_API_BASE_URL: 'http://localhost:8000/v1'}"),
+    ),
+    (
+        "webui-tools-refused",
+        beside(
+            "command: m\nports: ['127.0.0.1:9000:8000']",
+            "environment: [OPENAI_API_BASE_URL=http://host.docker.internal:9000/v1]",
+        ),
+    ),
+    (
+        "webui-key-missing",
+        file(
+            service(VLLM, "command: m", "open"),
+            service(LLAMA, "command: -m /m.gguf --api-key-file /k", "keyed"),
+            service(
+                WEBUI,
+                "environment: {OPENAI_API_BASE_URLS: 'http://open:8000/v1;http://keyed:8080/v1'}",
+                "ui",
+            ),
+        ),
+    ),
+    (
+        "webui-url-no-v1",
+        file(
+            service("ollama/ollama:0.12.6", "", "ollama"),
+            service(WEBUI, "environment: [OPENAI_API_BASE_URL=http://ollama:11434]", "ui"),
+        ),
+    ),
+    ("webui-url-no-v1", webui("environment: [OPENAI_API_BASE_URL=https://api.openai.com]")),
+    ("vllm-flag-as-variable", vllm("command: m\nenvironment: [VLLM_API_KEY_FILE=/run/secrets/k]")),
+    (
+        "vllm-flag-as-variable",
+        vllm("command: m --api-key ${K}\nenvironment: {VLLM_API_KEY_FILE: /k, A: b}"),
+    ),
+    ("secret-in-plain-text", webui("environment: [OPENAI_API_KEYS=none;sk-3f9a7c1e5b2d4860]")),
+    ("secret-in-plain-text", webui("environment: ['OPENAI_API_KEYS=${K};sk-3f9a7c1e5b2d4860']")),
+    (
+        "depends-on-unchecked",
+        file(
+            service("ollama/ollama:0.12.6", "restart: always", "ollama"),
+            service("x:1", "depends_on: {ollama: {condition: service_healthy}}", "b"),
+        ),
+    ),
+    (
+        "depends-on-unchecked",
+        file(
+            service("postgres:17", "healthcheck:\n  disable: true", "db"),
+            service("x:1", "depends_on: {db: {condition: service_healthy}}", "b"),
+        ),
+    ),
     (
         "webui-url-no-v1",
         beside("command: m", "environment: [OPENAI_API_BASE_URL=http://engine:8000]"),
@@ -483,8 +546,139 @@ RIGHT: list[tuple[str, str]] = [
     ),
     (
         "webui-tools-refused",
-        beside("command: m --enable-auto-tool-choice --tool-call-parser hermes", ""),
+        beside(
+            "command: m --enable-auto-tool-choice --tool-call-parser hermes",
+            "environment: {OPENAI_API_BASE_URL: 'http://engine:8000/v1'}",
+        ),
     ),
+    # another vLLM than the chat window's, or none at all
+    ("webui-tools-refused", beside("command: m", "restart: always")),
+    ("webui-tools-refused", beside("command: m", "environment: [ENABLE_OPENAI_API=true]")),
+    (
+        "webui-tools-refused",
+        beside("command: m", "environment: {OPENAI_API_BASE_URL: 'http://litellm:4000/v1'}"),
+    ),
+    (
+        "webui-tools-refused",
+        beside(
+            "command: m",
+            "environment: {OPENAI_API_BASE_URL: 'http://engine:8000/v1', "
+            "OPENAI_API_BASE_URLS: 'https://x.example/v1'}",
+        ),
+    ),
+    (
+        "webui-tools-refused",
+        beside(
+            "command: m",
+            "environment: {OPENAI_API_BASE_URL: 'http://engine:8000/v1', ENABLE_OPENAI_API: no}",
+        ),
+    ),
+    *(
+        (
+            "webui-tools-refused",
+            beside(
+                f"command: m {flags}",
+                "environment: {OPENAI_API_BASE_URL: 'http://engine:8000/v1'}",
+            ),
+        )
+        for flags in ("--runner pooling", "--task embed", "--convert=embed")
+    ),
+    (
+        "webui-tools-refused",
+        file(
+            service(VLLM, "command: m --runner pooling", "embed"),
+            service(VLLM, "command: m --enable-auto-tool-choice --tool-call-parser x", "chat"),
+            service(
+                WEBUI,
+                "environment: {OPENAI_API_BASE_URL: 'http://chat:8000/v1', "
+                "RAG_OPENAI_API_BASE_URL: 'http://embed:8000/v1'}",
+                "ui",
+            ),
+        ),
+    ),
+    ("webui-not-connected", beside("command: m --runner pooling", "restart: always")),
+    (
+        "webui-key-missing",
+        file(
+            service(VLLM, "command: m --api-key ${K}", "keyed"),
+            service(VLLM, "command: m", "open"),
+            service(WEBUI, "environment: [OPENAI_API_BASE_URL=http://open:8000/v1]", "ui"),
+        ),
+    ),
+    (
+        "webui-url-no-v1",
+        beside(
+            "command: -m /m.gguf",
+            "network_mode: service:engine\n"
+            "environment: [PORT=8081, 'OPENAI_API_BASE_URL=http://127.0.0.1:8080']",
+            kind=LLAMA,
+        ),
+    ),
+    (
+        "webui-url-no-v1",
+        beside("command: m", "environment: [OPENAI_API_BASE_URL=http://litellm:4000]"),
+    ),
+    (
+        "webui-url-no-v1",
+        file(
+            service("ghcr.io/berriai/litellm:v1.77.5-stable", name="litellm"),
+            service(WEBUI, "environment: [OPENAI_API_BASE_URL=http://litellm:4000]", "ui"),
+        ),
+    ),
+    ("webui-url-no-v1", webui("environment: [OPENAI_API_BASE_URL=http://box.lan:8080]")),
+    (
+        "webui-url-itself",
+        beside(
+            "command: -m /m.gguf --port 8081\nnetwork_mode: service:ui",
+            "environment: [OPENAI_API_BASE_URL=http://127.0.0.1:8081/v1]",
+            kind=LLAMA,
+        ),
+    ),
+    (
+        "webui-url-port",
+        file(
+            service("qmcgaw/gluetun:v3.40", name="vpn"),
+            service(VLLM, "command: m\nnetwork_mode: service:vpn", "engine"),
+            service(WEBUI, "environment: [OPENAI_API_BASE_URL=http://vpn:8000/v1]", "ui"),
+        ),
+    ),
+    # what only others build upon
+    *(
+        (
+            rule,
+            file(
+                service(VLLM, "profiles: [never]\ndeploy: {}", "base"),
+                f"  a: {{extends: {extends}, command: [m]}}\n",
+                f"  b: {{extends: {extends}, command: [n]}}\n",
+            ),
+        )
+        for rule in ("model-none", "no-healthcheck", "weights-not-kept", "vllm-no-shared-memory")
+        for extends in ("base", "{service: base}", "{file: ./compose.yaml, service: base}")
+    ),
+    ("vllm-flag-as-variable", vllm("entrypoint: [x]\nenvironment: [VLLM_API_KEY_FILE=/k]")),
+    *(
+        ("secret-in-plain-text", webui(f"environment: ['OPENAI_API_KEYS={value}']"))
+        for value in ("none;none;none", "EMPTY;EMPTY", "sk-no-key-required;dummy", "${K};none")
+    ),
+    *(
+        (
+            "depends-on-unchecked",
+            file(
+                service(image, more, "a"),
+                service("x:1", f"depends_on: {{a: {{condition: service_healthy{also}}}}}", "b"),
+            ),
+        )
+        for image, more, also in (
+            (WEBUI, "restart: always", ""),
+            (LLAMA, "restart: always", ""),
+            ("some/thing:1", "restart: always", ""),
+            ("ollama/ollama:0.12.6", "build: .", ""),
+            ("ollama/ollama:0.12.6", "extends: {file: o.yaml, service: o}", ""),
+            ("ollama/ollama:0.12.6", "restart: always", ", required: false"),
+            ("postgres:17", "healthcheck: {test: pg_isready}", ""),
+        )
+    ),
+    ("depends-on-unchecked", file(service("ollama/ollama:0.12.6"), service(WEBUI, name="b"))),
     ("webui-ollama-nowhere", file(service(WEBUI), service("ollama/ollama:0.12.0", "", "ollama"))),
     ("webui-ollama-nowhere", webui("environment: [OLLAMA_BASE_URL=http://box.lan:11434]")),
     ("port-open", vllm("ports: ['127.0.0.1:8000:8000', '[::1]:8000:8000']")),
@@ -719,3 +913,137 @@ def test_a_healthcheck_asks_what_the_release_has(tag: str, path: str) -> None:
     text = file(service(f"ghcr.io/open-webui/open-webui:{tag}"))
     (finding,) = (f for f in linted(text).findings if f.rule == "no-healthcheck")
     assert f"http://127.0.0.1:8080/{path}'" in corrected(text.encode(), finding).decode()
+
+
+def test_the_vllm_that_refuses_tools_is_the_one_that_is_asked() -> None:
+    text = file(
+        service(VLLM, "command: m", "one"),
+        service(VLLM, "command: m", "two"),
+        service(WEBUI, "environment: {OPENAI_API_BASE_URL: 'http://two:8000/v1'}", "ui"),
+    )
+    (finding,) = (f for f in linted(text).findings if f.rule == "webui-tools-refused")
+    assert "two without" in finding.message
+
+
+def test_the_keys_of_several_engines_are_given_in_their_order() -> None:
+    text = file(
+        service(VLLM, "command: m", "open"),
+        service(VLLM, "command: m\nenvironment: {VLLM_API_KEY: '${MINE:?}'}", "keyed"),
+        service(
+            WEBUI,
+            "environment:\n  OPENAI_API_BASE_URLS: http://open:8000/v1;http://keyed:8000/v1",
+            "ui",
+        ),
+    )
+    (finding,) = (f for f in linted(text).findings if f.rule == "webui-key-missing")
+    assert 'OPENAI_API_KEYS: "none;${MINE:?}"' in corrected(text.encode(), finding).decode()
+
+
+def test_a_list_of_keys_stays_one_variable_and_its_form_is_said() -> None:
+    text = webui("environment:\n  - OPENAI_API_KEYS=none;sk-3f9a7c1e5b2d4860")
+    (finding,) = (f for f in linted(text).findings if f.rule == "secret-in-plain-text")
+    assert "with `;` between them" in finding.message
+    assert finding.corrected is not None
+    assert finding.corrected[0].corrected == (
+        '      - "OPENAI_API_KEYS=${OPENAI_API_KEYS:?put it into .env}"',
+    )
+    assert "3f9a7c1e5b2d4860" not in str(linted(text))
+
+
+@pytest.mark.parametrize(
+    ("image", "test"),
+    [
+        ("ollama/ollama:0.12.6", '["CMD", "ollama", "list"]'),
+        ("postgres:17", "pg_isready -h 127.0.0.1 -U $${POSTGRES_USER:-postgres}"),
+        ("redis:7.4", '["CMD", "redis-cli", "ping"]'),
+        ("valkey/valkey:8.1", '["CMD", "valkey-cli", "ping"]'),
+        (VLLM, "http://127.0.0.1:8000/health"),
+        (LLAMA, "http://127.0.0.1:8080/health"),
+    ],
+)
+@pytest.mark.parametrize(
+    "depends",
+    ["depends_on: [a]", "depends_on:\n  a:\n    condition: service_started"],
+    ids=["list", "map"],
+)
+def test_to_wait_longer_comes_with_the_healthcheck_it_needs(
+    image: str, test: str, depends: str
+) -> None:
+    if "service_started" in depends and image.startswith(("postgres", "redis", "valkey")):
+        return  # of these the shorter wait is nobody's mistake
+    text = file(service(image, "restart: always"), service("x:1", depends, "b"))
+    (finding,) = (f for f in linted(text).findings if f.rule == "depends-on-started")
+    made = corrected(text.encode(), finding).decode()
+    assert test in made
+    assert "condition: service_healthy" in made
+    after = {f.rule for f in linted(made).findings}
+    assert after & {"depends-on-started", "depends-on-unchecked", "no-healthcheck"} == set()
+
+
+def test_nobody_is_told_to_wait_for_a_check_that_is_not_known() -> None:
+    depends = "depends_on: [a]"
+    for image, more in (
+        ("some/thing:1", "restart: always"),
+        ("redis:7", "command: redis-server --port 7000"),
+        ("ollama/ollama:0.12.6", "healthcheck: {disable: true}"),
+    ):
+        text = file(service(image, more), service("x:1", depends, "b"))
+        (finding,) = (f for f in linted(text).findings if f.rule == "depends-on-started")
+        assert finding.corrected is None
+        assert "give a one first" in finding.message
+    text = file(
+        service("some/thing:1"),
+        service("postgres:17", "restart: always", "db"),
+        service("x:1", "depends_on: [a, db]", "b"),
+    )
+    (finding,) = (f for f in linted(text).findings if f.rule == "depends-on-started")
+    lines = corrected(text.encode(), finding).decode()
+    assert "      a:\n        condition: service_started\n" in lines
+    assert "      db:\n        condition: service_healthy\n" in lines
+
+
+def test_no_lines_are_given_where_two_would_be_of_one_line() -> None:
+    text = "services: {a: {image: 'ollama/ollama:0.12.6'}, b: {image: 'x:1', depends_on: {a: {}}}}"
+    (finding,) = (f for f in linted(text).findings if f.rule == "depends-on-started")
+    assert finding.corrected is None
+
+
+def test_an_engine_that_is_switched_off_and_waited_for_is_an_error() -> None:
+    waits = "depends_on: {engine: {condition: service_healthy}}"
+    found = linted(beside("healthcheck: {disable: true}", waits, kind=LLAMA)).findings
+    (finding,) = (f for f in found if f.rule == "no-healthcheck" and f.service == "engine")
+    assert finding.severity == "error"
+
+
+def test_a_base_that_is_wrong_is_told_so() -> None:
+    text = file(service(VLLM, "command: m --swap-space 4", "base"), "  a: {extends: base}\n")
+    assert "vllm-flag-gone" in {f.rule for f in linted(text).findings}
+
+
+@pytest.mark.parametrize("value", ["5", "nginx", "[x]", ""])
+def test_a_service_that_is_no_map_is_a_fault_on_its_line(value: str) -> None:
+    fault = linted(f"services:\n  a: {{image: x}}\n  b: {value}\n").fault
+    assert fault is not None
+    assert "`b` is no map" in fault.message
+    assert fault.where == "compose.yaml:3"
+    assert fault.hint
+
+
+def test_a_service_may_be_merged_reset_or_left_to_another_file() -> None:
+    assert linted("x-s: &s {a: {image: x}}\nservices: {<<: *s, b: !reset null}").fault is None
+    base, override = lint_all(
+        [("a.yaml", b"services: {a: {image: x}}"), ("b.yaml", b"services:\n  a:\n")]
+    )
+    assert (base.fault, override.fault) == (None, None)
+
+
+def test_a_correction_that_leaves_nothing_of_a_service_gives_no_lines() -> None:
+    (finding,) = linted("services:\n  a:\n    privileged: true\n").findings
+    assert finding.corrected is None
+
+
+@pytest.mark.parametrize("text", ["services: &a\n  a: *a\n", "a: &a {}\nservices: &a\n  b: [*a]\n"])
+def test_an_alias_inside_its_own_anchor_is_said_to_be_that(text: str) -> None:
+    fault = linted(text).fault
+    assert fault is not None
+    assert "`*a` stands inside the very value that its anchor names." in fault.message
