@@ -42,9 +42,14 @@ def proposals(
 
 
 def _found(asked: Load, fits: Callable[[Load], bool]) -> list[Proposal]:
-    load = replace(asked, context=min(asked.context, asked.shape.trained_context))
-    if load != asked and fits(load):
-        return [_proposal(asked, load)]
+    load = asked
+    if asked.context > (trained := asked.shape.trained_context):
+        made_for = _contexts(trained + 1)
+        if not made_for:  # shorter than any conversation
+            return []
+        load = replace(asked, context=made_for[-1])
+        if fits(load):
+            return [_proposal(asked, load)]
     shorter, fewer = _shorter(load, fits), _fewer(load, fits)
     tried = [shorter, fewer]
     if shorter is None or shorter.context < _USEFUL_CONTEXT:

@@ -92,6 +92,7 @@ def test_proposals_pass_the_same_judge(load: Load, rooms: tuple[Room, Room]) -> 
         for key, value in proposal.sets:
             if key == "model.context":
                 assert 512 <= int(value) < load.context
+                assert int(value) <= load.shape.trained_context
                 assert int(value) % (256 if int(value) <= 8192 else 1024) == 0
             elif key == "concurrency":
                 assert 1 <= int(value) < load.concurrency

@@ -201,6 +201,16 @@ def test_no_context_is_proposed_that_the_model_was_not_made_for() -> None:
     assert first.sets == (("model.context", "30720"),)
 
 
+@pytest.mark.parametrize(("trained", "proposed"), [(1, None), (511, None), (900, 768)])
+def test_a_model_made_for_little_is_proposed_whole_blocks_or_nothing(
+    trained: int, proposed: int | None
+) -> None:
+    asked = on_vllm(context=10**7, concurrency=1, eager=True)
+    asked = replace(asked, shape=replace(asked.shape, trained_context=trained))
+    sets = [("model.context", str(proposed))] if proposed else []
+    assert [one for each in proposals(asked, rooms(24)) for one in each.sets] == sets
+
+
 def test_llama_cpp_may_also_keep_narrower_conversations() -> None:
     wanted = load(device="cuda", context=65536, concurrency=2)
     sets = [proposal.sets for proposal in proposals(wanted, rooms(4))]
