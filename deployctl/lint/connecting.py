@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from deployctl.lint.addresses import asked, chats, chatting, in_variable, reached, wanted
+from deployctl.lint.addresses import OPENAI, asked, chats, chatting, in_variable, reached, wanted
 from deployctl.lint.change import add_variable, required
 from deployctl.lint.flags import flags_of
 from deployctl.lint.frontend import no_such
@@ -31,9 +31,7 @@ def _ollama(stack: Stack, service: Service) -> Iterator[Found]:
     if any(name.startswith(("OLLAMA_", "USE_OLLAMA")) for name in service.environment):
         return
     elsewhere = stack.of("ollama") or stack.including or "ollama" in service.tag or on_host(service)
-    if elsewhere or not (
-        engines(stack) or _own(service, "OPENAI_API_BASE_URL", "OPENAI_API_BASE_URLS")
-    ):
+    if elsewhere or not (engines(stack) or _own(service, *OPENAI)):
         return
     yield Found(
         at=service.at,
@@ -46,8 +44,7 @@ def _ollama(stack: Stack, service: Service) -> Iterator[Found]:
 
 def _not_connected(stack: Stack, service: Service) -> Iterator[Found]:
     there = chatting(stack)
-    names = ("OPENAI_API_BASE_URL", "OPENAI_API_BASE_URLS")
-    if not there or not service.lacks(*names) or stack.of("ollama"):
+    if not there or not service.lacks(*OPENAI) or stack.of("ollama"):
         return
     if any(no_such(name) == "OPENAI_API_BASE_URL" for name in service.environment):
         return  # told already
@@ -124,7 +121,7 @@ def _tools(stack: Stack, service: Service) -> Iterator[Found]:
 def _asked(stack: Stack, service: Service) -> Iterator[Service]:
     """The services that chats go to; where the address has a wrong name, those that it means."""
     variable = asked(service)
-    if variable is None and service.lacks("OPENAI_API_BASE_URL", "OPENAI_API_BASE_URLS"):
+    if variable is None and service.lacks(*OPENAI):
         named = (v for n, v in service.environment.items() if no_such(n) == "OPENAI_API_BASE_URL")
         variable = next(named, None)
     for address in in_variable(variable, openai=True) if variable else ():

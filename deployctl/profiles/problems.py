@@ -19,7 +19,7 @@ from deployctl.model import Origin
 from deployctl.profiles.document import Node, Path, dotted, nearest, plain
 from deployctl.profiles.excerpt import MODEL, SETTINGS, Sources, fault, quoted
 from deployctl.profiles.keys import Keys, written
-from deployctl.profiles.values import PROBLEM, SOURCE_TYPED
+from deployctl.profiles.values import PROBLEM
 from deployctl.visible import visible
 
 if TYPE_CHECKING:
@@ -219,6 +219,14 @@ def _better(error: ErrorDetails, path: Path, node: Node, keys: Keys) -> str:
     return keys.example(path)
 
 
+def _typed(context: Mapping[str, Any], where: str) -> str:
+    """What to type instead of an edit, for a value that was typed."""
+    source = shlex.quote(context["source"]) if context["source"] else ""
+    if not source:
+        return str(context["typed"])
+    return f"--model {source}" if where == MODEL else f"--set model.source={source}"
+
+
 def _mend(path: Path, at: Origin, context: Mapping[str, Any], layers: Layers) -> str:
     """The edit for a value of ours to judge.
 
@@ -228,9 +236,7 @@ def _mend(path: Path, at: Origin, context: Mapping[str, Any], layers: Layers) ->
     value: str = context["write"]
     above = layers.stack[-1].origin.file if layers.stack else at.file
     if not value:
-        typed = str(context["typed"]) if at.file in (SETTINGS, MODEL) else ""
-        if at.file == MODEL and typed.startswith(SOURCE_TYPED):
-            typed = f"--model {typed.removeprefix(SOURCE_TYPED)}"
+        typed = _typed(context, at.file) if at.file in (SETTINGS, MODEL) else ""
         return str(typed or context["hint"])
     if not context["at"] or above == at.file:
         return _write(path, at, value)

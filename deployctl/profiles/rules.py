@@ -5,12 +5,11 @@ Each rule refuses one value, at its own line, and says what it contradicts.
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticCustomError
 
-from deployctl.profiles.values import PROBLEM, SOURCE_TYPED, refuse
+from deployctl.profiles.values import PROBLEM, refuse
 from deployctl.sizing import kv_bytes_per_token
 from deployctl.sources import parse_source
 
@@ -92,14 +91,13 @@ def _file_for_the_engine(spec: ProfileSpec) -> None:
             sentence,
             hint=f"write `source: bf16:{source.text}`, which makes a folder of it, or choose an "
             "engine.kind of llama.cpp",
-            typed=f"{SOURCE_TYPED}{shlex.quote(f'bf16:{source.text}')}",
+            source=f"bf16:{source.text}",
             at=at,
         )
     if spec.engine.kind == "llama.cpp" and source.inner is not None:
         sentence = "It is a folder for vLLM; llama.cpp reads the GGUF file as it is."
         file = source.inner.text
-        typed = f"{SOURCE_TYPED}{shlex.quote(file)}"
-        refuse(sentence, hint=f"write `source: {file}`", typed=typed, at=at)
+        refuse(sentence, hint=f"write `source: {file}`", source=file, at=at)
     if spec.engine.kind == "llama.cpp" and source.is_folder:
         sentence = "It is a whole repository, and llama.cpp reads one GGUF file."
         refuse(

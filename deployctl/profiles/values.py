@@ -28,27 +28,25 @@ from deployctl.sources import parse_source
 PROBLEM = "problem"
 
 
-#: The beginning of another source to type, which stands behind ``--model`` where that was typed.
-SOURCE_TYPED = "--set model.source="
-
-
 def refuse(
     sentence: str,
     *,
     write: str = "",
     hint: str = "",
     typed: str = "",
+    source: str = "",
     code: str = "profile-invalid",
     at: tuple[str, ...] = (),
 ) -> NoReturn:
     """Refuse a value: ``write`` is the value to write instead, ``hint`` any other edit.
 
-    ``typed`` is what to type instead of making that edit, where the value was typed.
+    ``typed`` is what to type instead of making that edit, where the value was typed; ``source``
+    another source of the model, behind the option that this one was typed behind.
 
     ``at`` is the way to the value from the map that is being checked.
     """
     context = {"sentence": sentence, "write": write, "hint": hint, "code": code, "at": at}
-    context |= {"typed": typed}
+    context |= {"typed": typed, "source": source}
     raise PydanticCustomError(PROBLEM, "{sentence}", context)
 
 
