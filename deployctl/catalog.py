@@ -41,10 +41,10 @@ class Catalog:
         beside, inside = package.parent, package / "data"
         if (beside / "pyproject.toml").is_file() and (beside / "profiles/base").is_dir():
             self._shipped, self.templates_dir = beside / "profiles", beside / "templates"
-            self.images_dir = beside / "compose/images"
+            self.images_dir, self.evals_dir = beside / "compose/images", beside / "evals"
         elif (inside / "profiles/base").is_dir():
             self._shipped, self.templates_dir = inside / "profiles", inside / "templates"
-            self.images_dir = inside / "images"
+            self.images_dir, self.evals_dir = inside / "images", inside / "evals"
         else:
             raise DeployctlError(
                 "This installation of deployctl is incomplete: its profiles are not there.",

@@ -17,7 +17,7 @@ from docker.tls import TLSConfig
 
 from deployctl.endpoint import Endpoint, docker_endpoint
 from deployctl.errors import DOCKER_HINTS, DeployctlError
-from deployctl.logfeed import FollowedLog, LogFeed, LogStream, said_since
+from deployctl.logfeed import FollowedLog, LogFeed, LogStream, said_since, timed_lines
 from deployctl.outcomes import ContainerState, Usage
 
 _PROJECT = "com.docker.compose.project"
@@ -40,6 +40,14 @@ class Docker(Protocol):
 
         ``since`` a moment (RFC 3339): a log goes on over the container's restarts. What a start
         writes in its first milliseconds may be stamped before Docker calls it started.
+        """
+
+    def log_within(
+        self, container_id: str, seconds: int, *, since: str
+    ) -> tuple[tuple[str, str], ...]:
+        """What it wrote in so many seconds from a moment on (RFC 3339), each line with its time.
+
+        Empty when it is gone.
         """
 
     def follow(self, container_id: str, *, since: str | None = None, new: bool = False) -> LogFeed:
@@ -109,6 +117,21 @@ class DockerDaemon:
             return tuple(raw.decode("utf-8", "replace").splitlines())
         # The daemon is asked by whole seconds; what it said before within the same one is left out.
         return said_since(first, raw)
+
+    def log_within(
+        self, container_id: str, seconds: int, *, since: str
+    ) -> tuple[tuple[str, str], ...]:
+        """See :class:`Docker`."""
+        first = _nine_digits(since)
+        whole = _seconds(first) or 0
+        try:
+            with _translated():
+                raw: bytes = self._api().logs(
+                    container_id, timestamps=True, since=whole, until=whole + seconds + 1
+                )
+        except (NotFound, _GoingError):
+            return ()
+        return tuple(timed_lines((raw,), first))
 
     def follow(self, container_id: str, *, since: str | None = None, new: bool = False) -> LogFeed:
         """See :class:`Docker`."""

@@ -52,6 +52,10 @@ CODES: dict[str, tuple[ExitCode, str]] = {
         "The model's own file cannot be understood, so nothing is known of the model.",
     ),
     "source-invalid": (ExitCode.PROFILE, "A model source is not one of the known forms."),
+    "dataset-invalid": (
+        ExitCode.PROFILE,
+        "A dataset given to `eval` cannot be read, a line of it is no problem, or it has none.",
+    ),
     "mirrors-invalid": (ExitCode.PROFILE, "A line of the operator's mirror map cannot be used."),
     # preflight
     "docker-missing": (ExitCode.PREFLIGHT, "No Docker client or Compose plugin on this machine."),
@@ -113,6 +117,10 @@ CODES: dict[str, tuple[ExitCode, str]] = {
         "The GGUF file is whole, and what it would be in 16 bits is not known for sure.",
     ),
     "weights-no-space": (ExitCode.APPLY, "The disk has no room for the model file."),
+    "extra-missing": (
+        ExitCode.APPLY,
+        "A command needs Python packages that deployctl alone does not bring.",
+    ),
     "pip-missing": (ExitCode.APPLY, "The Python that runs deployctl has no pip."),
     "compose-failed": (ExitCode.APPLY, "`docker compose` refused or failed."),
     "render-invalid": (
@@ -296,6 +304,35 @@ CODES: dict[str, tuple[ExitCode, str]] = {
         ExitCode.APPLY,
         "Something of the smoke test's stack could not be removed.",
     ),
+    # measuring
+    "bench-broken": (
+        ExitCode.NOT_READY,
+        "The engine works, and gave no whole answer under the load that measured it.",
+    ),
+    "trial-refused": (
+        ExitCode.USAGE,
+        "A stack of the name that a measurement wants for its own is there, and none made it.",
+    ),
+    "trial-leftovers": (
+        ExitCode.APPLY,
+        "Something of the stack that was made to be measured could not be removed.",
+    ),
+    "bench-none": (ExitCode.APPLY, "Nothing was measured of this stack yet."),
+    "bench-slower": (
+        ExitCode.NOT_READY,
+        "The stack got slower since it was measured last, and `--fail-if-slower` was asked for.",
+    ),
+    "journal-busy": (ExitCode.APPLY, "The same is being measured by another deployctl."),
+    "slo-unreachable": (
+        ExitCode.PREFLIGHT,
+        "No value that `tune` tried keeps to the SLO on this machine.",
+    ),
+    "overlay-exists": (ExitCode.USAGE, "A file of this name is there and is not overwritten."),
+    "dataset-unavailable": (
+        ExitCode.APPLY,
+        "The dataset cannot be had: its source does not answer, has it not, or refuses it.",
+    ),
+    "tools-off": (ExitCode.USAGE, "The engine was started without tools, and they are asked for."),
     # everything else
     "output-unwritable": (
         ExitCode.APPLY,

@@ -158,6 +158,16 @@ def said_since(moment: str, raw: bytes) -> tuple[str, ...]:
     return tuple(text for text in texts if text is not None)
 
 
+def timed_lines(chunks: Iterable[bytes], since: str) -> Iterator[tuple[str, str]]:
+    """Lines with their times, from a moment on; what bears none has that of the line before."""
+    time = ""
+    for line in lines_of(chunks):
+        found = _TIME.match(line)
+        time = found[0].rstrip() if found else time
+        if time >= since:
+            yield time, line[found.end() if found else 0 :][:_MOST_CHARS]
+
+
 def lines_of(chunks: Iterable[bytes]) -> Iterator[str]:
     """Cut chunks of bytes into lines; a bar that redraws itself gives a line for each drawing."""
     rest = b""

@@ -134,6 +134,12 @@ class FakeDocker:
             return ()
         return self.tails.get(container_id, ())[-lines:]
 
+    def log_within(
+        self, container_id: str, seconds: int, *, since: str
+    ) -> tuple[tuple[str, str], ...]:
+        at = self.said_at.get(container_id, since)
+        return tuple((at, line) for line in self.tails.get(container_id, ()))
+
     def follow(self, container_id: str, *, since: str | None = None, new: bool = False) -> LogFeed:
         feed = FakeFeed(self, container_id)
         if new:
@@ -362,6 +368,9 @@ class FakeWeights:
 
     def stop(self) -> None:
         self.stopped = True
+
+    def resume(self) -> None:
+        self.stopped = False
 
     def reachable(self, source: Source, *, timeout_s: float) -> bool:
         self.patience_s = timeout_s

@@ -4,6 +4,7 @@
 (``localhost`` instead of ``127.0.0.1``, as the hub redirects to its CDN) that carries
 ``X-Repo-Commit``, ``X-Linked-Etag`` and ``X-Linked-Size``; the CDN side knows ranges and can cut
 the connection. ``/web/FILE`` is a plain web server with an ETag. Refusals carry ``X-Error-Code``.
+A repository of data has ``datasets/`` before its name, in addresses and in ``files``.
 ``/api/models/ORG/REPO/revision/REV`` lists a repository, to everybody, as the hub does.
 """
 
@@ -131,10 +132,12 @@ class _Handler(BaseHTTPRequestHandler):
         if path.startswith("/api/models/"):
             org, repo, verb, revision = (*path[12:].split("/", 3), "", "", "main")[:4]
             return self._list(f"{org}/{repo}", revision, tree=verb == "tree")
-        org, repo, verb, revision, name = (*path.strip("/").split("/", 4), *[""] * 5)[:5]
+        kind = "datasets/" if path.startswith("/datasets/") else ""
+        place = path.strip("/").removeprefix(kind)
+        org, repo, verb, revision, name = (*place.split("/", 4), *[""] * 5)[:5]
         if verb != "resolve":
             return self._answer(404)
-        return self._resolve(f"{org}/{repo}", revision, name)
+        return self._resolve(f"{kind}{org}/{repo}", revision, name)
 
     def _list(self, repo: str, revision: str, *, tree: bool) -> None:
         files = {

@@ -56,10 +56,14 @@ def guarded(body: Callable[[], object], arguments: list[str]) -> int:
         if debug:
             raise
         return _report((_bug(bug, arguments),), ExitCode.BUG, arguments)
-    # What Typer makes of Ctrl-C; a smoke test has said itself what became of its stack.
-    if result == ExitCode.INTERRUPTED and _command(arguments) != "smoke":
+    # What Typer makes of Ctrl-C; these have said themselves what became of what they were at.
+    if result == ExitCode.INTERRUPTED and _command(arguments) not in _SAY_IT_THEMSELVES:
         return _stopped(arguments)
     return result if isinstance(result, int) else int(ExitCode.OK)
+
+
+#: Commands that hand out what they have when they are interrupted.
+_SAY_IT_THEMSELVES = ("smoke", "bench", "compare", "tune", "eval")
 
 
 def _stopped(arguments: list[str]) -> int:
@@ -74,7 +78,7 @@ def _stopped(arguments: list[str]) -> int:
 def _interrupted(arguments: list[str]) -> Fault:
     kept = "What was done so far is kept; the same command goes on from here."
     anew = "The same command begins anew."
-    goes_on = _command(arguments) in ("up", "down", "setup")
+    goes_on = _command(arguments) in ("up", "down", "setup", "compare", "tune", "eval")
     return Fault(
         code="interrupted",
         message=f"Interrupted. {kept if goes_on else anew}",
@@ -201,9 +205,9 @@ def _full_command(arguments: list[str]) -> str:
     command = _command(arguments)
     if command not in GROUPS:
         return command
-    words = [word for word in arguments if not word.startswith("-")]
-    at = words.index(command)
-    return " ".join(words[at : at + 2])
+    at = arguments.index(command)
+    own = [word for word in arguments[at + 1 : at + 2] if not word.startswith("-")]
+    return " ".join((command, *own))  # `bench` does something without one
 
 
 def _wants_json(arguments: list[str]) -> bool:

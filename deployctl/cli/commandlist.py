@@ -6,8 +6,8 @@ from __future__ import annotations
 COMMANDS = (
     *("setup", "doctor", "detect", "recommend", "plan"),
     *("up", "open", "chat", "status", "watch", "verify", "reconcile", "logs", "down"),
-    *("smoke", "report", "render", "lint-compose"),
+    *("compare", "tune", "smoke", "report", "render", "lint-compose"),
 )
 
 #: Commands that have commands of their own.
-GROUPS = ("profile",)
+GROUPS = ("profile", "bench", "eval")

@@ -48,7 +48,7 @@ def plain(value: object) -> Any:  # noqa: ANN401  # JSON is what it is
         case Path():
             return str(value)
         case float():
-            return round(value, 3)
+            return round(value, 6)
         case Mapping():
             return {str(key): plain(item) for key, item in value.items()}
         case tuple() | list():

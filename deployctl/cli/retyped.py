@@ -20,21 +20,24 @@ _MENDED = {
     "--stack": ("--stack",),
     "--only": ("--only",),
     "--file": ("--file",),
+    "--prompt-tokens": ("--prompt-tokens",),
+    "--output-tokens": ("--output-tokens",),
 }
 
 #: A hint that is one option, alone or behind a command, and perhaps a remark.
 _ONE_OPTION = re.compile(
-    r"(?:deployctl (?P<command>\w+) )?(?P<option>--(?:profile|model|stack|only|file)) "
+    r"(?:deployctl (?P<command>\w+) )?"
+    r"(?P<option>--(?:profile|model|stack|only|file|prompt-tokens|output-tokens)) "
     r"(?P<value>[^\s'\"`]+|'[^']*')(?P<remark>\s+#.*)?"
 )
 
 #: Commands that have `--set`; those without arguments that have `--profile`, or only `--stack`.
-_WITH_SET = ("up", "smoke", "plan", "render", "profile")
+_WITH_SET = ("up", "smoke", "plan", "render", "profile", "compare", "tune")
 _WITH_PROFILE = ("up", "smoke", "plan", "render", "doctor")
 _WITH_STACK = ("open", "status", "watch", "verify", "down", "report")
 
 #: Commands that do something else when their other options are left out.
-_SAME = ("up", "smoke", "verify", "report")
+_SAME = ("up", "smoke", "verify", "report", "compare")
 
 _NO_CHOICE = re.compile(
     r"Invalid value for (?P<names>'.+?'): (?:Value error, )?'(?P<typed>.*)' is not one of "

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from deployctl.images import ImageStore
     from deployctl.kernellog import KilledFor
     from deployctl.loopback import Http
+    from deployctl.meters import Meters
     from deployctl.model import HostFacts
     from deployctl.outcomes import ContainerState, Status
     from deployctl.profiles.resolve import Profile
     from deployctl.profiles.selection import Resolver, Selection
+    from deployctl.runner import Runner
     from deployctl.talk import Talk
     from deployctl.weights import WeightsStore
 
@@ -111,7 +113,7 @@ def real_world(session: Session, stack: str) -> World:
     home = folders.home_folder(environment)
     log = workspace.Workspace(home, stack).open_log()
     # Only what changes something is logged: logs and status would log what they print.
-    changes = session.command in ("up", "down", "smoke")
+    changes = session.command in ("up", "down", "smoke", "compare", "tune")
     runner = SubprocessRunner(log) if changes else SubprocessRunner()
     docker = cast("Docker", _Late(_docker))
     models = home / "models"
@@ -138,7 +140,7 @@ def real_world(session: Session, stack: str) -> World:
     ) -> HostFacts:
         from deployctl.host import gather_host
 
-        if session.command in ("up", "smoke"):
+        if session.command in ("up", "smoke", "compare", "tune"):
             threading.Thread(target=_import_ahead, daemon=True).start()
         found = gather_host(
             runner,
@@ -181,6 +183,7 @@ def real_world(session: Session, stack: str) -> World:
         clock=SystemClock(),
         talk=session.talk(),
         doing=session.command,
+        meters=_meters(runner, environment),
         killed_for=_killed_for,
     )
 
@@ -202,6 +205,12 @@ def _killed_for(state: ContainerState) -> KilledFor:
 
     ended = moment(state.finished_at)
     return "neither" if ended is None else killed_for(state.id, (utc_now() - ended).total_seconds())
+
+
+def _meters(runner: Runner, environment: Mapping[str, str]) -> Meters:
+    from deployctl.meters import meters
+
+    return meters(runner, environment)
 
 
 def _import_ahead() -> None:

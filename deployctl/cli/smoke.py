@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
-import signal
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -76,8 +72,10 @@ def smoke(  # one parameter per option
 
     Nothing of it is left but model files and images.
     """
+    from deployctl.cli.filing import refuse_unwritable
     from deployctl.cli.retyped import mended
     from deployctl.cli.session import Session
+    from deployctl.cli.signals import ended_once, shielded
     from deployctl.deploy.smoke import smoke as recipe
     from deployctl.deploy.smoketest import SmokeRequest
 
@@ -93,11 +91,11 @@ def smoke(  # one parameter per option
         timeout_s=seconds,
         environment=os.environ,
     )
-    _writable(junit)
+    refuse_unwritable(junit)
     talking = Output.JSON if output is Written.JSON else Output.TEXT
     session = Session.open("smoke", talking, quiet=quiet, again=request.again)
-    with _within(seconds):
-        report = recipe(session.world(stack), request, shield=_shielded)
+    with ended_once(seconds):
+        report = recipe(session.world(stack), request, shield=shielded)
     line = shlex.split(request.again)[1:]
     report = replace(report, faults=tuple(mended(fault, line) for fault in report.faults))
     return _hand_out(report, output, junit)
@@ -113,86 +111,6 @@ def _seconds(written: str) -> int:
     except UnitError as problem:
         raise typer.BadParameter(f"--timeout {written}: {problem}") from None
     return seconds
-
-
-def _writable(junit: Path | None) -> None:
-    """Find out before minutes of work that its result has nowhere to go; leaves no empty file."""
-    from deployctl.archive import unwritable
-
-    if junit is None:
-        return
-    there = os.path.lexists(junit)
-    try:
-        junit.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with junit.open("a"):
-            pass
-        if not there:
-            junit.unlink()
-    except OSError as problem:
-        raise unwritable(junit.absolute(), problem) from problem
-
-
-# ── signals ───────────────────────────────────────────────────────────────────────────────────
-
-
-def _here() -> bool:
-    """Only the main thread may ask for signals."""
-    return threading.current_thread() is threading.main_thread()
-
-
-#: How people and CI services end a test; time does so too.
-_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def _later(_number: int, _frame: object) -> None:
-    from deployctl.cli import console
-
-    console.err("taking the stack down first; that takes seconds")
-
-
-@contextlib.contextmanager
-def _within(seconds: int) -> Iterator[None]:
-    """End the test once: by the first signal, or as Ctrl-C would when its time is up.
-
-    A second end would break into what the first one sets free, the stack's lock among it, without
-    which nothing can be taken down. A signal that our caller has set to be ignored stays so.
-    """
-    from deployctl.recorder import TimeUpError
-
-    if not _here():
-        yield
-        return
-
-    def end(number: int, _frame: object) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for each in before:
-            signal.signal(each, _later)
-        raise TimeUpError if number == signal.SIGALRM else KeyboardInterrupt
-
-    heeded = (n for n in _ENDS if signal.getsignal(n) is not signal.SIG_IGN)
-    before = {n: signal.signal(n, end) for n in (*heeded, signal.SIGALRM)}
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _shielded() -> Iterator[None]:
-    """Take down to the end, whatever comes: CI sends a second signal soon after the first."""
-    if not _here():
-        yield
-        return
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    kept = {n: signal.signal(n, _later) for n in _ENDS}
-    try:
-        yield
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
 
 
 # ── what came of it ───────────────────────────────────────────────────────────────────────────
@@ -220,6 +138,7 @@ def _hand_out(report: SmokeReport, output: Written, junit: Path | None) -> int:
     from deployctl.cli import console
     from deployctl.cli.boundary import words
     from deployctl.cli.envelope import envelope, plain
+    from deployctl.cli.filing import write
     from deployctl.cli.smoketext import text
     from deployctl.errors import CODES, ExitCode
     from deployctl.visible import harmless
@@ -228,7 +147,7 @@ def _hand_out(report: SmokeReport, output: Written, junit: Path | None) -> int:
     xml = as_junit(report)
     kept = report.artifacts and report.artifacts / "junit.xml"
     if junit is not None:
-        _write(junit, xml)
+        write(junit, xml)
     if kept is not None and (junit is None or junit.absolute() != kept.absolute()):
         _keep(kept, xml)
     if output is Written.JSON:
@@ -260,17 +179,3 @@ def _keep(path: Path, xml: str) -> None:
         archive.lay_out(path.parent, [(path.name, xml)])
     except DeployctlError as problem:
         console.err(f"warning: {problem.faults[0].message}")
-
-
-def _write(path: Path, xml: str) -> None:
-    """Write the checks where they were asked for, as any new file: CI collects them as another.
-
-    A disk that is full by now is no failure of the test.
-    """
-    from deployctl.cli import console
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(xml, encoding="utf-8")
-    except OSError as problem:
-        console.err(f"warning: {path} could not be written: {problem.strerror}")

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from deployctl.outcomes import ContainerState
     from deployctl.readiness import Endpoints
 
+#: How often, and how many seconds apart, an engine that answers no more is looked at.
+_LOOKS, _LOOK_EVERY_S = 8, 0.5
+
 #: An answer may take this long in all, seconds. Whoever reads it ends it earlier with Ctrl-C.
 _PATIENCE_S = 3600.0
 
@@ -116,6 +119,22 @@ def connect(world: World, name: str) -> Line:
             raise DeployctlError.of((lost_network(state, kept_request(name, manifest)),))
         raise DeployctlError.of((why(world, way, "engine", engine=kind, state=state),))
     return Line(at=at, max_tokens=wanted.max_tokens if wanted else None, way=way)
+
+
+def still_there(world: World, name: str) -> None:
+    """Raise the cause where the engine does not answer any more, as :func:`connect` does.
+
+    Docker may need a moment to see that a process has ended.
+    """
+    for looks_left in reversed(range(_LOOKS)):
+        try:
+            connect(world, name)
+        except DeployctlError as problem:
+            if problem.faults[0].code != "engine-not-ready" or not looks_left:
+                raise
+            world.clock.sleep(_LOOK_EVERY_S)
+        else:
+            return
 
 
 def ask(
@@ -253,7 +272,7 @@ def _broken(world: World, line: Line, asked: Asked, said: str) -> DeployctlError
     if said.startswith("HTTP 4"):
         return _failed(line, asked, said)
     try:
-        connect(world, line.at.stack)
+        still_there(world, line.at.stack)
     except DeployctlError as cause:
         return cause
     return _failed(line, asked, said)

@@ -8,6 +8,9 @@ DEFAULT_STACK = "deployctl"
 #: The name of a smoke test's stack: never the operator's.
 DEFAULT_SMOKE_STACK = "deployctl-smoke"
 
+#: The name of the stack on which models are compared: never the operator's either.
+DEFAULT_COMPARE_STACK = "deployctl-compare"
+
 #: Where images may come from.
 ImageMode = Literal["auto", "local", "pull", "build"]
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deployctl import archive
-from deployctl.deploy import stack
-from deployctl.deploy.down import down
+from deployctl.deploy import passing
 from deployctl.deploy.evidence import Depth, redactor_of, stack_jobs
 from deployctl.deploy.pieces import Job, Piece, cleaned, gathered, redactor_for
 from deployctl.deploy.select import select
@@ -31,27 +30,14 @@ from deployctl.deploy.smoketest import (
 from deployctl.deploy.up import up
 from deployctl.deploy.verify import VerifyReport, verify
 from deployctl.errors import DeployctlError, Fault
+from deployctl.marks import SMOKE, Mark, clear_away, forget_evidence, held, set_mark
 from deployctl.outcomes import CheckResult
-from deployctl.preflight import asked_ports
 from deployctl.recorder import Recorder, failed_check
-from deployctl.smokemark import (
-    Mark,
-    clear_away,
-    forget_evidence,
-    held,
-    is_stack,
-    last_worked_on_by_smoke,
-    set_mark,
-)
 from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import World
     from deployctl.model import Plan
-    from deployctl.profiles.selection import Selection
-
-#: How often what an earlier run left is taken away: a `docker compose up` of a killed tool goes on.
-_SWEEPS, _SWEEP_EVERY_S = 5, 2.0
 
 #: How much of each log is kept of a test, lines.
 _LINES = 5000
@@ -84,7 +70,7 @@ def smoke(
     with ExitStack() as until_the_end:
         try:
             with _as_preflight(test):
-                mark = until_the_end.enter_context(held(world.home, request.stack))
+                mark = until_the_end.enter_context(_held(world, request))
                 there = _begin(test, mark)
         except (DeployctlError, KeyboardInterrupt) as refusal:
             return report_of(test, faults_of(test, refusal))
@@ -94,27 +80,22 @@ def smoke(
                 _sweep(test)
             _up_and_verify(test, checks)
         except BaseException as end:  # whatever ends it, what was made is taken away
-            problem = _interruption(end) or end
+            problem = passing.interruption(end) or end
         after: list[tuple[Fault, ...]] = []
-        while not after:
-            with suppress(KeyboardInterrupt), shield():  # one that came before the shield was up
-                after.append(_end(test, mark, failed=problem is not None))
+        passing.to_the_end(
+            lambda: after.append(_end(test, mark, failed=problem is not None)), shield
+        )
         if problem is not None and not isinstance(problem, DeployctlError | KeyboardInterrupt):
             raise problem
         return report_of(test, (*faults_of(test, problem), *after[0]))
 
 
-def _interruption(end: BaseException) -> KeyboardInterrupt | None:
-    """The Ctrl-C behind another error: one inside a lock's own code breaks that lock too."""
-    seen: BaseException | None = end
-    while seen is not None:
-        if isinstance(seen, KeyboardInterrupt):
-            return seen
-        seen = seen.__context__
-    return None
-
-
 # ── before ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _held(world: World, request: SmokeRequest) -> AbstractContextManager[Mark]:
+    another = f"deployctl smoke --stack {request.stack}-2"
+    return held(world.home, request.stack, SMOKE, doing="smoke", hint=another)
 
 
 def _begin(test: Test, mark: Mark) -> bool:
@@ -132,14 +113,13 @@ def _begin(test: Test, mark: Mark) -> bool:
 
 def _there(world: World, request: SmokeRequest, space: Workspace, mark: Mark) -> bool:
     """Whether there is something of this name; ``smoke-refused`` if no smoke test made it."""
-    states = world.docker.containers(space.stack)
-    beside = replace(request, stack=f"{space.stack}-2").again
-    stack.refuse_foreign(space, states, doing="smoke", beside=beside)
-    others = (world.docker.volumes(space.stack), world.docker.networks(space.stack))
-    there = bool(states) or any(others) or is_stack(space)
-    if there and not (mark.found and last_worked_on_by_smoke(space)):
-        raise _refused(request)
-    return there
+    return passing.there(
+        world,
+        space,
+        mark,
+        beside=replace(request, stack=f"{space.stack}-2").again,
+        refused=lambda: _refused(request),
+    )
 
 
 def _sweep(test: Test) -> None:
@@ -147,7 +127,7 @@ def _sweep(test: Test) -> None:
     name = test.space.stack
     test.world.talk.say(f"taking away what an earlier smoke test left of stack {name}")
     with _as_preflight(test):
-        _surely_down(test)
+        passing.surely_down(test.world, name)
     test.recorder.checks.clear()
 
 
@@ -174,7 +154,7 @@ def _up_and_verify(test: Test, checks: Verify) -> None:
         if chosen.choice is not None:
             world.talk.say(f"profile auto: {chosen.choice.reason}")
         test.plan = chosen.plan
-        selection = _on_free_ports(world, chosen.plan, chosen.selection)
+        selection = passing.on_free_ports(world, chosen.plan, chosen.selection)
     test.upped = up(world, request.up(selection))
     test.verified = checks(world, request.stack, ()).checks
     if bad := tuple(check for check in test.verified if check.status == "failed"):
@@ -191,21 +171,6 @@ def _as_preflight(test: Test) -> Iterator[None]:
         seconds = test.world.clock.now() - started
         test.recorder.checks.append(failed_check(PHASES[0], end, seconds))
         raise
-
-
-def _on_free_ports(world: World, plan: Plan, selection: Selection) -> Selection:
-    """Ports of its own where the profile's are taken, except those that were set by --set."""
-    busy = world.facts(asked_ports(plan), own_project=None).busy_ports
-    wanted = {port.host_port for service in plan.services for port in service.ports}
-    free = iter(n for n in asked_ports(plan) if n not in busy and n not in wanted)
-    for name in ("webui", "engine"):
-        key, port = f"ports.{name}", plan.service(name).ports[0].host_port
-        if port not in busy or any(text.startswith(f"{key}=") for text in selection.sets):
-            continue
-        if (other := next(free, None)) is not None:
-            world.talk.say(f"port {port} is held by {busy[port]}: {name} gets {other}")
-            selection = selection.with_set(key, other)
-    return selection
 
 
 # ── after ─────────────────────────────────────────────────────────────────────────────────────
@@ -261,15 +226,15 @@ def _take_down(test: Test) -> None:
     world, name = test.world, test.space.stack
     told = len(test.recorder.checks)
     try:
-        _surely_down(test)
+        passing.surely_down(world, name)
         clear_away(test.space)
     finally:
         test.downed = test.recorder.checks[told:]
         del test.recorder.checks[told:]
     started = world.clock.now()
-    left = _left(test)
+    left = passing.left(world, name)
     counted = ", ".join(f"{len(names)} {kind}" for kind, names in left.items())
-    named = tuple(f"{kind}: {', '.join(names)}" for kind, names in left.items() if names)
+    named = passing.left_in_words(left)
     check = CheckResult(
         name="nothing left",
         status="failed" if named else "ok",
@@ -282,22 +247,3 @@ def _take_down(test: Test) -> None:
     test.downed.append(check)
     if named:
         raise DeployctlError.of((fault_of(check),))
-
-
-def _surely_down(test: Test) -> None:
-    """Take it all down; a `docker compose` that was killed badly may still be making more of it."""
-    for _ in range(_SWEEPS):
-        down(test.world, test.space.stack, volumes=True, ours=True)
-        if not any(_left(test).values()):
-            return
-        test.world.clock.sleep(_SWEEP_EVERY_S)
-
-
-def _left(test: Test) -> dict[str, tuple[str, ...]]:
-    """Everything on Docker that bears the stack's name, by kind."""
-    docker, name = test.world.docker, test.space.stack
-    return {
-        "containers": tuple(state.name or state.service for state in docker.containers(name)),
-        "networks": tuple(str(row.get("Name")) for row in docker.networks(name)),
-        "volumes": docker.volumes(name),
-    }

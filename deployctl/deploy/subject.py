@@ -72,8 +72,8 @@ def subject_of(
     world: World, space: Workspace, manifest: Manifest, states: tuple[ContainerState, ...]
 ) -> Subject:
     """Everything the checks are given of a stack that runs; ``stack-not-running`` where lost."""
-    wanted = _wanted(space, manifest)
-    plan, unplanned = _plan(world, manifest, wanted)
+    wanted = wanted_by(space, manifest)
+    plan, unplanned = planned(world, manifest, wanted)
     facts = world.local()
     at = stack.endpoints(space, manifest.served_name, manifest.webui_port, manifest.engine_port)
     containers = _containers(world, states)
@@ -136,7 +136,7 @@ def _secrets(space: Workspace) -> dict[str, Secret]:
     return {each.name: getattr(kept, each.name) for each in fields(kept)}
 
 
-def _wanted(space: Workspace, manifest: Manifest) -> Wanted:
+def wanted_by(space: Workspace, manifest: Manifest) -> Wanted:
     """What was asked, by the file that was applied; ``stack-not-running`` where that is lost."""
     text = manifest.compose or space.compose_text() or ""
     try:
@@ -151,7 +151,7 @@ def _wanted(space: Workspace, manifest: Manifest) -> Wanted:
         ) from None
 
 
-def _plan(world: World, manifest: Manifest, wanted: Wanted) -> tuple[Plan | None, str]:
+def planned(world: World, manifest: Manifest, wanted: Wanted) -> tuple[Plan | None, str]:
     """The plan of what runs, resolved again; or why there is none any more, as a clause."""
     try:
         plan = build_plan(world.resolve(kept_selection(manifest)))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from deployctl.deploy.names import DEFAULT_STACK, ImageMode, OnFailure
+from deployctl.meters import NO_METERS, Meters
 from deployctl.profiles.selection import Selection
 
 if TYPE_CHECKING:
@@ -85,6 +86,9 @@ class WeightsPort(Protocol):
     def stop(self) -> None:
         """End a fetch under way in another thread; what it has is kept for the next."""
 
+    def resume(self) -> None:
+        """Let fetches begin again after :meth:`stop`; none is under way."""
+
     def reachable(self, source: Source, *, timeout_s: float) -> bool:
         """Whether the source answers now."""
 
@@ -135,6 +139,7 @@ class World:
     talk: Talk
     doing: str
     oom_kills: int | None = None  # the kernel's count before a start, to tell what came after
+    meters: Meters = NO_METERS  # see meters.py
     killed_for: Callable[[ContainerState], KilledFor] = lambda _state: "unknown"  # see kernellog.py
 
 

@@ -25,8 +25,9 @@ def proposals(
 
     ``beside`` is what else lives in the same memories. Contexts are multiples of 256, of 1024
     above 8192, never below 512 and never more than the model was made for. Each proposal comes out
-    of :func:`judge` as ``fits``; where none does and the load does not fit at all, as ``tight``,
-    and never needs more than is free now.
+    of :func:`judge` as ``fits``. Where none does, and the load needs more than there is or than is
+    free now, they come out as ``tight`` and need no more than that: little left over is better than
+    too little.
     """
     for good in (("fits",), ("fits", "tight")):
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: What the hub writes before the name of a repository of data, in its own addresses too.
+DATASETS = "datasets/"
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NO_HUB = "something answered, but not like a model hub (it names no commit)"
 
@@ -130,10 +133,10 @@ def _understood(source: Source, place: str, *, has_token: bool) -> Iterator[None
 
 
 def _head(source: Source, place: str, environment: Mapping[str, str], timeout_s: float) -> HubFile:
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub import get_hf_file_metadata
 
     token = _token(environment)
-    url = hf_hub_url(source.repo, source.path, revision=source.revision, endpoint=place)
+    url = _url(source, source.path, source.revision, place)
     with _understood(source, place, has_token=token is not None):
         seen = get_hf_file_metadata(
             url,
@@ -147,7 +150,7 @@ def _head(source: Source, place: str, environment: Mapping[str, str], timeout_s:
     return HubFile(
         remote=Remote(
             # The commit, not the branch: the branch may move between this and the last byte.
-            url=hf_hub_url(source.repo, source.path, revision=seen.commit_hash, endpoint=place),
+            url=_url(source, source.path, seen.commit_hash, place),
             name=source.filename,
             token=token,
             size_bytes=seen.size,
@@ -191,19 +194,30 @@ def _list(
 def _listed(
     sibling: RepoSibling, source: Source, commit: str, place: str, token: Secret | None
 ) -> HubFile:
-    from huggingface_hub import hf_hub_url
-
     sha256 = sibling.lfs.sha256 if sibling.lfs else None
     name = sibling.rfilename
     return HubFile(
         remote=Remote(
-            url=hf_hub_url(source.repo, name, revision=commit, endpoint=place),
+            url=_url(source, name, commit, place),
             name=name,
             token=token,
             size_bytes=sibling.size,
             tag=sha256 or sibling.blob_id,
         ),
         sha256=sha256,
+    )
+
+
+def _url(source: Source, name: str, revision: str, place: str) -> str:
+    """Where a file of the repository is; one of data has :data:`DATASETS` before its name."""
+    from huggingface_hub import hf_hub_url
+
+    return hf_hub_url(
+        source.repo.removeprefix(DATASETS),
+        name,
+        repo_type="dataset" if source.repo.startswith(DATASETS) else None,
+        revision=revision,
+        endpoint=place,
     )
 
 

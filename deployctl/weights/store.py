@@ -76,6 +76,10 @@ class WeightsStore:
         """
         self._stopped.set()
 
+    def resume(self) -> None:
+        """Let fetches begin again after :meth:`stop`; none is under way."""
+        self._stopped.clear()
+
     def path_of(self, source: Source) -> Path:
         """Where the file of this source, or its folder, is or will be; ``file:`` is not ours."""
         return self._places.path_of(source)

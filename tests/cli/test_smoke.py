@@ -12,14 +12,16 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from deployctl.cli.smoke import _hand_out, _shielded, _within
+from deployctl.cli.signals import ended_once, shielded
+from deployctl.cli.smoke import _hand_out
 from deployctl.cli.smoketext import text
 from deployctl.cli.verify import Written
 from deployctl.deploy.smoketest import SmokeReport, Step
 from deployctl.errors import Fault
+from deployctl.marks import SMOKE as MAKER
+from deployctl.marks import held
 from deployctl.outcomes import CheckResult
 from deployctl.recorder import TimeUpError
-from deployctl.smokemark import held
 from tests.cli.commandline import deployctl
 from tests.world import Box
 
@@ -169,7 +171,7 @@ def test_a_test_that_is_refused_has_its_cause_in_the_junit_file(
     box: Box, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     junit = tmp_path / "junit.xml"
-    with held(box.home, "deployctl-smoke"):
+    with held(box.home, "deployctl-smoke", MAKER, doing="smoke", hint="x"):
         assert deployctl(box, *SMOKE, "--junit", str(junit)) == 5
     failure = ET.parse(junit).find(".//failure")
     assert failure is not None
@@ -246,7 +248,7 @@ def handlers() -> Iterator[None]:
 def test_taking_down_is_not_interrupted(
     number: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with _shielded():
+    with shielded():
         signal.raise_signal(number)
         signal.raise_signal(number)
     assert capsys.readouterr().err.count("taking the stack down first") == 2
@@ -265,13 +267,13 @@ def test_only_the_first_signal_ends_a_test(
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises((KeyboardInterrupt, TimeUpError)), _within(3600):
+    with pytest.raises((KeyboardInterrupt, TimeUpError)), ended_once(3600):
         tested()
     assert capsys.readouterr().err.count("taking the stack down first") == 2
 
 
 def test_time_ends_a_test_as_ctrl_c_does() -> None:
-    with pytest.raises(TimeUpError), _within(3600):
+    with pytest.raises(TimeUpError), ended_once(3600):
         signal.raise_signal(signal.SIGALRM)
-    with _within(3600), _shielded():
+    with ended_once(3600), shielded():
         assert signal.getitimer(signal.ITIMER_REAL)[0] == 0.0

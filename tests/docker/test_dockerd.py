@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from deployctl.dockerd import Docker, DockerDaemon
 from deployctl.errors import DeployctlError, Fault
 from deployctl.logfeed import LogFeed
 from deployctl.outcomes import ContainerState
+from deployctl.vitals import moment
 from tests.docker.tiny import import_image
 from tests.fakes import FakeDocker, container
 
@@ -202,6 +204,32 @@ def test_log_tail_gives_the_last_lines_in_order(scene: Scene) -> None:
     scene.exited("engine", 1, wrote=("one", "two", "three"))
     (state,) = scene.docker.containers(STACK)
     assert scene.docker.log_tail(state.id, 2) == ("two", "three")
+
+
+def test_log_within_gives_lines_in_order_with_their_times(scene: Scene) -> None:
+    scene.exited("engine", 1, wrote=("one", "two", "three"))
+    (state,) = scene.docker.containers(STACK)
+    started = moment(state.started_at) or datetime.now(UTC)
+    before = f"{started - timedelta(minutes=1):%Y-%m-%dT%H:%M:%SZ}"
+    said = scene.docker.log_within(state.id, 300, since=before)
+    assert [text for _, text in said] == ["one", "two", "three"]
+    assert all(moment(at) is not None for at, _ in said)
+    assert scene.docker.log_within("0" * 64, 5, since=before) == ()
+
+
+def test_only_the_real_daemon_log_within_leaves_out_what_was_before_and_after(
+    real: RealScene,
+) -> None:
+    name = real.run("worker", script="echo first; sleep 1; echo here; sleep 3; echo later; sleep 9")
+    _wrote(real, name, 3)
+    _docker("restart", "--time", "0", name)
+    _wrote(real, name, 6)
+    (state,) = real.docker.containers(STACK)
+    assert state.started_at is not None
+    said = real.docker.log_within(name, 2, since=state.started_at)
+    assert [text for _, text in said][-1] == "here"
+    assert len(said) <= 2  # "first" may be stamped before Docker calls it started
+    assert all(at >= state.started_at[:19] for at, _ in said)
 
 
 def _wrote(real: RealScene, name: str, lines: int) -> None:

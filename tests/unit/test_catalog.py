@@ -44,6 +44,7 @@ def test_a_wheel_has_its_data_inside_the_package(tmp_path: Path) -> None:
     assert catalog.profile_names() == ("tiny",)
     assert found(catalog.read_profile("tiny")).file == "profiles/tiny.yaml"
     assert catalog.images_dir == package / "data/images"
+    assert catalog.evals_dir == package / "data/evals"
 
 
 def test_an_installation_without_data_says_so(tmp_path: Path) -> None:

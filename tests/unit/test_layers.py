@@ -23,6 +23,8 @@ PURE = [
     "hardware.py",
     "cards.py",
     "sizing",
+    "tuning",
+    "bench",
     "planner.py",
     "deadlines.py",
     "silence.py",
@@ -66,6 +68,8 @@ PURE = [
     *(f"verify/{name}.py" for name in ("nouns", "wanted", "ask", "registry", "answers", "egress")),
     *(f"verify/{name}.py" for name in ("engine", "exposure", "frontend", "gpu", "hardening")),
     *(f"verify/{name}.py" for name in ("keys", "memory", "tools", "chats", "alive")),
+    *(f"evals/{name}.py" for name in ("nouns", "dataset", "questions", "reading", "marking")),
+    *(f"evals/{name}.py" for name in ("figures", "sets", "settings")),
     "secretshapes.py",
     *(
         f"doctor/{name}.py"

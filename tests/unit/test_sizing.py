@@ -229,6 +229,17 @@ def test_where_all_would_get_too_little_fewer_get_more() -> None:
     ]
 
 
+def test_where_nothing_fits_well_less_than_is_free_now_is_proposed() -> None:
+    """How much there is in all is not known: too little left over is better than too little."""
+    smallest = total(need(load(context=512, concurrency=1)))
+    free = Room(place="ram", name="memory", total_bytes=None, free_bytes=smallest + MIB)
+    found = proposals(load(context=512), (free,))
+    assert found
+    for proposal in found:
+        (fit,) = judge(proposal.parts, (free,))
+        assert (fit.verdict, fit.need_bytes <= smallest + MIB) == ("tight", True)
+
+
 def test_what_fits_needs_no_proposal_and_what_cannot_fit_has_none() -> None:
     assert proposals(load(), rooms(None)) == ()
     assert proposals(on_vllm(), rooms(3)) == ()

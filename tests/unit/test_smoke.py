@@ -16,10 +16,11 @@ from deployctl.deploy.up import up
 from deployctl.deploy.verify import VerifyReport
 from deployctl.deploy.world import UpRequest, World
 from deployctl.errors import DeployctlError
+from deployctl.marks import SMOKE as MAKER
+from deployctl.marks import held
 from deployctl.outcomes import CheckResult
 from deployctl.profiles.selection import Selection
 from deployctl.recorder import TimeUpError, failed_check
-from deployctl.smokemark import held
 from deployctl.workspace import Workspace
 from tests.fakes import FakeFacts, container, facts
 from tests.world import Box
@@ -439,14 +440,16 @@ def test_of_two_at_once_the_second_is_refused(box: Box) -> None:
 
 
 def test_a_mark_outlives_a_killed_run_and_its_lock_does_not(tmp_path: Path) -> None:
-    with held(tmp_path, "s") as mark:
+    with held(tmp_path, "s", MAKER, doing="smoke", hint="x") as mark:
         assert not mark.found
         with (mark.folder / "lock").open() as other, pytest.raises(BlockingIOError):
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    with held(tmp_path, "s") as mark:
+    with held(tmp_path, "s", MAKER, doing="smoke", hint="x") as mark:
         mark.remove()
         assert not (tmp_path / "smoke").exists()
-        with held(tmp_path, "s") as anew:  # the name is free for a new file's lock
+        with held(
+            tmp_path, "s", MAKER, doing="smoke", hint="x"
+        ) as anew:  # the name is free for a new file's lock
             assert not anew.found
 
 

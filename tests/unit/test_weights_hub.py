@@ -144,6 +144,10 @@ def test_a_download_in_another_thread_is_stopped(shelf: Shelf, file: HubFile) ->
     with pytest.raises(KeyboardInterrupt):
         store.fetch(MODEL, progress=during)
     assert shelf.files() == [f"{PLACE}.part", f"{PLACE}.part.json"]
+    with pytest.raises(KeyboardInterrupt):
+        store.fetch(MODEL, progress=shelf.heard)
+    store.resume()
+    assert store.fetch(MODEL, progress=shelf.heard).how == "downloaded"
 
 
 def test_a_part_of_another_version_of_the_file_is_not_continued(

@@ -1,0 +1,63 @@
+"""The recipe of ``bench``: measure a running stack, keep it, hold it against the time before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployctl.bench.nouns import Measured, Shape
+from deployctl.bench.regress import Verdict, last_comparable, verdict
+from deployctl.benchhistory import History, Kept
+from deployctl.deploy.measuring import measured
+
+if TYPE_CHECKING:
+    from deployctl.deploy.world import World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchReport:
+    """A measurement and how it compares. ``verdict`` is ``None`` where there is no like of it."""
+
+    measured: Measured
+    verdict: Verdict | None
+    kept_in: Path | None  # None: there was nothing to keep
+
+
+def bench(world: World, name: str, shape: Shape, *, seed: int) -> BenchReport:
+    """Measure stack ``name``, as far as it comes; raises what :func:`measured` does.
+
+    What was measured is kept, whatever ended it.
+    """
+    found = measured(world, name, shape, seed=seed)
+    history = History(world.home, name)
+    before = last_comparable(history.read().runs, found)
+    if found.levels:
+        history.keep(found)
+    return BenchReport(
+        measured=found,
+        verdict=None if before is None else verdict(before, found),
+        kept_in=history.path if found.levels else None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryReport:
+    """Earlier measurements of a stack, the latest first, each held against its like before it."""
+
+    stack: str
+    file: Path
+    runs: tuple[tuple[Measured, Verdict | None], ...]
+    unread: int  # rows that another version wrote, or that are damaged
+
+
+def history(world: World, name: str, *, last: int) -> HistoryReport:
+    """The latest measurements of a stack, which need not run any more."""
+    kept = History(world.home, name)
+    found: Kept = kept.read()
+    told = []
+    for place, run in enumerate(found.runs):
+        before = last_comparable(found.runs[:place], run)
+        told.append((run, None if before is None else verdict(before, run)))
+    latest = tuple(reversed(told))[:last]
+    return HistoryReport(stack=name, file=kept.path, runs=latest, unread=found.unread)

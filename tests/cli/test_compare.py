@@ -1,0 +1,274 @@
+"""``compare`` on the command line: exit codes, where results go, and what is refused at once."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployctl.bench.nouns import Measured, Shape
+from deployctl.cli.compare import text
+from deployctl.cli.load import levels, words_of
+from deployctl.deploy import comparing
+from deployctl.deploy.comparing import CompareReport
+from deployctl.deploy.world import World
+from tests.cli.commandline import deployctl
+from tests.measures import level, measured
+from tests.world import Box
+
+#: The fake engine serves one name.
+SERVED = ("--set", "model.served_name=smollm2-135m")
+BOTH = ("compare", "smollm2", "qwen2.5", "--profile", "smoke", *SERVED)
+
+
+class Measuring:
+    """Stands in for the load: twice as slow each time; ``ends`` says what comes of some instead."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.ends: dict[int, Measured | BaseException] = {}
+
+    def __call__(self, _world: World, _name: str, shape: Shape) -> Measured:
+        self.count += 1
+        end = self.ends.get(self.count)
+        if isinstance(end, BaseException):
+            raise end
+        return end or measured(200.0 / 2**self.count, shape=shape)
+
+
+@pytest.fixture
+def measuring(monkeypatch: pytest.MonkeyPatch) -> Measuring:
+    made = Measuring()
+    monkeypatch.setattr(comparing, "_measured", made)
+    return made
+
+
+def test_the_table_and_the_verdict_are_printed(
+    box: Box, measuring: Measuring, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deployctl(box, *BOTH) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["SmolLM2-135M-Instruct", "Qwen2.5-1.5B-Instruct"]
+    assert lines[1].split() == ["Q4_1", "Q4_K_M"]
+    assert lines[2].split() == ["load", "time", *("1.2", "s") * 2, "measured"]
+    assert any(line.startswith("One answer (1 stream): SmolLM2-135M") for line in lines)
+    assert any("2.00 × as many tokens/s" in line for line in lines)
+    assert any(
+        line.startswith("Measured with 3 rounds at 1 stream and 4 streams") for line in lines
+    )
+    assert not box.docker.states
+
+
+def test_no_line_of_it_is_too_long_for_a_terminal(
+    box: Box, measuring: Measuring, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deployctl(box, *BOTH) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
+
+
+def test_json_has_all_of_it(
+    box: Box, measuring: Measuring, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deployctl(box, *BOTH, "--output", "json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["command"], found["status"], found["errors"]) == ("compare", "ok", [])
+    assert set(found["data"]) == {
+        *("stack", "profile", "engine", "status", "context", "concurrency", "shape"),
+        *("sides", "rows", "verdict", "notes", "seconds"),
+    }
+    first = found["data"]["sides"][0]
+    assert set(first) == {
+        *("model", "name", "source", "weights_bytes", "kv_bytes_per_token", "tools"),
+        *("reasoning", "measured", "fault", "recorded"),
+    }
+    assert first["measured"]["levels"][0]["stream_rate"]["median"] == 100.0
+
+
+def test_markdown_goes_to_stdout_or_to_a_file(
+    box: Box, measuring: Measuring, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "new" / "table.md"
+    assert deployctl(box, *BOTH, "--markdown", str(file)) == 0
+    assert "| load time |" not in capsys.readouterr().out
+    measuring.count = 0
+    assert deployctl(box, *BOTH, "--markdown", "-") == 0
+    printed = capsys.readouterr().out
+    assert printed == file.read_text(encoding="utf-8")
+    assert "| load time | 1.2 s | 1.2 s | measured |" in printed
+
+
+@pytest.mark.parametrize(("name", "begins"), [("c.svg", b"<?xml"), ("c.png", b"\x89PNG")])
+def test_a_chart_is_what_its_name_says(
+    box: Box, measuring: Measuring, tmp_path: Path, name: str, begins: bytes
+) -> None:
+    assert deployctl(box, *BOTH, "--chart", str(tmp_path / name)) == 0
+    assert (tmp_path / name).read_bytes().startswith(begins)
+
+
+# ── it goes wrong ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_ctrl_c_is_130_with_what_there_is(
+    box: Box, measuring: Measuring, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    partial = replace(measured(50.0), levels=(level(1, 50.0),), ended="interrupted")
+    measuring.ends = {2: partial}
+    chart = tmp_path / "c.png"
+    assert deployctl(box, *BOTH, "--chart", str(chart)) == 130
+    seen = capsys.readouterr()
+    assert "100 (99.0 to 101)" in seen.out
+    assert "50.0 (49.5 to 50.5)" in seen.out
+    assert "Qwen2.5-1.5B-Instruct Q4_K_M was not measured to the end." in seen.out
+    assert seen.err.count("[interrupted]") == 1
+    assert f"next:  deployctl compare smollm2 qwen2.5 --profile smoke --set {SERVED[1]}" in seen.err
+    assert chart.is_file()
+    assert not box.docker.states
+
+
+def test_ctrl_c_before_anything_is_130(
+    box: Box, measuring: Measuring, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box.runner.interrupt_at = "start the stack"
+    assert deployctl(box, *BOTH, "-o", "json") == 130
+    found = json.loads(capsys.readouterr().out)
+    assert [error["code"] for error in found["errors"]] == ["interrupted"]
+    assert [side["measured"] for side in found["data"]["sides"]] == [None, None]
+
+
+def test_a_model_that_is_not_ready_is_6_and_the_other_is_there(
+    box: Box, measuring: Measuring, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [word for word in BOTH if word not in SERVED]  # the second one's name is another
+    assert deployctl(box, *words) == 6
+    seen = capsys.readouterr()
+    assert "100 (99.0 to 101)" in seen.out
+    assert "[engine-not-ready]" in seen.err
+    assert "next:  deployctl compare smollm2 qwen2.5-1.5b-instruct --profile smoke" in seen.err
+    assert not box.docker.states
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("compare", "smollm2", "--profile", "smoke"), 2, "It takes two models"),
+        (("compare",), 2, "The argument MODEL is missing"),
+        (("compare", "smolm3", "qwen2.5", "--profile", "smoke"), 3, "[model-unknown]"),
+        (("compare", "a", "b", "--profile", "smok"), 3, "deployctl compare a b --profile smoke"),
+        ((*BOTH, "--set", "concurency=3"), 3, "--set concurrency=3"),
+        ((*BOTH, "--set", "model.context=16384"), 4, "[context-too-long]"),
+        ((*BOTH, "--prompt-tokens", "5000"), 2, "[chat-too-long]"),
+        ((*BOTH, "--streams", "1,x"), 2, "--streams 1,x"),
+        ((*BOTH, "--streams", "0"), 2, "whole numbers from 1"),
+        ((*BOTH, "--rounds", "0"), 2, "--rounds"),
+        ((*BOTH, "--chart", "c.pdf"), 2, "ends in .png or .svg"),
+        ((*BOTH, "--stack", "NO NAME"), 2, "is not a stack name"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_brought_up(
+    box: Box,
+    measuring: Measuring,
+    words: tuple[str, ...],
+    code: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert deployctl(box, *words) == code
+    seen = capsys.readouterr()
+    assert said in seen.err
+    assert seen.out == ""
+    assert box.runner.commands == []
+
+
+def test_stdout_takes_one_of_json_and_markdown(
+    box: Box, measuring: Measuring, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deployctl(box, *BOTH, "--markdown", "-", "--output", "json") == 2
+    (error,) = json.loads(capsys.readouterr().out)["errors"]
+    assert "stdout has the JSON" in error["message"]
+    assert box.runner.commands == []
+
+
+@pytest.mark.parametrize("option", ["--markdown", "--chart"])
+def test_a_result_with_nowhere_to_go_is_said_at_once(
+    box: Box,
+    measuring: Measuring,
+    tmp_path: Path,
+    option: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").touch()
+    assert deployctl(box, *BOTH, option, str(tmp_path / "file" / "c.png")) == 5
+    assert "c.png cannot be written" in capsys.readouterr().err
+    assert box.runner.commands == []
+
+
+def test_a_chart_without_its_package_is_said_at_once(
+    box: Box, measuring: Measuring, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "matplotlib" else real(name)
+    )
+    assert deployctl(box, *BOTH, "--chart", str(tmp_path / "c.png")) == 5
+    err = capsys.readouterr().err
+    assert "[extra-missing]" in err
+    assert "pip install 'deployctl[chart]'" in err
+    assert box.runner.commands == []
+
+
+def test_a_stack_of_the_operator_is_refused_and_stays(
+    box: Box, measuring: Measuring, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert deployctl(box, "up", "--profile", "smoke") == 0
+    capsys.readouterr()
+    assert deployctl(box, *BOTH, "--stack", "deployctl") == 2
+    assert "[trial-refused]" in capsys.readouterr().err
+    assert box.docker.states
+    assert measuring.count == 0
+
+
+def test_no_docker_is_4(box: Box, measuring: Measuring, capsys: pytest.CaptureFixture[str]) -> None:
+    box.docker.down = True
+    assert deployctl(box, *BOTH) == 4
+    assert "[docker-unreachable]" in capsys.readouterr().err
+
+
+# ── parts ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_streams_are_read_each_once() -> None:
+    assert levels("1,4, 16,4") == (1, 4, 16)
+
+
+def test_only_what_is_not_usual_is_typed_again() -> None:
+    usual = Shape(streams=(1, 4))
+    assert words_of(usual, usual) == ()
+    assert words_of(Shape(streams=(2,), rounds=5), usual) == ("--streams", "2", "--rounds", "5")
+
+
+def test_a_long_name_is_broken_and_not_cut(box: Box, measuring: Measuring) -> None:
+    assert isinstance(_report_of(box), CompareReport)
+    long = replace(_report_of(box).sides[0], name="A-very-long-name-of-a-model-" * 3)
+    report = replace(_report_of(box), sides=(long, _report_of(box).sides[1]))
+    head = text(report).splitlines()[:4]
+    assert "".join(line.split()[0] for line in head) == "A-very-long-name-of-a-model-" * 3
+
+
+def _report_of(box: Box) -> CompareReport:
+    import contextlib
+
+    from deployctl.deploy.contenders import CompareRequest
+    from deployctl.profiles.selection import Selection
+
+    selection = Selection(profile="smoke", sets=(SERVED[1],))
+    request = CompareRequest(models=("smollm2", "qwen2.5"), selection=selection)
+    return comparing.compare(
+        box.world("compare"),
+        request,
+        shield=contextlib.nullcontext,
+        measure=Measuring(),
+    )
