@@ -28,12 +28,21 @@ import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks import vllmcpu
 from benchmarks.lifecycle import machine
-from benchmarks.outside import GENERATORS, GUIDELLM, Ask, Figures, Target, tokenizer
+from benchmarks.outside import (
+    GENERATORS,
+    GUIDELLM,
+    Ask,
+    Figures,
+    Target,
+    UnansweredError,
+    tokenizer,
+)
 
 TOOL = (sys.executable, "-m", "deployctl")
 STACK = "deployctl-agrees"
@@ -42,6 +51,7 @@ RESULTS = Path(__file__).parent / "results" / "bench_agrees.md"
 LEVELS = (1, 4)
 PROMPT, OUTPUT = 128, 128
 TOLERANCE = 0.05
+TRIES = 3
 OURS = "deployctl bench"
 NAMES = {"vllm": "vllm bench serve 0.32", "guidellm": f"guidellm {GUIDELLM}"}
 
@@ -185,7 +195,7 @@ def measured(arguments: argparse.Namespace, home: Path, target: Target, scratch:
                         output_tokens=OUTPUT,
                         seed=1000 * streams + turn,
                     )
-                    figures = GENERATORS[name](target, ask, scratch)
+                    figures = others(name, target, ask, scratch)
                 found[name, streams].append(figures)
                 say(
                     f"turn {turn + 1}, {streams} streams, {NAMES.get(name, name)}: "
@@ -193,6 +203,17 @@ def measured(arguments: argparse.Namespace, home: Path, target: Target, scratch:
                     f"({time.monotonic() - begun:.0f} s)"
                 )
     return found
+
+
+def others(name: str, target: Target, ask: Ask, scratch: Path) -> Figures:
+    """Measure with another generator; a run that lost answers is none, and is made again."""
+    for left in reversed(range(TRIES)):
+        try:
+            return GENERATORS[name](target, ask, scratch)
+        except UnansweredError as problem:
+            say(f"{NAMES[name]}: {problem}; {'once more' if left else 'given up'}")
+            ask = replace(ask, seed=ask.seed + 100_000)
+    sys.exit(1)
 
 
 def values(all_of: list[Figures], figure: str) -> list[float]:
