@@ -7,6 +7,7 @@ understand stays in the file and is counted, not shown.
 from __future__ import annotations
 
 import dataclasses
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,10 @@ class History:
     def __init__(self, home: Path, stack: str) -> None:
         self.path = home / "bench" / f"{stack}.jsonl"
         self._journal = Journal(self.path)
+
+    def held(self, doing: str) -> AbstractContextManager[None]:
+        """Hold it for one command; ``journal-busy`` where another one does."""
+        return self._journal.held(doing)
 
     def read(self) -> Kept:
         """All of them; ``workspace-unwritable`` where the file cannot be read."""

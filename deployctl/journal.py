@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ class Journal:
             with os.fdopen(handle, "r+b", buffering=0) as file:
                 size = os.fstat(file.fileno()).st_size
                 whole = not size or os.pread(file.fileno(), 1, size - 1) == b"\n"
-                file.write(line if whole else b"\n" + line)  # behind a line that was cut short
+                _write(file, line if whole else b"\n" + line)  # behind a line that was cut short
                 os.fsync(file.fileno())
 
     @contextlib.contextmanager
@@ -83,6 +84,12 @@ class Journal:
                 file.truncate(0)
                 file.write(f"`deployctl {doing}` (pid {os.getpid()})\n".encode())
             yield
+
+
+def _write(file: FileIO, text: bytes) -> None:
+    """Write all of it: a disk that is filling takes a part without a word."""
+    while text:
+        text = text[file.write(text) :]
 
 
 def _busy(path: Path, doing: str) -> DeployctlError:

@@ -61,11 +61,15 @@ def meters(runner: Runner, environment: Mapping[str, str], root: Path = Path("/"
 
 
 class PackageEnergy:
-    """The energy counters of the processor packages, added up; they begin anew when full."""
+    """The energy counters of the processor packages, added up.
+
+    They begin anew when full, which takes minutes: they have to be looked at more often than that.
+    """
 
     def __init__(self, root: Path) -> None:
         zones = sorted((root / "sys/class/powercap").glob(_PACKAGES))
-        self._zones = [zone for zone in zones if zone.name.count(":") == 1]
+        # Beside the packages may stand `psys`, the whole platform, which holds them once more.
+        self._zones = [zone for zone in zones if text_of(zone / "name").startswith("package")]
         self._last: dict[Path, int] = {}
         self._sum = 0
 

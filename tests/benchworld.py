@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import threading
 from collections.abc import Iterator
@@ -42,9 +43,14 @@ class BenchHttp(FakeHttp):
     breaks: int = 0  # so many answers break off
     dies_after: int | None = None  # answers
     cached: int | None = 3
+    hidden: int = 0  # first tokens of each answer that are no text
+    stops_after: int | None = None  # answers; then it writes nothing, and says it is well
+    while_stopped_s: float = 0.0  # how much time passes for everybody in each look
+    interrupts_after: int | None = None  # answers; then somebody presses Ctrl-C
     bodies: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.stopped = threading.Event()
         FakeHttp.__init__(self)
         self._lock = threading.Lock()
 
@@ -58,8 +64,15 @@ class BenchHttp(FakeHttp):
         if self.dies_after is not None and count > self.dies_after:
             self.engine_ready = False
             raise OSError("Connection reset by peer")
+        if self.interrupts_after is not None and count > self.interrupts_after:
+            _thread.interrupt_main()
+            self.stopped.wait(10)
+        while self.stops_after is not None and count > self.stops_after:
+            self.clock.base += self.while_stopped_s
+            if self.stopped.wait(0.2 if self.while_stopped_s else 10):
+                break
         self.clock.sleep(self.first_s)
-        for number in range(body["max_tokens"]):
+        for number in range(self.hidden, body["max_tokens"]):
             if self.breaks and number == 1:
                 self.breaks -= 1
                 return

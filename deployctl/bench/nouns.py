@@ -133,7 +133,7 @@ class Subject:
 class Measured:
     """One measurement of a stack, whole or as far as it came.
 
-    ``ended`` is empty when it is whole. ``load_s``: from the start of the engine's process until it
+    ``ended`` is empty when it is whole; ``time``: that was up. ``load_s``: from the start of the engine's process until it
     listened; ``memory_bytes`` is what it held then.
     """
 
@@ -147,7 +147,7 @@ class Measured:
     levels: tuple[Level, ...]
     bound: Bound | None = None
     warnings: tuple[str, ...] = ()
-    ended: Literal["", "interrupted", "failed"] = ""
+    ended: Literal["", "interrupted", "failed", "time"] = ""
     faults: tuple[Fault, ...] = ()  # why, where it failed
 
     def level(self, streams: int) -> Level | None:

@@ -55,7 +55,7 @@ def comparable(then: Measured, now: Measured) -> bool:
         all(getattr(a, name) == getattr(b, name) for name in same)
         and dict(a.images) == dict(b.images)
         and all(getattr(then.shape, name) == getattr(now.shape, name) for name in load)
-        and any(now.level(level.streams) for level in then.levels)
+        and any(_whole(now, level.streams) for level in then.levels if _whole(then, level.streams))
     )
 
 
@@ -85,9 +85,9 @@ _RATE = "tokens/s"
 
 
 def _differences(then: Measured, now: Measured) -> Iterator[Difference]:
-    for level in now.levels:
-        before = then.level(level.streams)
-        if before is not None:
+    for streams in now.shape.streams:
+        before, level = _whole(then, streams), _whole(now, streams)
+        if before is not None and level is not None:
             yield from _of_level(before, level)
     if then.load_s and now.load_s:
         noise = max(_LOAD_NOISE, _LOAD_LEAST_S / then.load_s)
@@ -95,6 +95,13 @@ def _differences(then: Measured, now: Measured) -> Iterator[Difference]:
     if then.memory_bytes and now.memory_bytes and then.memory_place == now.memory_place:
         memory = float(then.memory_bytes), float(now.memory_bytes)
         yield _less_is_better("memory, bytes", *memory, _MEMORY_NOISE)
+
+
+def _whole(run: Measured, streams: int) -> Level | None:
+    """A level with all its rounds: what was ended in the middle is held against nothing."""
+    level = run.level(streams)
+    whole = level is not None and level.requests == streams * run.shape.rounds
+    return level if whole else None
 
 
 def _of_level(then: Level, now: Level) -> Iterator[Difference]:

@@ -24,8 +24,9 @@ class Side:
     """One model of a comparison: what is known of it, and what came of measuring it.
 
     ``model`` is what to type after ``--model``, ``name`` what people call it. ``weights_bytes`` on
-    disk, as found; ``kv_bytes_per_token`` by its shape. ``fault`` says why there is no measurement,
-    or none that is whole.
+    disk, as found; ``kv_bytes_per_token`` by its shape; ``tool_template``: whether its template shows
+    tools to it, ``None`` where nobody has read that. ``fault`` says why there is no measurement, or
+    none that is whole.
     """
 
     model: str
@@ -33,7 +34,7 @@ class Side:
     source: str
     weights_bytes: int | None
     kv_bytes_per_token: int | None
-    tools: bool
+    tool_template: bool | None
     reasoning: bool
     measured: Measured | None = None
     fault: Fault | None = None
@@ -82,7 +83,7 @@ def rows(sides: Sequence[Side], shape: Shape) -> tuple[Row, ...]:
 
     return (
         row("load time", "measured", _load_time),
-        row("memory after load", "measured", _memory),
+        row("memory after load", _memory_basis(sides), _memory),
         row(f"first token, {streams_text(one)}", "measured", lambda s: _first(level_of(s, one))),
         row(
             f"tokens/s of one, {streams_text(one)}", "measured", lambda s: _alone(level_of(s, one))
@@ -93,13 +94,14 @@ def rows(sides: Sequence[Side], shape: Shape) -> tuple[Row, ...]:
             lambda s: _together(level_of(s, most)),
         ),
         row("KV cache per token", "predicted", lambda s: _kv(s.kv_bytes_per_token)),
-        row("weights on disk", "measured", _disk),
+        row("weights on disk", _disk_basis(sides), _disk),
         row(
             f"share of ceiling, {streams_text(one)}",
             "measured",
             lambda s: _share(level_of(s, one)),
         ),
-        row("tools / reasoning", "claimed", lambda s: _can(s)),
+        row("calls tools by its template", "claimed", lambda s: _yes(s.tool_template)),
+        row("thinks in writing", "claimed", lambda s: _yes(s.reasoning)),
     )
 
 
@@ -113,6 +115,12 @@ def _memory(side: Side) -> str | None:
     if found is None or found.memory_bytes is None:
         return None
     return f"{exact(found.memory_bytes)} {'VRAM' if found.memory_place == 'gpu' else 'RAM'}"
+
+
+def _memory_basis(sides: Sequence[Side]) -> str:
+    """Nobody tells what one process holds of a card: it is what all of it is used for."""
+    of_a_card = any(s.measured is not None and s.measured.memory_place == "gpu" for s in sides)
+    return "of the card in use" if of_a_card else "measured"
 
 
 def _first(level: Level | None) -> str | None:
@@ -151,7 +159,16 @@ def _disk(side: Side) -> str | None:
     if size is None:
         return None
     said = f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
-    return said if side.measured is not None else f"{said} (claimed)"
+    return f"{said} (claimed)" if _claimed(side) else said
+
+
+def _claimed(side: Side) -> bool:
+    """Whether the size is the catalog's: the file of one that never came up was not looked at."""
+    return side.weights_bytes is not None and side.measured is None
+
+
+def _disk_basis(sides: Sequence[Side]) -> str:
+    return "measured, or claimed" if any(map(_claimed, sides)) else "measured"
 
 
 def _share(level: Level | None) -> str | None:
@@ -160,9 +177,8 @@ def _share(level: Level | None) -> str | None:
     return f"{100 * level.ceiling_share:.0f} %"
 
 
-def _can(side: Side) -> str:
-    tools, reasons = ("yes" if able else "no" for able in (side.tools, side.reasoning))
-    return f"{tools} / {reasons}"
+def _yes(able: bool | None) -> str | None:
+    return None if able is None else "yes" if able else "no"
 
 
 # ── in words ──────────────────────────────────────────────────────────────────────────────────
@@ -251,9 +267,11 @@ def _ranked(
     alike = [name for name, each in others if (name, each) not in apart]
     if not apart:
         return f"{what}: no difference beyond the spread."
-    times = " and ".join(f"{top.median / each.median:.2f} × that of {name}" for name, each in apart)
+    times = " and ".join(
+        f"{top.median / each.median:.2f} × {relation} {name}" for name, each in apart
+    )
     same = f"; {' and '.join(alike)}: no difference beyond the spread" if alike else ""
-    return f"{what}: {best} has {times.replace('that of', relation)}{same}."
+    return f"{what}: {best} has {times}{same}."
 
 
 # ── as Markdown ───────────────────────────────────────────────────────────────────────────────

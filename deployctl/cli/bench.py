@@ -48,7 +48,12 @@ def bench(  # one parameter per option
     ] = False,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="N", min=0, help="Which questions; by chance if absent."),
+        typer.Option(
+            "--seed",
+            metavar="N",
+            min=0,
+            help="Which questions, by chance if absent. A cache knows those of an earlier run.",
+        ),
     ] = None,
     fail_if_slower: Annotated[
         bool,
@@ -66,11 +71,13 @@ def bench(  # one parameter per option
     Ends with 6 when the engine does, and keeps what was measured until then.
     """
     if context.invoked_subcommand is not None:
+        _refuse_before(context)
         return 0
     from dataclasses import replace
     from secrets import randbelow
 
-    from deployctl.cli.load import shape_of
+    from deployctl.bench.nouns import Shape
+    from deployctl.cli.load import shape_of, words_of
     from deployctl.cli.session import Session
     from deployctl.cli.signals import ended_once
     from deployctl.deploy.bench import bench as recipe
@@ -80,7 +87,8 @@ def bench(  # one parameter per option
     chance = randbelow(1 << 32) if seed is None else seed
     with ended_once():
         report = recipe(session.world(stack), stack, shape, seed=chance)
-    return _hand_out(report, session.output, fail_if_slower=fail_if_slower)
+    again = ("bench", *words_of(shape, Shape()), *(("--cached",) if cached else ()))
+    return _hand_out(report, session.output, again=again, fail_if_slower=fail_if_slower)
 
 
 @group.command()
@@ -105,7 +113,7 @@ def history(
             f"Nothing was measured of stack {stack} yet.",
             code="bench-none",
             where=str(report.file),
-            hint="deployctl bench",
+            hint=_typed("bench", stack=stack),
         )
     data = {
         "stack": report.stack,
@@ -116,7 +124,31 @@ def history(
     return session.emit(data, history_text(report))
 
 
-def _hand_out(report: BenchReport, output: Output, *, fail_if_slower: bool) -> int:
+def _typed(*words: str, stack: str) -> str:
+    """A command line of ``bench`` for a stack."""
+    import shlex
+
+    own = () if stack == DEFAULT_STACK_NAME else ("--stack", stack)
+    return shlex.join(("deployctl", *words, *own))
+
+
+def _refuse_before(context: typer.Context) -> None:
+    """Refuse options that stand before `history`: they would be those of a measurement."""
+    given = [
+        name
+        for name in context.params
+        if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+    ]
+    if given:
+        raise typer.BadParameter(
+            f"--{given[0].replace('_', '-')} stands before {context.invoked_subcommand}: "
+            "its options stand behind it."
+        )
+
+
+def _hand_out(
+    report: BenchReport, output: Output, *, again: tuple[str, ...], fail_if_slower: bool
+) -> int:
     """Write the result; returns the exit code."""
     from deployctl.cli import console
     from deployctl.cli.benchtext import text
@@ -125,7 +157,7 @@ def _hand_out(report: BenchReport, output: Output, *, fail_if_slower: bool) -> i
     from deployctl.errors import CODES, ExitCode
     from deployctl.visible import harmless
 
-    faults = _faults(report, fail_if_slower=fail_if_slower)
+    faults = _faults(report, again=again, fail_if_slower=fail_if_slower)
     code = CODES[faults[0].code][0] if faults else ExitCode.OK
     if output is Output.JSON:
         status = "ok" if not faults else "degraded" if report.measured.levels else "failed"
@@ -137,14 +169,16 @@ def _hand_out(report: BenchReport, output: Output, *, fail_if_slower: bool) -> i
             faults=faults,
         )
         console.out(said)
-        return int(code)
+        return code
     console.out(harmless(text(report)))
     if faults:
         console.err("\n\n".join(words(fault) for fault in faults))
-    return int(code)
+    return code
 
 
-def _faults(report: BenchReport, *, fail_if_slower: bool) -> tuple[Fault, ...]:
+def _faults(
+    report: BenchReport, *, again: tuple[str, ...], fail_if_slower: bool
+) -> tuple[Fault, ...]:
     """What ended it, or what it found."""
     from deployctl.errors import Fault
 
@@ -154,20 +188,23 @@ def _faults(report: BenchReport, *, fail_if_slower: bool) -> tuple[Fault, ...]:
             Fault(
                 code="interrupted",
                 message="Interrupted. What was measured until then is kept."
-                if found.levels
-                else "Interrupted before anything was measured.",
-                hint=f"deployctl bench --stack {stack}",
+                if report.kept_in
+                else "Interrupted before anything was measured."
+                if not found.levels
+                else "Interrupted. What was measured is above, and kept nowhere.",
+                hint=_typed(*again, stack=stack),
             ),
+            *report.unkept,
         )
-    if found.ended:
-        return found.faults
+    if found.ended or report.unkept:
+        return (*found.faults, *report.unkept)
     if fail_if_slower and report.verdict is not None and report.verdict.trend == "slower":
         return (
             Fault(
                 code="bench-slower",
                 message=f"Stack {stack} got slower since {report.verdict.since}.",
                 where=stack,
-                hint=f"deployctl bench history --stack {stack}",
+                hint=_typed("bench", "history", stack=stack),
             ),
         )
     return ()

@@ -129,7 +129,8 @@ def _energy(levels: tuple[Level, ...]) -> list[str]:
     ]
     whose = next((level.used.watts_of for level in levels if level.used.watts_of), "")
     if not told:
-        return ["Energy: this machine does not tell its power."]
+        metered = any(level.used.seconds for level in levels)
+        return ["Energy: this machine does not tell its power (to this user)."] if metered else []
     return [f"Energy for 1000 tokens, of the {whose}: {' · '.join(told)}."]
 
 

@@ -56,14 +56,11 @@ def guarded(body: Callable[[], object], arguments: list[str]) -> int:
         if debug:
             raise
         return _report((_bug(bug, arguments),), ExitCode.BUG, arguments)
-    # What Typer makes of Ctrl-C; these have said themselves what became of what they were at.
-    if result == ExitCode.INTERRUPTED and _command(arguments) not in _SAY_IT_THEMSELVES:
+    # A bare number is what Typer makes of Ctrl-C; a command that has handed out what it had when
+    # it was interrupted says so in our own word for it.
+    if result == ExitCode.INTERRUPTED and not isinstance(result, ExitCode):
         return _stopped(arguments)
-    return result if isinstance(result, int) else int(ExitCode.OK)
-
-
-#: Commands that hand out what they have when they are interrupted.
-_SAY_IT_THEMSELVES = ("smoke", "bench", "compare", "tune", "eval")
+    return int(result) if isinstance(result, int) else int(ExitCode.OK)
 
 
 def _stopped(arguments: list[str]) -> int:
@@ -200,14 +197,20 @@ def _command(arguments: list[str]) -> str:
     return next(known, next(iter(words), ""))
 
 
+#: Groups that do something without a command of their own, and those that they have.
+_ALONE = {"bench": ("history",)}
+
+
 def _full_command(arguments: list[str]) -> str:
     """The command and, of a group, its own: ``profile list``, as its envelopes name it."""
     command = _command(arguments)
     if command not in GROUPS:
         return command
     at = arguments.index(command)
-    own = [word for word in arguments[at + 1 : at + 2] if not word.startswith("-")]
-    return " ".join((command, *own))  # `bench` does something without one
+    own = [word for word in arguments[at + 1 :] if not word.startswith("-")][:1]
+    if own and own[0] not in _ALONE.get(command, own):
+        return command
+    return " ".join((command, *own))
 
 
 def _wants_json(arguments: list[str]) -> bool:

@@ -95,7 +95,7 @@ class Session:
             )
         else:
             console.out(harmless(text))
-        return int(exit_code)
+        return exit_code
 
     def world(self, stack: str) -> World:
         """The ports of this command, for one stack; ``usage`` when that is no name for a stack."""

@@ -10,6 +10,7 @@ from deployctl.bench.nouns import Measured, Shape
 from deployctl.bench.regress import Verdict, last_comparable, verdict
 from deployctl.benchhistory import History, Kept
 from deployctl.deploy.measuring import measured
+from deployctl.errors import DeployctlError, Fault
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import World
@@ -21,7 +22,8 @@ class BenchReport:
 
     measured: Measured
     verdict: Verdict | None
-    kept_in: Path | None  # None: there was nothing to keep
+    kept_in: Path | None  # None: there was nothing to keep, or
+    unkept: tuple[Fault, ...] = ()  # what stood against keeping it
 
 
 def bench(world: World, name: str, shape: Shape, *, seed: int) -> BenchReport:
@@ -29,15 +31,22 @@ def bench(world: World, name: str, shape: Shape, *, seed: int) -> BenchReport:
 
     What was measured is kept, whatever ended it.
     """
-    found = measured(world, name, shape, seed=seed)
     history = History(world.home, name)
-    before = last_comparable(history.read().runs, found)
-    if found.levels:
-        history.keep(found)
+    with history.held("bench"):  # two at once would measure each other
+        found = measured(world, name, shape, seed=seed)
+        before, kept, unkept = None, False, tuple[Fault, ...]()
+        try:
+            before = last_comparable(history.read().runs, found)
+            if found.levels:
+                history.keep(found)
+                kept = True
+        except DeployctlError as problem:  # the figures are worth more than their place
+            unkept = problem.faults
     return BenchReport(
         measured=found,
         verdict=None if before is None else verdict(before, found),
-        kept_in=history.path if found.levels else None,
+        kept_in=history.path if kept else None,
+        unkept=unkept,
     )
 
 
@@ -56,8 +65,9 @@ def history(world: World, name: str, *, last: int) -> HistoryReport:
     kept = History(world.home, name)
     found: Kept = kept.read()
     told = []
-    for place, run in enumerate(found.runs):
+    for place in range(max(0, len(found.runs) - last), len(found.runs)):
+        run = found.runs[place]
         before = last_comparable(found.runs[:place], run)
         told.append((run, None if before is None else verdict(before, run)))
-    latest = tuple(reversed(told))[:last]
+    latest = tuple(reversed(told))
     return HistoryReport(stack=name, file=kept.path, runs=latest, unread=found.unread)

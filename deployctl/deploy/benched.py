@@ -20,7 +20,7 @@ from deployctl.engines.phases import FIRST, LISTENING, reader
 from deployctl.errors import DeployctlError
 from deployctl.fitting import fitting
 from deployctl.sizing import kv_bytes_per_token
-from deployctl.vitals import environment_of, has_card, moment
+from deployctl.vitals import environment_of, moment, nvidia_access
 from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Benched:
     engine: ContainerState
     subject: Subject
     at_once: int
-    card: bool  # the engine computes on one
+    card: bool  # the engine has one of NVIDIA's
     load_s: float | None
     memory_bytes: int | None
     memory_place: Place
@@ -89,8 +89,8 @@ def benched(world: World, name: str, shape: Shape) -> Benched:
     # The machine's memory is measured while the engine rests; of a card it is known.
     facts = world.local(measure=wanted.device == "cpu")
     bound = None if plan is None else _bound(plan, facts)
-    card = has_card(details)
-    used = _memory(world, engine, card=card)
+    card = nvidia_access(details) is not None  # of others nobody tells
+    used, place = _memory(world, engine, card=card)
     return Benched(
         world=world,
         line=line,
@@ -100,7 +100,7 @@ def benched(world: World, name: str, shape: Shape) -> Benched:
         card=card,
         load_s=load_seconds(world, engine, wanted.engine),
         memory_bytes=used,
-        memory_place="gpu" if card else "ram",
+        memory_place=place,
         bound=bound,
         unbound=unplanned or "the speed of its memory is not known",
     )
@@ -162,12 +162,13 @@ def _bound(plan: Plan, facts: HostFacts) -> Bound | None:
     )
 
 
-def _memory(world: World, engine: ContainerState, *, card: bool) -> int | None:
-    if card:
-        seen = world.meters.cards()
-        return None if seen is None else seen.memory_bytes
+def _memory(world: World, engine: ContainerState, *, card: bool) -> tuple[int | None, Place]:
+    """What is in use of the cards; where they do not tell, what the container holds."""
+    seen = world.meters.cards() if card else None
+    if seen is not None and seen.memory_bytes is not None:
+        return seen.memory_bytes, "gpu"
     usage = world.docker.usage(engine.id)
-    return None if usage is None else usage.memory_bytes
+    return None if usage is None else usage.memory_bytes, "ram"
 
 
 def _subject(

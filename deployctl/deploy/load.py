@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from deployctl.bench.nouns import Timed
+from deployctl.errors import DeployctlError
 from deployctl.reply import Reader, ReplyError
 from deployctl.sidebyside import apart
 
@@ -26,6 +27,10 @@ _PATIENCE_S = 3600.0
 
 #: Seconds without a piece of any answer after which the engine is asked whether it still works.
 _SILENCE_S = 30.0
+
+#: An engine that writes nothing for so long hangs, seconds: sixteen questions take a small board
+#: seven minutes to read.
+_HUNG_S = 900.0
 
 #: Real seconds between two looks at a round under way.
 _LOOK_S = 0.5
@@ -60,14 +65,22 @@ class Load:
         answers did not come whole; whatever ``alive`` raises.
         """
         self.pieces, self._heard = 0, self.world.clock.now()
-        answers = [apart(lambda q=q: self.ask(q, tokens), name="load") for q in questions]  # type: ignore[misc]
+        begun = self._heard
+        try:
+            answers = [apart(lambda q=q: self.ask(q, tokens), name="load") for q in questions]  # type: ignore[misc]
+        except RuntimeError as problem:  # as many threads as this user may have
+            raise BrokenError(str(problem)) from None
+        looked = begun
         while not self._stopped:
             if not wait(answers, timeout=_LOOK_S).not_done:
                 break
             on_look(self.pieces)
-            if self.world.clock.now() - self._heard > _SILENCE_S:
+            now = self.world.clock.now()
+            if now - max(self._heard, looked) > _SILENCE_S:
                 self.alive()
-                self._heard = self.world.clock.now()
+                looked = now
+            if now - self._heard > _HUNG_S:
+                raise _hung(self.at.stack)
         if self._stopped:
             raise KeyboardInterrupt  # ends this thread as it ended the one that stopped it
         problems = [found for each in answers if each.done() and (found := each.exception())]
@@ -83,7 +96,7 @@ class Load:
         """One answer, timed; :class:`BrokenError` when it does not come whole."""
         clock, reader = self.world.clock, Reader(raw=True)
         sent, moments = clock.now(), list[float]()
-        last = sent
+        ended = sent
         try:
             for payload in self._stream(question, tokens):
                 now = clock.now()
@@ -91,9 +104,9 @@ class Load:
                 if any(True for _ in reader.event(payload)):
                     moments.append(now)
                     self.pieces += 1
-                    self._heard = last = now
+                    self._heard = ended = now
                 elif reader.finish_reason != before:
-                    last = now  # tokens that are no text came until now
+                    ended = now  # tokens that are no text came until now
                 if self._stopped:
                     break
         except ReplyError as problem:
@@ -101,12 +114,12 @@ class Load:
         except OSError as problem:
             raise BrokenError(str(problem)) from None
         written = reader.usage.get("completion_tokens")
-        if not moments or not isinstance(written, int):
+        if not isinstance(written, int) or not written:
             raise BrokenError("the stream ended in the middle of an answer")
         return Timed(
             sent=sent,
-            first=moments[0],
-            last=last,
+            first=moments[0] if moments else ended,  # no token of it was text
+            last=ended,
             tokens=written,
             prompt_tokens=_whole(reader.usage.get("prompt_tokens")) or 0,
             cached_tokens=_cached(reader),
@@ -128,6 +141,15 @@ class Load:
             },
             timeout_s=_PATIENCE_S,
         )
+
+
+def _hung(stack: str) -> DeployctlError:
+    return DeployctlError(
+        f"The engine has written nothing for {_HUNG_S / 60:.0f} minutes, and says it is well.",
+        code="engine-hung",
+        where="engine",
+        hint=f"deployctl logs engine --stack {stack}",
+    )
 
 
 def _cached(reader: Reader) -> int | None:

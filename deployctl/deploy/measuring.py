@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from deployctl.aside import Aside
-from deployctl.bench.figures import level_of
+from deployctl.bench.figures import Round, level_of
 from deployctl.bench.nouns import Level, Measured, Shape, Timed, Used
 from deployctl.bench.questions import question, words_for
 from deployctl.bench.remarks import remarks
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from deployctl.deploy.world import World
     from deployctl.talk import PhaseTalk
 
+#: Real seconds that a measurement gets to end once it is stopped.
+_GRACE_S = 3.0
+
 T = TypeVar("T")
 
 #: Tokens of an answer that only warms up.
@@ -33,35 +36,49 @@ _WARM_UP = 16
 #: Words of the short question that shows what the model's template adds.
 _FEW_WORDS = 4
 
+#: And of the longer one: no more are needed to know what a word takes.
+_MANY_WORDS = 96
+
 #: How often a round is tried again when an answer broke off and the engine is well.
 _TRIES = 2
 
 
 def measured(
-    world: World, name: str, shape: Shape, *, seed: int, phase: PhaseTalk | None = None
+    world: World,
+    name: str,
+    shape: Shape,
+    *,
+    seed: int,
+    phase: PhaseTalk | None = None,
+    seconds: float | None = None,
 ) -> Measured:
     """Put the load on stack ``name``; what Ctrl-C or a failure ends is given as far as it came.
 
     ``seed`` decides the questions. ``phase`` hears how far it has come; without one, each level
-    opens its own. Raises what :func:`benched` does, and when the engine fails
+    opens its own. ``seconds`` (real ones): how long it may take. Raises what :func:`benched` does, and when the engine fails
     before anything was measured.
     """
     on = benched(world, name, shape)
     at = utc_now()
     work = _Work(world=world, on=on, shape=shape, seed=seed, told=phase)
-    ended: Literal["", "interrupted", "failed"] = ""
+    ended: Literal["", "interrupted", "failed", "time"] = ""
     faults: tuple[Fault, ...] = ()
+    under_way = Aside(work.run)
     try:
-        Aside(work.run).result()
+        if seconds is None or under_way.done(seconds):
+            under_way.result()
+        else:
+            ended = "time"
     except KeyboardInterrupt:
         ended = "interrupted"
     except DeployctlError as problem:
-        if not (work.levels or work.begun()):
+        if not work.so_far():
             raise
         ended, faults = "failed", problem.faults
     finally:
         work.stop()
-    levels = (*work.levels, *work.begun())
+        under_way.done(_GRACE_S)  # it has a phase to close, which may own the screen
+    levels = work.so_far()
     return Measured(
         subject=on.subject,
         at=f"{at:%Y-%m-%dT%H:%M:%SZ}",
@@ -87,11 +104,11 @@ class _Work:
     shape: Shape
     seed: int
     told: PhaseTalk | None
-    levels: list[Level] = field(default_factory=list)
     load: Load = field(init=False)
     _asked: int = 0  # questions so far: each has a number of its own
     _words: int = 1
-    _rounds: list[tuple[Timed, ...]] = field(default_factory=list)  # of the level under way
+    # Levels that are whole, and the rounds of the one under way: replaced in one step.
+    _done: tuple[tuple[Level, ...], tuple[Round, ...]] = ((), ())
 
     def __post_init__(self) -> None:
         self.load = Load(world=self.world, at=self.on.line.at, alive=self.on.alive)
@@ -100,13 +117,14 @@ class _Work:
         """Begin nothing any more."""
         self.load.stop()
 
-    def begun(self) -> tuple[Level, ...]:
-        """The level that was ended in the middle, of the rounds that were whole."""
-        streams, rounds = self.shape.streams[len(self.levels) :][:1], tuple(self._rounds)
+    def so_far(self) -> tuple[Level, ...]:
+        """The levels, and of the one that was ended in the middle the rounds that were whole."""
+        levels, rounds = self._done
+        streams = self.shape.streams[len(levels) :][:1]
         if not rounds or not streams:
-            return ()
-        nothing = Used(seconds=0.0)
-        return (level_of(streams[0], rounds, nothing, self.on.bound, at_once=self.on.at_once),)
+            return levels
+        on, nothing = self.on, Used(seconds=0.0)
+        return (*levels, level_of(streams[0], rounds, nothing, on.bound, at_once=on.at_once))
 
     def run(self) -> None:
         """Measure level after level."""
@@ -114,12 +132,11 @@ class _Work:
         for streams in self.shape.streams:
             with self._phase(streams) as say:
                 level = self._level(streams, say)
-                self._rounds = []
-                self.levels.append(level)
+                self._done = ((*self._done[0], level), ())
 
     def _calibrated(self) -> int:
         """How many words make a question as long as asked for, by what the engine counts."""
-        many = max(_FEW_WORDS + 1, self.shape.prompt_tokens)
+        many = max(_FEW_WORDS + 1, min(_MANY_WORDS, self.shape.prompt_tokens // 2))
         seen = []
         for words in (_FEW_WORDS, many):
             number = self._next(1)[0]
@@ -136,10 +153,9 @@ class _Work:
             for number in range(self.shape.rounds):
                 step = f"round {number + 1} of {self.shape.rounds}"
                 say(step, 0)
-                self._rounds.append(
-                    self._round(streams, self.shape.output_tokens, lambda n, s=step: say(s, n))  # type: ignore[misc]
-                )
-        rounds, on = self._rounds, self.on
+                found = self._round(streams, self.shape.output_tokens, lambda n, s=step: say(s, n))  # type: ignore[misc]
+                self._done = (self._done[0], (*self._done[1], found))
+        rounds, on = self._done[1], self.on
         return level_of(streams, rounds, meter.used, on.bound, at_once=on.at_once)
 
     def _round(
@@ -181,7 +197,7 @@ class _Work:
             return
         with self.world.talk.phase(f"{streams} at once") as talk:
             yield lambda step, pieces: talk.step(step, done=min(pieces, whole), total=whole)
-            level = self.levels[-1]
+            level = self._done[0][-1]
             talk.finish(
                 f"{level.total_rate.median:.1f} tokens/s, "
                 f"first token after {level.first_token_p50_s:.2f} s"

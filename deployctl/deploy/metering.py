@@ -21,7 +21,7 @@ _EVERY_S = 0.5
 
 @dataclass(slots=True)
 class Metering:
-    """Counts while it is entered; ``used`` afterwards. ``card``: the engine computes on one."""
+    """Counts while it is entered; ``used`` afterwards. ``card``: the engine has one of NVIDIA's."""
 
     world: World
     engine_id: str
@@ -39,9 +39,8 @@ class Metering:
         self._cpu, _ = self._engine()
         self._own, self._joules = self.world.meters.own_cpu_s(), self.world.meters.joules()
         self._began = self.world.clock.now()
-        if self.card:
-            self._over.acquire()
-            self._watching = Aside(self._watch)
+        self._over.acquire()
+        self._watching = Aside(self._watch)
         return self
 
     def __exit__(
@@ -77,8 +76,9 @@ class Metering:
         return (None, None) if usage is None else (usage.cpu_seconds, usage.memory_bytes)
 
     def _watch(self) -> None:
-        """Look at the cards until it is over."""
+        """Look at cards and energy counters, which begin anew when full, until it is over."""
         while not self._over.acquire(timeout=_EVERY_S):
-            if (seen := self.world.meters.cards()) is not None:
+            self.world.meters.joules()
+            if self.card and (seen := self.world.meters.cards()) is not None:
                 self._cards.append(seen)
         self._over.release()

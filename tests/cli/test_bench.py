@@ -73,6 +73,8 @@ def test_exit_5_for_no_stack_and_for_nothing_measured(
     assert "[stack-unknown]" in capsys.readouterr().err
     assert deployctl(Box(home=tmp_path), "bench", "history") == 5
     assert "[bench-none]" in capsys.readouterr().err
+    assert deployctl(Box(home=tmp_path), "bench", "history", "--stack", "other") == 5
+    assert "next:  deployctl bench --stack other" in capsys.readouterr().err
 
 
 def test_exit_6_keeps_and_prints_what_was_measured(
@@ -95,21 +97,52 @@ def test_exit_6_for_a_stack_that_is_down(up: BenchBox, capsys: pytest.CaptureFix
 
 
 def test_exit_130_keeps_the_rounds_that_were_whole(
-    up: BenchBox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    up: BenchBox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from deployctl.aside import Aside
-
-    def interrupted(self: Aside[object]) -> object:
-        while not self.done(1):
-            pass
-        raise KeyboardInterrupt
-
-    # Ctrl-C comes while the main thread waits; here at the very end of it.
-    monkeypatch.setattr(Aside, "result", interrupted)
+    up.load.interrupts_after = 2 + 3 + 2 + 2  # in the second round of two at once
     assert deployctl(up, "bench", *SMALL, "--output", "json") == 130
     found = json.loads(capsys.readouterr().out)
-    assert found["errors"][0]["code"] == "interrupted"
-    assert len(found["data"]["measured"]["levels"]) == 2
+    assert [error["code"] for error in found["errors"]] == ["interrupted"]
+    again = "deployctl bench --streams 1,2 --output-tokens 51 --rounds 2"
+    assert found["errors"][0]["hint"] == again
+    levels = found["data"]["measured"]["levels"]
+    assert [level["requests"] for level in levels] == [2, 2]
+    up.load.interrupts_after = None
+    assert deployctl(up, "bench", "history") == 0
+    assert "(interrupted)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_exit_130_before_anything_is_told_as_well(
+    up: BenchBox, output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pressed(*_: object, **__: object) -> object:
+        raise KeyboardInterrupt
+
+    up.docker.containers = pressed  # type: ignore[method-assign,assignment]
+    assert deployctl(up, "bench", "--output", output) == 130
+    said = capsys.readouterr()
+    assert "interrupted" in (said.out if output == "json" else said.err)
+
+
+def test_figures_are_printed_also_where_they_cannot_be_kept(
+    up: BenchBox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (up.home / "bench" / "deployctl.jsonl").mkdir(parents=True)
+    assert deployctl(up, "bench", *SMALL) == 5
+    said = capsys.readouterr()
+    assert "tokens/s" in said.out
+    assert "[workspace-unwritable]" in said.err
+
+
+def test_two_measurements_of_one_stack_at_once_would_measure_each_other(
+    up: BenchBox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from deployctl.benchhistory import History
+
+    with History(up.home, "deployctl").held("bench"):
+        assert deployctl(up, "bench", *SMALL) == 5
+    assert "[journal-busy]" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -118,6 +151,7 @@ def test_exit_130_keeps_the_rounds_that_were_whole(
         (("--streams", "1,x"), "--streams 1,x: whole numbers"),
         (("--streams", "0"), "whole numbers from 1"),
         (("--rounds", "0"), "at least 1"),
+        (("--stack", "other", "history"), "--stack stands before history"),
         (("--output-tokens", "9999"), "are more than this stack's conversations hold"),
     ],
 )

@@ -37,7 +37,7 @@ def test_every_figure_of_a_real_stack(up: Stack) -> None:
         assert 0 < level["inter_token_p50_s"] <= level["inter_token_p95_s"]
         assert level["stream_rate"]["low"] <= level["stream_rate"]["high"]
         assert 0 < level["total_rate"]["low"] <= level["total_rate"]["median"]
-        assert level["ceiling_share"] > 0
+        assert 0 < level["ceiling_share"] < 2  # its weights may lie in a cache
         assert level["used"]["engine_cpus"] > 0
     first = measured["levels"][0]
     # One answer: in all is never faster than while it is written.

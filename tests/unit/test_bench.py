@@ -64,7 +64,7 @@ def run(at: str = "2026-01-01T00:00:00Z", rate: float = 100.0, **changes: object
     made = Measured(
         subject=SUBJECT,
         at=at,
-        shape=Shape(streams=(1,)),
+        shape=Shape(streams=(1,), rounds=2),
         seed=7,
         load_s=1.5,
         memory_bytes=200_000_000,
@@ -213,10 +213,16 @@ def test_only_the_same_thing_is_compared(name: str) -> None:
 
 
 def test_another_load_is_no_comparison_other_settings_are_one_and_said() -> None:
-    assert not comparable(run(shape=Shape(streams=(1,), prompt_tokens=64)), run())
+    assert not comparable(run(shape=Shape(streams=(1,), rounds=2, prompt_tokens=64)), run())
     other = run(subject=dataclasses.replace(SUBJECT, settings="def"))
     assert comparable(other, run())
     assert verdict(other, run()).other_settings
+
+
+def test_a_level_that_was_ended_in_the_middle_is_held_against_nothing() -> None:
+    cut = run(levels=(level(requests=1),), ended="failed")
+    assert not comparable(cut, run())
+    assert not comparable(run(), cut)
 
 
 def test_the_latest_of_its_kind_is_taken() -> None:
@@ -270,9 +276,11 @@ def test_two_commands_cannot_hold_one_journal(tmp_path: Path) -> None:
 
 def test_energy_counters_are_added_up_and_begin_anew_when_full(tmp_path: Path) -> None:
     zones = []
-    for name in ("intel-rapl:0", "intel-rapl:1", "intel-rapl:0:0"):
-        zone = tmp_path / "sys/class/powercap" / name
+    named = {"0": "package-0", "1": "package-1", "2": "psys", "0:0": "core"}
+    for number, name in named.items():
+        zone = tmp_path / "sys/class/powercap" / f"intel-rapl:{number}"
         zone.mkdir(parents=True)
+        (zone / "name").write_text(f"{name}\n")
         (zone / "max_energy_range_uj").write_text("1000000000\n")
         (zone / "energy_uj").write_text("999000000\n")
         zones.append(zone)
@@ -280,13 +288,16 @@ def test_energy_counters_are_added_up_and_begin_anew_when_full(tmp_path: Path) -
     assert energy.joules() == 0
     (zones[0] / "energy_uj").write_text("999500000\n")
     (zones[1] / "energy_uj").write_text("1000000\n")  # over its end
+    for zone in zones[2:]:  # they hold the packages once more, or are a part of them
+        (zone / "energy_uj").write_text("999900000\n")
     assert energy.joules() == pytest.approx(0.5 + 2.0)
 
 
 def test_a_machine_that_does_not_tell_its_energy_has_none(tmp_path: Path) -> None:
     assert PackageEnergy(tmp_path).joules() is None
     zone = tmp_path / "sys/class/powercap/intel-rapl:0"
-    zone.mkdir(parents=True)  # there, and only root may read it
+    zone.mkdir(parents=True)
+    (zone / "name").write_text("package-0\n")  # there, and only root may read the rest
     assert PackageEnergy(tmp_path).joules() is None
 
 
@@ -348,6 +359,33 @@ def test_questions_differ_unless_asked_otherwise(box: BenchBox) -> None:
 def test_an_answer_that_breaks_off_is_asked_again_once(box: BenchBox) -> None:
     box.load.breaks = 1
     assert measured(box.world("bench"), "deployctl", SHAPE, seed=1).ended == ""
+    assert len(box.load.bodies) == 2 + 3 * (1 + 4) + 1
+
+
+def test_a_token_that_is_no_text_is_no_broken_answer(box: BenchBox) -> None:
+    """A parser that keeps `<think>` to itself: the one token that is counted with has no text."""
+    box.load.hidden = 1
+    found = measured(box.world("bench"), "deployctl", SHAPE, seed=1)
+    assert (found.ended, found.levels[0].output_tokens) == ("", 51)
+
+
+def test_a_time_that_is_up_keeps_what_there_is(box: BenchBox) -> None:
+    box.load.stops_after = 2 + 3 + 4 + 4
+    found = measured(box.world("bench"), "deployctl", SHAPE, seed=1, seconds=1.0)
+    assert found.ended == "time"
+    assert [level.requests for level in found.levels] == [2, 4]
+
+
+def test_an_engine_that_writes_nothing_for_long_hangs(box: BenchBox) -> None:
+    box.load.stops_after = 2 + 3 + 1
+    box.load.while_stopped_s = 400
+    with pytest.raises(DeployctlError) as hung:
+        measured(box.world("bench"), "deployctl", replace_streams(4), seed=1)
+    assert hung.value.faults[0].code == "engine-hung"
+
+
+def replace_streams(streams: int) -> Shape:
+    return dataclasses.replace(SHAPE, streams=(streams,))
 
 
 def test_an_engine_that_gives_no_whole_answer_is_an_error(box: BenchBox) -> None:
