@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import _thread
 import json
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ class BenchHttp(FakeHttp):
             self.engine_ready = False
             raise OSError("Connection reset by peer")
         if self.interrupts_after is not None and count > self.interrupts_after:
-            _thread.interrupt_main()
+            os.kill(os.getpid(), signal.SIGINT)
             self.stopped.wait(10)
         while self.stops_after is not None and count > self.stops_after:
             self.clock.base += self.while_stopped_s
