@@ -21,7 +21,7 @@ import tempfile
 import time
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -34,6 +34,7 @@ from benchmarks.containers import docker, refuse_ended, wait_for
 from benchmarks.fit import SMOL, image
 from benchmarks.lifecycle import machine
 from deployctl.bench.questions import question
+from deployctl.reply import Reader
 
 RESULTS = Path(__file__).parent / "results" / "defaults.md"
 KEY = "benchmark"
@@ -140,16 +141,22 @@ def ask(url: str, number: int) -> Answer:
         json.dumps(body).encode(),
         {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"},
     )
-    begun, first, written = time.monotonic(), 0.0, 0
+    begun = time.monotonic()
     with urllib.request.urlopen(request, timeout=300) as reply:
-        for line in reply:
-            first = first or (time.monotonic() - begun if line.startswith(b"data: {") else 0.0)
-            if b'"usage"' in line and line.startswith(b"data: {"):
-                usage = json.loads(line[6:]).get("usage")
-                written = usage["completion_tokens"] if usage else written
-    if written != TOKENS:
-        sys.exit(f"An answer had {written} tokens, not {TOKENS}.")
-    return Answer(first_s=first, tokens=written)
+        answer = read(reply, lambda: time.monotonic() - begun)
+    if answer.tokens != TOKENS:
+        sys.exit(f"An answer had {answer.tokens} tokens, not {TOKENS}.")
+    return answer
+
+
+def read(lines: Iterable[bytes], now_s: Callable[[], float]) -> Answer:
+    """Read a stream to its end; what has no text, as the first event, is no piece of an answer."""
+    reader, first_s = Reader(raw=True), None
+    for line in lines:
+        if line.startswith(b"data: "):
+            pieces = list(reader.event(line[6:].decode()))
+            first_s = now_s() if pieces and first_s is None else first_s
+    return Answer(first_s=first_s or 0.0, tokens=reader.usage.get("completion_tokens", 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,11 @@ class _Bar:
 
 
 def draw(sides: Sequence[Side], shape: Shape, *, title: str, path: Path) -> None:
-    """Write the chart; error bars are the spread. Raises ``OSError`` where that cannot be."""
+    """Write the chart; error bars are the spread.
+
+    Raises ``OSError`` where that cannot be, and whatever matplotlib raises; a file that is there
+    already is then as it was.
+    """
     import matplotlib as mpl
 
     mpl.use("Agg")  # no window, whatever this machine has
@@ -47,10 +52,12 @@ def draw(sides: Sequence[Side], shape: Shape, *, title: str, path: Path) -> None
             for axes, (name, unit, of) in zip(grid.flat, _panels(shape), strict=True):
                 _panel(axes, [(side.name, of(side)) for side in sides], name, unit)
             figure.suptitle("\n".join(textwrap.wrap(title, 110)), fontsize=10)
-            date: dict[str, Any] = {"Date": None} if path.suffix.lower() == ".svg" else {}
-            figure.savefig(path, dpi=150, metadata=date)
+            kind, drawn = path.suffix.lower().removeprefix("."), io.BytesIO()
+            date: dict[str, Any] = {"Date": None} if kind == "svg" else {}
+            figure.savefig(drawn, format=kind, dpi=150, metadata=date)
         finally:
             plt.close(figure)
+    path.write_bytes(drawn.getvalue())
 
 
 def _panels(shape: Shape) -> tuple[tuple[str, str, Callable[[Side], _Bar | None]], ...]:

@@ -338,6 +338,10 @@ CODES: dict[str, tuple[ExitCode, str]] = {
         ExitCode.APPLY,
         "Stdout leads to a file that cannot be written, like one on a full disk.",
     ),
+    "result-unwritten": (
+        ExitCode.APPLY,
+        "A file in which a result was wanted could not be made; the result itself is printed.",
+    ),
     "interrupted": (
         ExitCode.INTERRUPTED,
         "The operator pressed Ctrl-C, or ended deployctl with a signal.",

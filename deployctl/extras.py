@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import sys
+from collections.abc import Callable
 
 from deployctl.errors import DeployctlError
 
@@ -11,13 +13,31 @@ from deployctl.errors import DeployctlError
 MODULES = {"chart": ("matplotlib",), "eval": ("jsonschema", "math_verify")}
 
 
-def need(extra: str) -> None:
-    """Make sure that an extra's packages are here; ``extra-missing`` says how to get them."""
-    missing = [name for name in MODULES[extra] if importlib.util.find_spec(name) is None]
+def _here(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def need(extra: str, *, here: Callable[[str], bool] = _here, python: str = sys.executable) -> None:
+    """Make sure that an extra's packages are here; ``extra-missing`` says how to get them.
+
+    ``here`` tells of a module whether ``python`` can import it.
+    """
+    missing = [name for name in MODULES[extra] if not here(name)]
     if missing:
         raise DeployctlError(
             f"This needs Python packages that are not here: {', '.join(missing)}.",
             code="extra-missing",
-            where=sys.executable,
-            hint=f"{sys.executable} -m pip install 'deployctl[{extra}]'",
+            where=python,
+            hint=_install(extra, python, pip=here("pip")),
         )
+
+
+def _install(extra: str, python: str, *, pip: bool) -> str:
+    """The command that adds an extra to the deployctl that is here, also to that of a checkout.
+
+    An environment that uv made has no pip; uv itself installs into it.
+    """
+    words = (
+        (python, "-m", "pip", "install") if pip else ("uv", "pip", "install", "--python", python)
+    )
+    return f"{shlex.join(words)} 'deployctl[{extra}]'"

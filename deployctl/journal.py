@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -64,6 +65,22 @@ class Journal:
                 whole = not size or os.pread(file.fileno(), 1, size - 1) == b"\n"
                 _write(file, line if whole else b"\n" + line)  # behind a line that was cut short
                 os.fsync(file.fileno())
+
+    def put_aside(self) -> Path | None:
+        """Begin anew: what was kept stays, as ``….old-N.jsonl``, which is returned.
+
+        ``None`` where nothing was kept; ``workspace-unwritable``.
+        """
+        names = (
+            self.path.with_name(f"{self.path.stem}.old-{number}{self.path.suffix}")
+            for number in itertools.count(1)
+        )
+        with usable(self.path):
+            if not self.path.exists():
+                return None
+            aside = next(name for name in names if not name.exists())
+            self.path.rename(aside)
+        return aside
 
     @contextlib.contextmanager
     def held(self, doing: str) -> Iterator[None]:

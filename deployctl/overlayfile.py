@@ -6,26 +6,23 @@ Touches the one file it is given, or the next free name in the folder it is give
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
 
 from deployctl.archive import unwritable
 from deployctl.errors import DeployctlError
 from deployctl.files import text_of
 
-if TYPE_CHECKING:
-    from deployctl.tuning.nouns import Value
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """The overlay as it was written: its file, its text, its values."""
+    """The overlay's file, and the next name beside it that is free."""
 
     path: Path
-    text: str
-    settings: tuple[tuple[str, Value], ...]
+    other: Path
 
 
 #: Another file → what to type for the same with that one.
@@ -39,25 +36,51 @@ def refuse_taken(path: Path, instead: Instead) -> None:
     """
     if os.path.lexists(path):
         raise _exists(path, instead)
-    folder = path.absolute().parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        code = 2 if not folder.is_dir() else 13
-        raise unwritable(path, OSError(code, os.strerror(code)))
+    try:
+        _try(path.absolute().parent)
+    except OSError as problem:
+        raise unwritable(path, problem) from problem
 
 
-def write(
-    text: str,
-    settings: tuple[tuple[str, Value], ...],
-    asked: Path | None,
-    folder: Path,
-    profile: str,
-    instead: Instead,
-) -> Written:
+def refuse_folder(folder: Path, profile: str, instead: Instead) -> None:
+    """The same for a folder in which a name of ours would be free: ``workspace-unwritable``."""
+    try:
+        _try(folder)
+    except OSError as problem:
+        elsewhere = _free(Path(tempfile.gettempdir()) / _name(profile))
+        raise DeployctlError(
+            f"No overlay can be written in this folder, {folder}: {problem.strerror}.",
+            code="workspace-unwritable",
+            where=str(folder),
+            hint=instead(elsewhere),
+        ) from problem
+
+
+def _try(folder: Path) -> None:
+    """Make a file there that has no name: what the mode says does not hold for everyone."""
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+@contextmanager
+def drafted(text: str) -> Iterator[Path]:
+    """The text as a file that nobody else sees, to be tried; gone afterwards."""
+    with ExitStack() as until:
+        try:
+            folder = until.enter_context(tempfile.TemporaryDirectory(prefix="deployctl-"))
+            path = Path(folder) / "tuned.yaml"
+            path.write_text(text, encoding="utf-8", newline="\n")
+        except OSError as problem:
+            raise unwritable(Path(tempfile.gettempdir()) / "tuned.yaml", problem) from problem
+        yield path
+
+
+def write(text: str, asked: Path | None, folder: Path, profile: str, instead: Instead) -> Written:
     """Write the overlay to the file that was asked for, or to the next that is free.
 
     One that says the same already is taken as it is.
     """
-    path = asked or _next(folder, PurePath(profile).stem, text)
+    path = asked or _free(folder / _name(profile), unless=text)
     if asked is not None or not os.path.lexists(path):
         try:
             with path.open("x", encoding="utf-8", newline="\n") as file:
@@ -66,25 +89,28 @@ def write(
             raise _exists(path, instead) from None
         except OSError as problem:
             raise unwritable(path, problem) from problem
-    return Written(path=path, text=text, settings=settings)
+    return Written(path=path, other=_free(path))
 
 
-def _next(folder: Path, name: str, text: str) -> Path:
-    number, path = 1, folder / f"{name}-tuned.yaml"
-    while os.path.lexists(path) and text_of(path) != text:
+def _name(profile: str) -> str:
+    """For a profile by its name, which may have dots, or by its file."""
+    name = PurePath(profile).name
+    return f"{name.removesuffix('.yaml').removesuffix('.yml')}-tuned.yaml"
+
+
+def _free(path: Path, *, unless: str | None = None) -> Path:
+    """The name, or it with the next number, that is free; or has the text ``unless`` already."""
+    number, free = 1, path
+    while os.path.lexists(free) and (unless is None or text_of(free) != unless):
         number += 1
-        path = folder / f"{name}-tuned-{number}.yaml"
-    return path
+        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return free
 
 
 def _exists(path: Path, instead: Instead) -> DeployctlError:
-    number, other = 2, path.with_name(f"{path.stem}-2{path.suffix}")
-    while os.path.lexists(other):
-        number += 1
-        other = path.with_name(f"{path.stem}-{number}{path.suffix}")
     return DeployctlError(
         f"{path} is there, and nothing is written over it.",
         code="overlay-exists",
         where=str(path),
-        hint=instead(other),
+        hint=instead(_free(path)),
     )

@@ -16,9 +16,14 @@ def level(
     between_s: float = 0.02,
     streams: int = 4,
     spread: float = 0.0,
+    answer_spread: float | None = None,
 ) -> Level:
-    """A measurement with so many tokens a second in total; ``spread`` to both sides, a share."""
-    each = rate / streams
+    """A measurement with so many tokens a second in total; ``spread`` to both sides, a share.
+
+    ``answer_spread``: the same of the seconds that an answer takes, where they lie apart otherwise.
+    """
+    each, whole_s = rate / streams, first_s / 2 + 63 * between_s
+    apart = spread if answer_spread is None else answer_spread
     return Level(
         streams=streams,
         requests=2 * streams,
@@ -31,6 +36,7 @@ def level(
         stream_rate=Spread(median=each, low=each, high=each),
         total_rate=Spread(median=rate, low=rate * (1 - spread), high=rate * (1 + spread)),
         used=Used(seconds=1.0),
+        answer_s=Spread(median=whole_s, low=whole_s * (1 - apart), high=whole_s * (1 + apart)),
     )
 
 

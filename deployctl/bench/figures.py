@@ -43,6 +43,7 @@ def level_of(
         ceiling_share=None
         if bound is None or rate is None
         else share_of(bound, rate.median, together, context=prompt + output / 2),
+        answer_s=spread(statistics.median(a.last - a.sent for a in each) for each in rounds),
     )
 
 

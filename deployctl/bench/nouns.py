@@ -95,6 +95,7 @@ class Level:
     cached_share: float | None = None  # of the questions' tokens
     joules_per_1000: float | None = None  # energy for 1000 tokens of answers
     ceiling_share: float | None = None  # of the bytes/s that the memory really has
+    answer_s: Spread | None = None  # from the question to the last piece, the middle answer's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +134,8 @@ class Subject:
 class Measured:
     """One measurement of a stack, whole or as far as it came.
 
-    ``ended`` is empty when it is whole; ``time``: that was up. ``load_s``: from the start of the engine's process until it
-    listened; ``memory_bytes`` is what it held then.
+    ``ended`` is empty when it is whole; ``time``: that was up. ``load_s``: from the start of the
+    engine's process until it listened; ``memory_bytes`` is what it held then.
     """
 
     subject: Subject

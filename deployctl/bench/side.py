@@ -15,6 +15,8 @@ from deployctl.errors import Fault
 #: What is not said of a model that did not come so far.
 NOTHING = "–"
 
+_YES = {True: "yes", False: "no", None: None}
+
 #: One measurement of memory has no spread. Less than this share is no difference.
 _SAME_MEMORY = 0.05
 
@@ -24,9 +26,9 @@ class Side:
     """One model of a comparison: what is known of it, and what came of measuring it.
 
     ``model`` is what to type after ``--model``, ``name`` what people call it. ``weights_bytes`` on
-    disk, as found; ``kv_bytes_per_token`` by its shape; ``tool_template``: whether its template shows
-    tools to it, ``None`` where nobody has read that. ``fault`` says why there is no measurement, or
-    none that is whole.
+    disk, as found; ``kv_bytes_per_token`` by its shape. ``tool_template``: whether its own template
+    shows tools to it; ``None``: not known. ``fault`` says why there is no measurement, or none that
+    is whole.
     """
 
     model: str
@@ -100,8 +102,8 @@ def rows(sides: Sequence[Side], shape: Shape) -> tuple[Row, ...]:
             "measured",
             lambda s: _share(level_of(s, one)),
         ),
-        row("calls tools by its template", "claimed", lambda s: _yes(s.tool_template)),
-        row("thinks in writing", "claimed", lambda s: _yes(s.reasoning)),
+        row("calls tools by its template", "claimed", lambda s: _YES[s.tool_template]),
+        row("thinks in writing", "claimed", lambda s: _YES[s.reasoning]),
     )
 
 
@@ -120,7 +122,7 @@ def _memory(side: Side) -> str | None:
 def _memory_basis(sides: Sequence[Side]) -> str:
     """Nobody tells what one process holds of a card: it is what all of it is used for."""
     of_a_card = any(s.measured is not None and s.measured.memory_place == "gpu" for s in sides)
-    return "of the card in use" if of_a_card else "measured"
+    return "measured, whole card" if of_a_card else "measured"
 
 
 def _first(level: Level | None) -> str | None:
@@ -175,10 +177,6 @@ def _share(level: Level | None) -> str | None:
     if level is None or level.ceiling_share is None:
         return None
     return f"{100 * level.ceiling_share:.0f} %"
-
-
-def _yes(able: bool | None) -> str | None:
-    return None if able is None else "yes" if able else "no"
 
 
 # ── in words ──────────────────────────────────────────────────────────────────────────────────

@@ -85,7 +85,7 @@ def bench(  # one parameter per option
     shape = replace(shape_of(streams, prompt_tokens, output_tokens, rounds), fresh=not cached)
     session = Session.open("bench", output, quiet=quiet)
     chance = randbelow(1 << 32) if seed is None else seed
-    with ended_once():
+    with ended_once(said="ending; what was measured is kept"):
         report = recipe(session.world(stack), stack, shape, seed=chance)
     again = ("bench", *words_of(shape, Shape()), *(("--cached",) if cached else ()))
     return _hand_out(report, session.output, again=again, fail_if_slower=fail_if_slower)
@@ -150,30 +150,18 @@ def _hand_out(
     report: BenchReport, output: Output, *, again: tuple[str, ...], fail_if_slower: bool
 ) -> int:
     """Write the result; returns the exit code."""
-    from deployctl.cli import console
     from deployctl.cli.benchtext import text
-    from deployctl.cli.boundary import words
-    from deployctl.cli.envelope import envelope
-    from deployctl.errors import CODES, ExitCode
-    from deployctl.visible import harmless
+    from deployctl.cli.handing import hand_out
 
     faults = _faults(report, again=again, fail_if_slower=fail_if_slower)
-    code = CODES[faults[0].code][0] if faults else ExitCode.OK
-    if output is Output.JSON:
-        status = "ok" if not faults else "degraded" if report.measured.levels else "failed"
-        said = envelope(
-            command="bench",
-            status=status,  # type: ignore[arg-type]
-            exit_code=code,
-            data=report,
-            faults=faults,
-        )
-        console.out(said)
-        return code
-    console.out(harmless(text(report)))
-    if faults:
-        console.err("\n\n".join(words(fault) for fault in faults))
-    return code
+    return hand_out(
+        "bench",
+        as_json=output is Output.JSON,
+        status="ok" if not faults else "degraded" if report.measured.levels else "failed",
+        data=report,
+        text=text(report),
+        faults=faults,
+    )
 
 
 def _faults(

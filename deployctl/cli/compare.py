@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,15 +32,13 @@ from deployctl.deploy.names import DEFAULT_COMPARE_STACK
 from deployctl.profiles.selection import AUTO
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from deployctl.deploy.comparing import CompareReport
     from deployctl.deploy.contenders import CompareRequest
     from deployctl.deploy.passing import Shield
     from deployctl.deploy.world import World
-
-#: Widest heading of a model, characters.
-_HEADING = 24
+    from deployctl.errors import Fault
 
 
 class Written(StrEnum):
@@ -126,8 +126,9 @@ def compare(  # one parameter per option
     )
     talking = Output.JSON if output is Written.JSON else Output.TEXT
     session = Session.open("compare", talking, quiet=quiet, again=request.again)
-    report = _compared(session.world(stack), request)
-    return _hand_out(report, request, output, markdown, chart)
+    world = session.world(stack)
+    report = _compared(world, request)
+    return _hand_out(world, report, request, output, markdown, chart)
 
 
 def _compared(world: World, request: CompareRequest) -> CompareReport:
@@ -156,107 +157,63 @@ def _refuse_places(markdown: Path | None, chart: Path | None) -> None:
 # ── what came of it ───────────────────────────────────────────────────────────────────────────
 
 
-def text(report: CompareReport) -> str:
-    """Write the report for people: the table, what it says, and what to know of it."""
-    import textwrap
-
-    from deployctl.cli.table import columns
-
-    heads = [textwrap.wrap(side.name, _HEADING) for side in report.sides]
-    deep = max(map(len, heads))
-    lines: list[tuple[str, ...]] = [
-        ("", *(head[at] if at < len(head) else "" for head in heads), "") for at in range(deep)
-    ]
-    lines += [(row.label, *row.cells, row.basis) for row in report.rows]
-    right = frozenset(range(1, len(report.sides) + 1))
-    return "\n".join(
-        [
-            *columns(lines, indent=0, right=right),
-            "",
-            *(line for said in report.verdict for line in _wrapped(said)),
-            "",
-            *(line for said in (asked(report), *report.notes) for line in _wrapped(said)),
-        ]
-    )
-
-
-def _wrapped(said: str) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(said, 96, subsequent_indent="  ", break_on_hyphens=False)
-
-
-def asked(report: CompareReport) -> str:
-    """Say in a sentence what was asked of each model."""
-    from deployctl.amounts import counted
-    from deployctl.bench.side import streams_text
-
-    shape = report.shape
-    levels = " and ".join(streams_text(count) for count in shape.streams)
-    return (
-        f"Measured with {counted(shape.rounds, 'round')} at {levels}, questions of "
-        f"{shape.prompt_tokens} and answers of {shape.output_tokens} tokens, on {report.engine}."
-    )
-
-
-def as_markdown(report: CompareReport) -> str:
-    """Write the report as Markdown."""
-    from deployctl.bench.side import markdown
-
-    return markdown(report.sides, report.shape, asked=asked(report), notes=report.notes)
-
-
 def _hand_out(
+    world: World,
     report: CompareReport,
     request: CompareRequest,
     output: Written,
     markdown: Path | None,
     chart: Path | None,
 ) -> int:
-    """Write the result wherever it is wanted; returns the exit code."""
-    import shlex
+    """Write the result wherever it is wanted; returns the exit code.
 
+    The table comes first: no file is worth it. An envelope has to say what became of the files.
+    What was measured is kept until all of it is written.
+    """
     from deployctl.cli import console
-    from deployctl.cli.boundary import words
-    from deployctl.cli.envelope import envelope, plain
-    from deployctl.cli.filing import write
+    from deployctl.cli.comparetext import as_markdown, text
+    from deployctl.cli.handing import hand_out
     from deployctl.cli.retyped import mended
-    from deployctl.errors import CODES, ExitCode
+    from deployctl.deploy.comparing import handed_out
     from deployctl.visible import harmless
 
+    as_json = output is Written.JSON
+    if not as_json:
+        said = as_markdown(report) if output is Written.MARKDOWN else text(report)
+        console.out(harmless(said).rstrip("\n"))
     line = shlex.split(request.again)[1:]
-    report = replace(report, faults=tuple(mended(fault, line) for fault in report.faults))
-    code = CODES[report.faults[0].code][0] if report.faults else ExitCode.OK
-    if markdown is not None:
-        write(markdown, as_markdown(report))
-    if chart is not None:
-        _draw(report, chart)
-    if output is Written.JSON:
-        data = {key: value for key, value in plain(report).items() if key != "faults"}
-        console.out(
-            envelope(
-                command="compare",
-                status=report.status,
-                exit_code=code,
-                data=data,
-                faults=report.faults,
-            )
-        )
-        return int(code)
-    write_out: Callable[[CompareReport], str] = text
-    if output is Written.MARKDOWN:
-        write_out = as_markdown
-    console.out(harmless(write_out(report)).rstrip("\n"))
-    if report.faults:
-        console.err("\n\n".join(words(fault) for fault in report.faults))
-    return int(code)
+    faults = tuple(mended(fault, line) for fault in report.faults)
+    faults = (*faults, *_files(report, request, markdown, chart))
+    status = "degraded" if faults and report.status == "ok" else report.status
+    code = hand_out(
+        "compare",
+        as_json=as_json,
+        status=status,
+        data=replace(report, status=status),
+        text="",
+        faults=faults,
+    )
+    if not faults:
+        handed_out(world, report)
+    return code
 
 
-def _draw(report: CompareReport, path: Path) -> None:
-    from deployctl.charts import draw
-    from deployctl.cli.filing import warn
+def _files(
+    report: CompareReport, request: CompareRequest, markdown: Path | None, chart: Path | None
+) -> Iterator[Fault]:
+    """Write the files that were asked for; why one could not be written."""
+    from deployctl.cli.comparetext import as_markdown, asked
+    from deployctl.cli.filing import attempted
 
-    try:
-        draw(report.sides, report.shape, title=f"deployctl compare: {asked(report)}", path=path)
-    except OSError as problem:
-        warn(path, problem)
+    def table(path: Path) -> None:
+        path.write_text(as_markdown(report), encoding="utf-8")
+
+    def drawing(path: Path) -> None:
+        from deployctl.charts import draw
+
+        title = f"deployctl compare: {asked(report)}"
+        draw(report.sides, report.shape, title=title, path=path)
+
+    for path, work in ((markdown, table), (chart, drawing)):
+        if path is not None:
+            yield from attempted(path, partial(work, path), again=request.again)

@@ -15,6 +15,7 @@ from deployctl.cli.options import (
     QuietOption,
     StackOption,
 )
+from deployctl.evals.nouns import DEFAULT_SEED
 
 if TYPE_CHECKING:
     from deployctl.cli.session import Session
@@ -69,7 +70,7 @@ def math(  # one parameter per option
     ] = None,
     max_tokens: TokensOption = None,
     concurrency: AtOnceOption = 1,
-    seed: SeedOption = 1,
+    seed: SeedOption = DEFAULT_SEED,
     again: AnewOption = False,
     stack: StackOption = DEFAULT_STACK_NAME,
     output: OutputOption = Output.TEXT,
@@ -90,7 +91,7 @@ def tools(
     n: FirstOption = None,
     max_tokens: TokensOption = None,
     concurrency: AtOnceOption = 1,
-    seed: SeedOption = 1,
+    seed: SeedOption = DEFAULT_SEED,
     again: AnewOption = False,
     stack: StackOption = DEFAULT_STACK_NAME,
     output: OutputOption = Output.TEXT,
@@ -106,7 +107,7 @@ def json_(
     n: FirstOption = None,
     max_tokens: TokensOption = None,
     concurrency: AtOnceOption = 1,
-    seed: SeedOption = 1,
+    seed: SeedOption = DEFAULT_SEED,
     again: AnewOption = False,
     stack: StackOption = DEFAULT_STACK_NAME,
     output: OutputOption = Output.TEXT,
@@ -177,7 +178,7 @@ def _typed(
         "--dataset": dataset,
         "--max-tokens": max_tokens,
         "--concurrency": concurrency if concurrency != 1 else None,
-        "--seed": seed if seed != 1 else None,
+        "--seed": seed if seed != DEFAULT_SEED else None,
         "--stack": stack if stack != DEFAULT_STACK_NAME else None,
     }
     words = (word for name, value in options.items() if value is not None for word in (name, value))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from deployctl.cli.console import duration
-from deployctl.deploy.evalreport import EvalReport, Group
-from deployctl.evals.nouns import MarkedCall, MarkedForm, Rate
+from deployctl.deploy.evalreport import EvalReport, Group, Refusal
+from deployctl.evals.nouns import Marked, MarkedCall, MarkedForm, Rate
 
 #: Rate → what it is called in a table.
 _NAMES = {
@@ -32,8 +32,16 @@ def text(report: EvalReport) -> str:
     for name, said in rows:
         first, *more = _wrapped(said, _WIDTH - width - 2)
         lines += [f"  {name:<{width}}{first}", *(" " * (width + 2) + line for line in more)]
-    lines.append("In brackets: where the true share lies, with 95 % confidence.")
+    lines += _wrapped(_brackets(report), _WIDTH)
     return "\n".join(lines)
+
+
+def _brackets(report: EvalReport) -> str:
+    """What the intervals say: no more than the questions that were answered do."""
+    said = "In brackets: where the share lies, with 95 % confidence, of problems like these."
+    if report.answered < report.problems:
+        said += " They are the first of the dataset and no random sample: of all it may be another."
+    return said
 
 
 def _wrapped(said: str, width: int) -> list[str]:
@@ -60,7 +68,19 @@ def _rate(rate: Rate) -> str:
 
 def _facts(report: EvalReport) -> Iterator[tuple[str, str]]:
     if report.refused:
-        yield "not answered", f"{len(report.refused)}: {_refused(report)}"
+        first = _first(report.refused)
+        yield "not answered", f"{len(report.refused)}, not counted: the engine refused {first}"
+    if report.too_long:
+        first = _first(report.too_long)
+        yield "not asked", f"{len(report.too_long)}, not counted: too long for the context: {first}"
+    if report.broken:
+        yield (
+            "not read",
+            f"{len(report.broken)}, counted as wrong: the engine could not read what its model "
+            f"wrote: {_first(report.broken)}",
+        )
+    if restated := sum(isinstance(one, Marked) and one.restated for one in report.results):
+        yield "restated", f"{restated}, counted as not right: the box repeats the question"
     if report.unjudged:
         yield (
             "not judged",
@@ -85,9 +105,8 @@ def _facts(report: EvalReport) -> Iterator[tuple[str, str]]:
     yield "answers", str(report.rows_file)
 
 
-def _refused(report: EvalReport) -> str:
-    first = report.refused[0]
-    return f"the engine refused {first.id}: {first.said[:120]}"
+def _first(refusals: Sequence[Refusal]) -> str:
+    return f"{refusals[0].id}: {refusals[0].said[:120]}"
 
 
 def _asked(report: EvalReport) -> str:

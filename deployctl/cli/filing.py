@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+
+from deployctl.errors import Fault
 
 
 def refuse_unwritable(path: Path | None) -> None:
@@ -32,10 +35,31 @@ def write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as problem:
-        warn(path, problem)
+        _warn(path, problem)
 
 
-def warn(path: Path, problem: OSError) -> None:
+def attempted(path: Path, work: Callable[[], object], *, again: str) -> tuple[Fault, ...]:
+    """Write a result with ``work``; why that failed, whatever it was: the others are not to wait.
+
+    ``again``: the command line that tries once more.
+    """
+    from deployctl.archive import unwritable
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        work()
+    except OSError as problem:
+        return unwritable(path.absolute(), problem).faults
+    except KeyboardInterrupt:
+        said = f"Interrupted; {path} is not written."
+        return (Fault(code="interrupted", message=said, where=str(path), hint=again),)
+    except Exception as problem:  # who draws may raise anything, for any font, name or number
+        said = f"{path} could not be made: {type(problem).__name__}: {problem}"
+        return (Fault(code="result-unwritten", message=said, where=str(path), hint=again),)
+    return ()
+
+
+def _warn(path: Path, problem: OSError) -> None:
     """Say that a result could not be written."""
     from deployctl.cli import console
 

@@ -9,18 +9,21 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 #: How people and CI services end a command.
 _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+#: What is said to who ends a command once more, which has a stack of its own.
+_TAKING_DOWN = "taking the stack down first; that takes seconds"
+
 
 @contextlib.contextmanager
-def ended_once(within_s: int | None = None) -> Iterator[None]:
+def ended_once(within_s: int | None = None, *, said: str = _TAKING_DOWN) -> Iterator[None]:
     """End what is done here once: by the first signal, or as Ctrl-C would when its time is up.
 
     Time that is up raises ``recorder.TimeUpError``. A signal that our caller has set to be ignored
-    stays so.
+    stays so. ``said`` answers each further signal: what is done first.
     """
     from deployctl.recorder import TimeUpError
 
@@ -31,7 +34,7 @@ def ended_once(within_s: int | None = None) -> Iterator[None]:
     def end(number: int, _frame: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for each in before:
-            signal.signal(each, _later)
+            signal.signal(each, _later(said))
         raise TimeUpError if number == signal.SIGALRM else KeyboardInterrupt
 
     heeded = (n for n in _ENDS if signal.getsignal(n) is not signal.SIG_IGN)
@@ -47,13 +50,16 @@ def ended_once(within_s: int | None = None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def shielded() -> Iterator[None]:
-    """Take down to the end, whatever comes: CI sends a second signal soon after the first."""
+def shielded(*, said: str = _TAKING_DOWN) -> Iterator[None]:
+    """Take down to the end, whatever comes: CI sends a second signal soon after the first.
+
+    ``said`` answers each.
+    """
     if not _here():
         yield
         return
     signal.setitimer(signal.ITIMER_REAL, 0)
-    kept = {n: signal.signal(n, _later) for n in _ENDS}
+    kept = {n: signal.signal(n, _later(said)) for n in _ENDS}
     try:
         yield
     finally:
@@ -66,7 +72,10 @@ def _here() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def _later(_number: int, _frame: object) -> None:
-    from deployctl.cli import console
+def _later(said: str) -> Callable[[int, object], None]:
+    def tell(_number: int, _frame: object) -> None:
+        from deployctl.cli import console
 
-    console.err("taking the stack down first; that takes seconds")
+        console.err(said)
+
+    return tell

@@ -135,42 +135,31 @@ def as_junit(report: SmokeReport) -> str:
 
 def _hand_out(report: SmokeReport, output: Written, junit: Path | None) -> int:
     """Write the result wherever it is wanted; returns the exit code."""
-    from deployctl.cli import console
-    from deployctl.cli.boundary import words
-    from deployctl.cli.envelope import envelope, plain
     from deployctl.cli.filing import write
+    from deployctl.cli.handing import hand_out
     from deployctl.cli.smoketext import text
-    from deployctl.errors import CODES, ExitCode
-    from deployctl.visible import harmless
 
-    code = CODES[report.faults[0].code][0] if report.faults else ExitCode.OK
     xml = as_junit(report)
     kept = report.artifacts and report.artifacts / "junit.xml"
     if junit is not None:
         write(junit, xml)
     if kept is not None and (junit is None or junit.absolute() != kept.absolute()):
         _keep(kept, xml)
-    if output is Written.JSON:
-        console.out(
-            envelope(
-                command="smoke",
-                status=report.status,
-                exit_code=code,
-                data={key: value for key, value in plain(report).items() if key != "faults"},
-                faults=report.faults,
-            )
-        )
-    else:
-        said = xml.rstrip("\n") if output is Written.JUNIT else harmless(text(report))
-        if said:
-            console.out(said)
-        if report.faults:
-            console.err("\n\n".join(words(fault) for fault in report.faults))
-    return int(code)
+    return hand_out(
+        "smoke",
+        as_json=output is Written.JSON,
+        status=report.status,
+        data=report,
+        text=xml.rstrip("\n") if output is Written.JUNIT else text(report),
+        faults=report.faults,
+    )
 
 
 def _keep(path: Path, xml: str) -> None:
-    """Write the checks to the evidence, as all of it for its owner alone; see :func:`_write`."""
+    """Write the checks to the evidence, as all of it for its owner alone.
+
+    A disk that is full by now is no failure of the test.
+    """
     from deployctl import archive
     from deployctl.cli import console
     from deployctl.errors import DeployctlError

@@ -164,4 +164,4 @@ def _hand_out(session: Session, report: TuneReport) -> int:
         console.err(f"warning: {warning}")
     if report.faults and session.output is not Output.JSON:
         console.err("\n\n".join(words(fault) for fault in report.faults))
-    return int(code)
+    return code

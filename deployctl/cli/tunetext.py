@@ -1,4 +1,4 @@
-"""Writes the report of a search for people. Prints nothing."""
+"""Writes the report of ``tune`` for people. Prints nothing."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _result(report: TuneReport, found: Found) -> Iterator[str]:
     if not found.complete:
         yield f"The budget ended the search. With more it goes on from here: {report.longer}"
     if report.overlay is None:
-        yield "No overlay is written: the profile stays as it is."
+        yield from _unwritten(report, found)
         return
     yield f"Wrote {report.overlay}:"
     for key, value in report.settings:
@@ -87,3 +87,13 @@ def _result(report: TuneReport, found: Found) -> Iterator[str]:
         yield f"  {key}: {said(value)}{lossy}"
     yield "Nothing is applied yet. To use it:"
     yield report.command
+
+
+def _unwritten(report: TuneReport, found: Found) -> Iterator[str]:
+    if found.winner is None:
+        yield "No overlay is written: the profile stays as it is."
+    elif not report.overlay_text:
+        yield "No overlay is written: `up` would refuse it now."
+    else:
+        yield "The overlay could not be written. To be put into a file by hand:"
+        yield from ("", *report.overlay_text.splitlines())

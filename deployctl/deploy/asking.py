@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,22 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 from deployctl.aside import Aside
 from deployctl.deploy.chat import still_there
+from deployctl.deploy.evalroom import with_room
 from deployctl.errors import DeployctlError
 from deployctl.evals.nouns import Call, Question, Row
-from deployctl.metrics import EngineMetrics, read_metrics
 from deployctl.reply import Reader, ReplyError
 from deployctl.sidebyside import apart
 from deployctl.verify.ask import dig
 
 if TYPE_CHECKING:
     from deployctl.deploy.chat import Line
+    from deployctl.deploy.evalwatch import Watch
     from deployctl.deploy.world import World
 
 #: One answer may take this long, seconds: a small board writes thousands of tokens in an hour.
 _PATIENCE_S = 3 * 3600.0
 
-#: How long what the engine is still at may take to end, seconds, and how often that is looked at.
-_IDLE_S, _LOOK_S = 60.0, 0.2
+#: How often it is looked whether anything still comes, in real seconds.
+_LOOK_S = 0.5
 
 _STATUS = re.compile(r"HTTP (\d{3})")
 
@@ -46,6 +47,9 @@ class _Round:
 
     world: World
     line: Line
+    engine: str
+    context: int
+    watch: Watch
     todo: Iterator[Question]
     keep: Callable[[Row, bool], None]
     stopped: bool = False
@@ -73,15 +77,27 @@ def ask_all(
     line: Line,
     questions: Iterable[Question],
     *,
+    engine: str,
+    context: int,
     at_once: int,
+    watch: Watch,
     keep: Callable[[Row, bool], None],
 ) -> None:
     """Ask them all, ``at_once`` at a time; ``keep`` hears each row, and whether it will not change.
 
-    Raises the cause where the engine died, ``chat-failed`` where it answers nobody, and
-    ``KeyboardInterrupt``; what was heard until then stands. The threads hold no process.
+    Raises the cause where the engine died, ``engine-hung`` where it writes nothing any more,
+    ``chat-failed`` where it answers nobody, and ``KeyboardInterrupt``; what was heard until then
+    stands. The threads hold no process.
     """
-    asking = _Round(world=world, line=line, todo=iter(questions), keep=keep)
+    asking = _Round(
+        world=world,
+        line=line,
+        engine=engine,
+        context=context,
+        watch=watch,
+        todo=iter(questions),
+        keep=keep,
+    )
     work = Aside(lambda: _all(asking, at_once))
     try:
         work.result()
@@ -90,12 +106,14 @@ def ask_all(
 
 
 def _all(asking: _Round, at_once: int) -> None:
-    lanes: Sequence[Future[None]] = [
-        apart(partial(_lane, asking), name="eval") for _ in range(at_once)
-    ]
-    ended = wait(lanes, return_when=FIRST_EXCEPTION)
-    for lane in ended.done:
-        lane.result()
+    asking.watch.heard()
+    lanes: set[Future[None]] = {apart(partial(_lane, asking), name="eval") for _ in range(at_once)}
+    while lanes:
+        ended, lanes = wait(lanes, timeout=_LOOK_S, return_when=FIRST_EXCEPTION)
+        for lane in ended:
+            lane.result()
+        if lanes:
+            asking.watch.look()
 
 
 def _lane(asking: _Round) -> None:
@@ -106,22 +124,29 @@ def _lane(asking: _Round) -> None:
 
 def _asked(asking: _Round, question: Question) -> tuple[Row, bool]:
     """Ask one question, and once more where that broke and the engine still answers."""
-    at = asking.line.at
+    at, id_ = asking.line.at, question.id
+    fitting, why = with_room(
+        asking.world, asking.line, question, engine=asking.engine, context=asking.context
+    )
+    if fitting is None:
+        return Row(id=id_, too_long=True, said=why), True
     for last in (False, True):
         try:
-            return _answered(asking, question), True
+            return _answered(asking, fitting), True
         except _NoAnswerError as problem:
             said, status = str(problem), problem.status
         if status in _ABOUT_IT:
-            return Row(id=question.id, refused=True, said=said), True
+            return Row(id=id_, refused=True, said=said), True
         if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
             break
         still_there(asking.world, at.stack)
         if last and status == HTTPStatus.INTERNAL_SERVER_ERROR:
-            # It cannot read what its model wrote: so it is for this question, until it is mended.
-            return Row(id=question.id, refused=True, said=said), False
+            # It cannot read what its model wrote: the model's failure, unless it is the engine's.
+            return Row(id=id_, broken=True, said=said), False
     raise DeployctlError(
-        "The engine does not answer any more, though it runs.",
+        f"The engine runs and refuses to answer: HTTP {status}."
+        if status
+        else "The engine runs, and its answer broke off twice.",
         code="chat-failed",
         where="engine",
         hint=f"deployctl logs engine --stack {at.stack}",
@@ -144,8 +169,9 @@ def _answered(asking: _Round, question: Question) -> Row:
     leaves it free for the next.
     """
     at, clock = asking.line.at, asking.world.clock
-    reading = Reading()
+    reading, limit = Reading(), question.body["max_tokens"]
     started = clock.now()
+    asking.watch.asked(limit)
     try:
         for payload in asking.world.http.stream(
             f"{at.engine}/v1/chat/completions",
@@ -158,14 +184,19 @@ def _answered(asking: _Round, question: Question) -> Row:
             },
             timeout_s=_PATIENCE_S,
         ):
+            asking.watch.heard()
             reading.event(payload)
     except ReplyError as problem:
         raise _NoAnswerError(str(problem), HTTPStatus.INTERNAL_SERVER_ERROR) from None
     except OSError as problem:
         found = _STATUS.match(str(problem))
-        raise _NoAnswerError(_own_words(str(problem)), int(found[1]) if found else 0) from None
+        status = int(found[1]) if found else 0
+        if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            asking.watch.read(limit)  # nothing was written
+        raise _NoAnswerError(_own_words(str(problem)), status) from None
     if reading.reader.finish_reason is None:
         raise _NoAnswerError("the answer ended in the middle", 0)
+    asking.watch.read(limit)
     return reading.row(question.id, clock.now() - started)
 
 
@@ -225,28 +256,3 @@ def _calls(payload: str) -> list[dict[str, Any]]:
 
 def _count(value: object) -> int | None:
     return value if type(value) is int else None
-
-
-# ── who else asks ─────────────────────────────────────────────────────────────────────────────
-
-
-def counters(world: World, line: Line) -> EngineMetrics | None:
-    """What the engine counts now; ``None`` where it does not tell."""
-    reply = world.http.call(f"{line.at.engine}/metrics", token=line.at.engine_key, timeout_s=10)
-    return read_metrics(reply.text) if reply.status == HTTPStatus.OK else None
-
-
-def wait_for_idle(world: World, line: Line) -> EngineMetrics | None:
-    """Wait until the engine answers nobody, and return what it counts then.
-
-    It may still be at the question of a run that was killed. ``None`` where it does not tell, or
-    others go on asking.
-    """
-    end = world.clock.now() + _IDLE_S
-    while (seen := counters(world, line)) is not None:
-        if not (seen.running or seen.waiting):
-            return seen
-        if world.clock.now() >= end:
-            return None
-        world.clock.sleep(_LOOK_S)
-    return None

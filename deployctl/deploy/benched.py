@@ -114,7 +114,7 @@ def refuse_too_long(shape: Shape, context: int) -> None:
     words = f"--output-tokens {room}" if room > 1 else f"--prompt-tokens {max(1, context // 4)}"
     raise DeployctlError(
         f"{shape.prompt_tokens} tokens of question and {shape.output_tokens} of answer are more "
-        f"than this stack's conversations hold: {context} tokens, {_TEMPLATE} of them for the "
+        f"than a conversation here holds: {context} tokens, {_TEMPLATE} of them for the "
         "model's own template.",
         code="usage",
         where=words.partition(" ")[0],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from deployctl.bench.side import Row, Side, rows, verdict
 from deployctl.deploy.contenders import CompareRequest, Contender, bring, contenders, key_of
-from deployctl.deploy.trial import Stand, trial
+from deployctl.deploy.trial import Stand, StillThereError, trial
 from deployctl.errors import DeployctlError, Fault
 from deployctl.unfinished import Unfinished
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: Puts the load on a running stack: the world, its name, and the load.
 Measure = Callable[["World", str, "Shape"], "Measured"]
 
-#: Every model is asked the same.
+#: Which questions; how many words of them make the wanted tokens is each model's own.
 _SEED = 1
 
 
@@ -57,6 +57,7 @@ class _Comparison:
     sides: list[Side]
     kept: Unfinished
     measure: Measure
+    begun: bool = False  # its stack is there to be brought up
 
 
 def compare(
@@ -64,8 +65,9 @@ def compare(
 ) -> CompareReport:
     """Measure every model, and say how they compare.
 
-    Raises what is wrong before anything is brought up. From then on the report has it, with all
-    that was measured: a model that does not come up, Ctrl-C, a stack that cannot be taken down.
+    Raises what is wrong before anything is brought up, and Ctrl-C before it is known what to
+    compare. From then on the report has it, with all that was measured: a model that does not come
+    up, Ctrl-C, a stack that cannot be taken down. That is kept until :func:`handed_out`.
     """
     started = world.clock.now()
     found = contenders(world, request)
@@ -80,13 +82,14 @@ def compare(
     notes = _notes(under)
     for note in notes:
         world.talk.say(note)
-    if not request.anew:
-        _take_over(under)
-    faults = _measure_all(under, shield) if _open(under) else ()
+    faults = _ended(under, shield)
     faults = (*faults, *(side.fault for side in under.sides if side.fault is not None))
-    if not faults:
-        under.kept.forget()
     return _report(under, notes, faults, world.clock.now() - started)
+
+
+def handed_out(world: World, report: CompareReport) -> None:
+    """Its measurements are where they were wanted: the same comparison begins anew from now on."""
+    Unfinished(world.home, [side.model for side in report.sides]).forget()
 
 
 def _measured(world: World, name: str, shape: Shape) -> Measured:
@@ -148,7 +151,7 @@ def _take_over(under: _Comparison) -> None:
 def _earlier(side: Side) -> str:
     """That a measurement is an earlier one."""
     at = side.measured.at if side.measured else "an unknown time"
-    return f"{side.name} was measured at {at}, in a comparison that did not end."
+    return f"{side.name} was measured at {at}, in a comparison that did not end whole."
 
 
 def _images(under: _Comparison, contender: Contender) -> tuple[ResolvedImage, ...]:
@@ -169,36 +172,42 @@ def _open(under: _Comparison) -> list[int]:
 # ── measuring ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _measure_all(under: _Comparison, shield: Shield) -> tuple[Fault, ...]:
-    """Bring each up and measure it; what ended that before all were, or could not be taken down.
+def _ended(under: _Comparison, shield: Shield) -> tuple[Fault, ...]:
+    """Measure; what ended that before all were, or could not be taken down.
 
     Raises what keeps it from beginning.
     """
-    request = under.request
-    begun = False
     try:
-        with trial(
-            under.world,
-            name=request.stack,
-            shield=shield,
-            again=lambda selection: request.again_with(request.models, selection),
-            images=request.images,
-            force=request.force,
-        ) as stand:
-            begun = True
-            for index in _open(under):
-                _bring(under, stand, index)
-            for index in _open(under):
-                _one(under, stand, index)
+        if not under.request.anew:
+            _take_over(under)
+        if _open(under):
+            _measure_all(under, shield)
     except DeployctlError as problem:
-        if not begun:
+        if not under.begun:
             raise
         return problem.faults
-    except KeyboardInterrupt:
-        if not begun:
-            raise
-        return (_interrupted(under),)
+    except KeyboardInterrupt as end:
+        left = end.faults if isinstance(end, StillThereError) else ()
+        return (_interrupted(under, left=bool(left)), *left)
     return ()
+
+
+def _measure_all(under: _Comparison, shield: Shield) -> None:
+    """Bring each up and measure it."""
+    request = under.request
+    with trial(
+        under.world,
+        name=request.stack,
+        shield=shield,
+        again=lambda selection: request.again_with(request.models, selection),
+        images=request.images,
+        force=request.force,
+    ) as stand:
+        under.begun = True
+        for index in _open(under):
+            _bring(under, stand, index)
+        for index in _open(under):
+            _one(under, stand, index)
 
 
 def _bring(under: _Comparison, stand: Stand, index: int) -> None:
@@ -230,8 +239,20 @@ def _one(under: _Comparison, stand: Stand, index: int) -> None:
         raise KeyboardInterrupt
     if found.ended == "failed":
         _failed(under, stand, index, found.faults)
-    elif (key := key_of(world, contender, under.request.shape, upped.images)) is not None:
-        under.kept.keep(key, found)
+    else:
+        _keep(under, index, found, upped.images)
+
+
+def _keep(
+    under: _Comparison, index: int, found: Measured, images: tuple[ResolvedImage, ...]
+) -> None:
+    """Keep it for another try; the models that are still to come do not depend on that."""
+    try:
+        key = key_of(under.world, under.contenders[index], under.request.shape, images)
+        if key is not None:
+            under.kept.keep(key, found)
+    except DeployctlError as problem:
+        under.world.talk.warn(f"{under.sides[index].name} is not kept for another try: {problem}")
 
 
 def _failed(under: _Comparison, stand: Stand, index: int, faults: tuple[Fault, ...]) -> None:
@@ -243,12 +264,18 @@ def _failed(under: _Comparison, stand: Stand, index: int, faults: tuple[Fault, .
     under.world.talk.warn(f"{side.name}: {first.message}")
 
 
-def _interrupted(under: _Comparison) -> Fault:
+def _interrupted(under: _Comparison, *, left: bool) -> Fault:
+    """That it was ended, and what became of its stack: ``left`` where that is still there."""
+    stack = f"stack {under.request.stack}"
+    became = f"{stack} is taken down" if under.begun else "no model was brought up"
+    if left:
+        became = f"{stack} could not be taken down"
     whole = sum(1 for s in under.sides if s.measured is not None and not s.measured.ended)
+    then = "goes on from there" if whole else "begins anew"
     return Fault(
         code="interrupted",
-        message=f"Interrupted; stack {under.request.stack} is taken down. {whole} of "
-        f"{len(under.sides)} models were measured to the end; the same command goes on from there.",
+        message=f"Interrupted; {became}. {whole} of {len(under.sides)} models were measured to the "
+        f"end; the same command {then}.",
         hint=under.request.again,
     )
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from deployctl import __version__
 from deployctl.bench.nouns import Shape
 from deployctl.bench.side import Side
+from deployctl.deploy.benched import refuse_too_long
 from deployctl.deploy.names import DEFAULT_COMPARE_STACK, ImageMode
 from deployctl.deploy.plan import refuse
 from deployctl.deploy.select import Selected, fit, select
@@ -94,7 +95,7 @@ class Contender:
             source=plan.weights.source.text,
             weights_bytes=plan.weights.size_bytes,
             kv_bytes_per_token=kv,
-            tools=spec.model.tools,
+            tool_template=spec.model.tool_template,
             reasoning=spec.model.reasoning,
         )
 
@@ -155,7 +156,7 @@ def _contender(
         again=typed,
     )
     refuse(tuple(check for check in checks if check.name not in ("docker", "port")))
-    _refuse_long(request, fitted.selected.plan, typed, fitted.selected.selection)
+    refuse_too_long(request.shape, fitted.selected.plan.context)
     if fitted.selected.plan.weights.source.kind == "file":  # no download: it is only looked at
         bring(world, fitted.selected.plan)
     return Contender(model=model, selected=fitted.selected, widened=widened, typed=typed)
@@ -215,22 +216,6 @@ def _said_here(fault: Fault, better: str) -> Fault:
         details=fault.details[2:] if shown else fault.details,
         hint=better if _better(fault) else fault.hint,
     )
-
-
-def _refuse_long(
-    request: CompareRequest, plan: Plan, typed: Callable[[Selection], str], selection: Selection
-) -> None:
-    """Refuse a question and answer that are longer than what the models are given."""
-    shape = request.shape
-    tokens = shape.prompt_tokens + shape.output_tokens
-    if tokens > plan.context:
-        raise DeployctlError(
-            f"A question of {shape.prompt_tokens} tokens and an answer of {shape.output_tokens} "
-            f"are more than the context of {plan.context} tokens.",
-            code="chat-too-long",
-            where="--prompt-tokens",
-            hint=typed(selection.with_set("model.context", 2 * tokens)),
-        )
 
 
 def _refuse_twins(found: list[Contender]) -> None:

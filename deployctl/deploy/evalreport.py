@@ -6,16 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deployctl.evals.nouns import Kind, Marked, MarkedCall, MarkedForm, Rate, Tokens
+from deployctl.evals.nouns import DEFAULT_SEED, Kind, Marked, MarkedCall, MarkedForm, Rate, Tokens
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from deployctl.errors import Fault
     from deployctl.outcomes import Status
-
-#: The seed of everybody who asks for no other.
-DEFAULT_SEED = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +35,7 @@ class EvalRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A question that the engine did not take, and its words for it."""
+    """A question without an answer that was read, and why, in the engine's words or ours."""
 
     id: str
     said: str
@@ -57,8 +54,11 @@ class Group:
 class EvalReport:
     """How good the answers are, of all questions or of as many as were answered.
 
-    ``rates`` and ``truncated`` are over the questions that were answered, ``refused`` are not
-    among them. ``seconds`` is this run's; ``answer_seconds`` those of all answers, kept ones too.
+    ``rates`` and ``truncated`` are over the questions that were answered. ``refused``, which the
+    engine did not take, and ``too_long``, which were not asked since the context has no room, are
+    not among them. ``broken`` are: the engine could not hand over what its model wrote, and they
+    count as not valid and not right. ``seconds`` is this run's; ``answer_seconds`` those of all
+    answers, kept ones too.
     ``unjudged``: answers of which the checker could not tell; they count as not right.
     """
 
@@ -80,6 +80,8 @@ class EvalReport:
     tokens: Tokens | None
     unjudged: int
     refused: tuple[Refusal, ...]
+    too_long: tuple[Refusal, ...]
+    broken: tuple[Refusal, ...]
     subjects: tuple[Group, ...]
     levels: tuple[Group, ...]
     sampling: Mapping[str, float]

@@ -100,8 +100,23 @@ def subject_of(world: World, name: str, line: Line) -> Subject:
             "image": image,
             "command": settings.command,
             "override": dict(manifest.override),
+            "variables": dict(manifest.variables),  # this machine's: threads; no secrets
+            "machine": _machine(world, settings),
         },
     )
+
+
+def _machine(world: World, settings: Settings) -> Mapping[str, Any]:
+    """What computes the answers: other processors, and other cards, round in other ways."""
+    facts = world.local()
+    device = settings.wanted.device
+    return {
+        "device": device,
+        "architecture": facts.architecture,
+        "processor": facts.cpu_model,
+        "board": facts.board,
+        "cards": [] if device == "cpu" else [gpu.name for gpu in facts.gpus],
+    }
 
 
 def _identity(manifest: Manifest) -> str:

@@ -6,17 +6,17 @@ of all that answers depend on, so that another model's, or other words', are nev
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from deployctl.atomic import usable
-from deployctl.deploy.asking import ask_all, counters, wait_for_idle
+from deployctl.deploy.asking import ask_all
 from deployctl.deploy.chat import connect
 from deployctl.deploy.evalreport import EvalReport, EvalRequest, Group, Refusal
 from deployctl.deploy.evalsubject import Subject, subject_of
+from deployctl.deploy.evalwatch import Watch, counters, wait_for_idle, written_for_others
 from deployctl.errors import DeployctlError, Fault
 from deployctl.evals.figures import rate, tokens
 from deployctl.evals.nouns import Marked, Question, Row
@@ -30,13 +30,16 @@ from deployctl.revive import revive
 if TYPE_CHECKING:
     from deployctl.datasets import Dataset, Datasets
     from deployctl.deploy.chat import Line
+    from deployctl.deploy.evalwatch import Idle
     from deployctl.deploy.world import World
     from deployctl.evals.marking import Judge
-    from deployctl.metrics import EngineMetrics
     from deployctl.talk import PhaseTalk
 
 #: Raised when rows are written, or questions put, in another way: older rows do not count then.
-_VERSION = 1
+_VERSION = 2
+
+#: What a row of the journal is called that says who else was asking.
+_OTHERS = "others"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,12 +60,19 @@ class _Run:
     journal: Journal
     kept: dict[str, Row] = dataclasses.field(default_factory=dict)
     rows: dict[str, Row] = dataclasses.field(default_factory=dict)
+    passing: set[str] = dataclasses.field(default_factory=set)  # rows that are not kept
     warnings: list[str] = dataclasses.field(default_factory=list)
 
     def warn(self, text: str) -> None:
         """Say it now, and in the report."""
-        self.warnings.append(text)
-        self.world.talk.warn(text)
+        if text not in self.warnings:
+            self.warnings.append(text)
+            self.world.talk.warn(text)
+
+    @property
+    def safe(self) -> str:
+        """How many answers no end of this run takes away."""
+        return f"{len(self.rows) - len(self.passing)} of {len(self.questions)} answers"
 
 
 def evaluate(world: World, request: EvalRequest, *, sources: Datasets, judge: Judge) -> EvalReport:
@@ -74,7 +84,9 @@ def evaluate(world: World, request: EvalRequest, *, sources: Datasets, judge: Ju
     run = _begun(world, request, sources)
     with run.journal.held(f"eval {request.kind}"):
         if request.anew:
-            _put_aside(run)
+            aside = run.journal.put_aside()
+            if aside is not None:
+                world.talk.say(f"what was answered so far is kept as {aside}")
         _read(run)
         faults = _ask(run)
     return _report(run, judge, faults)
@@ -94,7 +106,6 @@ def _begun(world: World, request: EvalRequest, sources: Datasets) -> _Run:
         engine=subject.wanted.engine,
         sampling=subject.sampling,
         max_tokens=subject.max_tokens(request.max_tokens),
-        context=subject.wanted.context,
         seed=request.seed,
     )
     parts = _parts(request, subject, data, way, chosen)
@@ -137,23 +148,14 @@ def _parts(
 # ── what is there already ─────────────────────────────────────────────────────────────────────
 
 
-def _put_aside(run: _Run) -> None:
-    """Begin anew; what was answered so far stays, under another name."""
-    path = run.journal.path
-    names = (path.with_name(f"{path.stem}.old-{number}.jsonl") for number in itertools.count(1))
-    with usable(path):
-        if path.exists():
-            aside = next(name for name in names if not name.exists())
-            path.rename(aside)
-            run.world.talk.say(f"what was answered so far is kept as {aside}")
-
-
 def _read(run: _Run) -> None:
     found = run.journal.read()
     for line in found.damaged:
         run.warn(f"Line {line} of {run.journal.path} is damaged; what it was is asked again.")
     wanted = {question.id for question in run.questions}
     for data in found.rows:
+        if isinstance(others := data.get(_OTHERS), str):
+            run.warn(others)
         try:
             row: Row = revive(Row, data, {})
         except (ValueError, TypeError):
@@ -178,6 +180,7 @@ def _ask(run: _Run) -> tuple[Fault, ...]:
     world = run.world
     if not run.journal.path.exists():
         run.journal.append({"of": run.parts})  # for whoever looks into it
+    watch, before = Watch(world=world, line=run.line), None
     try:
         with world.talk.phase("questions") as phase:
             phase.step("waiting for the engine")
@@ -187,15 +190,21 @@ def _ask(run: _Run) -> tuple[Fault, ...]:
                 world,
                 run.line,
                 missing,
+                engine=run.way.engine,
+                context=run.subject.wanted.context,
                 at_once=min(run.request.at_once, len(missing)),
+                watch=watch,
                 keep=_keeper(run, phase),
             )
-            _told_of_others(run, before)
             phase.finish(f"{len(missing)} asked · {len(run.rows)} of {len(run.questions)} answered")
     except KeyboardInterrupt:
         return (_interrupted(run),)
     except DeployctlError as problem:
         return tuple(_to_go_on(run, fault) for fault in problem.faults)
+    finally:
+        # Whatever ended it: the answers that are there came as they came.
+        with contextlib.suppress(KeyboardInterrupt):
+            _told_of_others(run, before, watch)
     return ()
 
 
@@ -203,42 +212,49 @@ def _keeper(run: _Run, phase: PhaseTalk) -> Callable[[Row, bool], None]:
     def keep(row: Row, lasting: bool) -> None:  # noqa: FBT001  # called by position
         if lasting:
             run.journal.append(dataclasses.asdict(row))
+        else:
+            run.passing.add(row.id)
         run.rows[row.id] = row
         phase.step("asking", done=len(run.rows), total=len(run.questions), unit="questions")
 
     return keep
 
 
-def _told_of_others(run: _Run, before: EngineMetrics | None) -> None:
-    """Warn where the engine wrote more than our answers: those beside them change how they come."""
-    after = counters(run.world, run.line)
-    if before is None or after is None:
-        if after is not None:
-            run.warn("Others ask this engine, too; a run of its own may give other answers.")
+def _told_of_others(run: _Run, before: Idle | None, watch: Watch) -> None:
+    """Warn where the engine wrote more than our answers: those beside them change how they come.
+
+    The warning is kept with the answers, and is theirs from then on.
+    """
+    text = ""
+    if before is None or not (new := [row for id_, row in run.rows.items() if id_ not in run.kept]):
         return
-    new = [row for row in run.rows.values() if row.id not in run.kept]
-    if any(row.refused for row in new):
-        return  # what was written for those is not known
-    ours = sum(row.tokens or 0 for row in new)
-    written = (after.generated_tokens or 0.0) - (before.generated_tokens or 0.0)
-    if written > ours:
-        run.warn(
-            f"Others asked this engine meanwhile ({written - ours:.0f} tokens); a run of its own "
-            "may give other answers."
-        )
+    if before.busy:
+        text = "Others asked this engine all the time; a run of its own may give other answers."
+    elif before.counted is not None:
+        ours = sum(row.tokens or 0 for row in new) + watch.unread
+        others = written_for_others(before.counted, counters(run.world, run.line), ours)
+        if others:
+            text = (
+                f"Others asked this engine meanwhile ({others} tokens); a run of its own may give "
+                "other answers."
+            )
+    if text:
+        run.warn(text)
+        with contextlib.suppress(DeployctlError):  # that it cannot be written was said already
+            run.journal.append({_OTHERS: text})
 
 
 def _interrupted(run: _Run) -> Fault:
     return Fault(
         code="interrupted",
-        message=f"Interrupted after {len(run.rows)} of {len(run.questions)} answers, which are "
-        "kept. The same command goes on from here.",
+        message=f"Interrupted after {run.safe}, which are kept. "
+        "The same command goes on from here.",
         hint=run.request.typed,
     )
 
 
 def _to_go_on(run: _Run, fault: Fault) -> Fault:
-    kept = f"{len(run.rows)} of {len(run.questions)} answers are kept in {run.journal.path}"
+    kept = f"{run.safe} are kept in {run.journal.path}"
     on = f"once the engine answers, the same command goes on: {run.request.typed}"
     return dataclasses.replace(fault, details=(*fault.details, kept, on))
 
@@ -248,7 +264,7 @@ def _to_go_on(run: _Run, fault: Fault) -> Fault:
 
 def _report(run: _Run, judge: Judge, faults: tuple[Fault, ...]) -> EvalReport:
     rows = [run.rows[question.id] for question in run.questions if question.id in run.rows]
-    answered = [row for row in rows if not row.refused]
+    answered = [row for row in rows if row.answered]
     reasons = run.subject.reasons
     if reasons is None:
         reasons = any(map(thinks, answered))
@@ -273,7 +289,9 @@ def _report(run: _Run, judge: Judge, faults: tuple[Fault, ...]) -> EvalReport:
         truncated=rate(row.finish_reason == "length" for row in answered),
         tokens=tokens(row.tokens for row in answered),
         unjudged=marks.unjudged,
-        refused=tuple(Refusal(id=row.id, said=row.said) for row in rows if row.refused),
+        refused=_refusals(row for row in rows if row.refused),
+        too_long=_refusals(row for row in rows if row.too_long),
+        broken=_refusals(row for row in rows if row.broken),
         subjects=_groups(results, lambda one: one.subject),
         levels=_groups(results, lambda one: one.level),
         sampling=run.way.sampling,
@@ -289,6 +307,10 @@ def _report(run: _Run, judge: Judge, faults: tuple[Fault, ...]) -> EvalReport:
         results=marks.results,
         faults=faults,
     )
+
+
+def _refusals(rows: Iterable[Row]) -> tuple[Refusal, ...]:
+    return tuple(Refusal(id=row.id, said=row.said) for row in rows)
 
 
 def _groups(results: list[Marked], by: Callable[[Marked], str | None]) -> tuple[Group, ...]:

@@ -55,8 +55,8 @@ def measured(
     """Put the load on stack ``name``; what Ctrl-C or a failure ends is given as far as it came.
 
     ``seed`` decides the questions. ``phase`` hears how far it has come; without one, each level
-    opens its own. ``seconds`` (real ones): how long it may take. Raises what :func:`benched` does, and when the engine fails
-    before anything was measured.
+    opens its own. ``seconds`` (real ones): how long it may take. Raises what :func:`benched` does,
+    and when the engine fails before anything was measured.
     """
     on = benched(world, name, shape)
     at = utc_now()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from deployctl.deploy import stack
 from deployctl.deploy.down import down
 from deployctl.errors import DeployctlError
-from deployctl.marks import Mark, is_stack, last_worked_on_by
+from deployctl.marks import Mark, clear_away, is_stack, last_worked_on_by, set_mark
 from deployctl.preflight import asked_ports
 from deployctl.workspace import Workspace
 
@@ -36,7 +36,7 @@ def interruption(end: BaseException) -> KeyboardInterrupt | None:
     return None
 
 
-def there(
+def begin(
     world: World,
     space: Workspace,
     mark: Mark,
@@ -44,10 +44,28 @@ def there(
     beside: str,
     refused: Callable[[], DeployctlError],
 ) -> bool:
-    """Whether there is something of this name; raises ``refused`` if the mark's maker made it not.
+    """Take the name; whether there is something of it, which then the mark's maker has made.
 
-    ``stack-foreign``, with ``beside`` to be typed instead, for one of another state folder.
+    Raises ``refused`` for what another has made; ``stack-foreign``, with ``beside`` to be typed
+    instead, for a stack of another state folder.
     """
+    try:
+        found = _there(world, space, mark, beside, refused)
+    except BaseException:
+        if not mark.found:
+            mark.remove()
+        raise
+    set_mark(mark)
+    return found
+
+
+def _there(
+    world: World,
+    space: Workspace,
+    mark: Mark,
+    beside: str,
+    refused: Callable[[], DeployctlError],
+) -> bool:
     states = world.docker.containers(space.stack)
     stack.refuse_foreign(space, states, doing=world.doing, beside=beside)
     others = (world.docker.volumes(space.stack), world.docker.networks(space.stack))
@@ -84,6 +102,17 @@ def surely_down(world: World, name: str) -> None:
         if not any(left(world, name).values()):
             return
         world.clock.sleep(_SWEEP_EVERY_S)
+
+
+def clear(world: World, space: Workspace) -> None:
+    """Take it all down, and what its folder holds; see whether something is :func:`left`."""
+    surely_down(world, space.stack)
+    clear_away(space)
+
+
+def down_line(name: str) -> str:
+    """The command that gives a stack up with its data."""
+    return f"deployctl down --volumes --stack {name}"
 
 
 def left(world: World, name: str) -> dict[str, tuple[str, ...]]:

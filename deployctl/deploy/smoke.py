@@ -30,7 +30,7 @@ from deployctl.deploy.smoketest import (
 from deployctl.deploy.up import up
 from deployctl.deploy.verify import VerifyReport, verify
 from deployctl.errors import DeployctlError, Fault
-from deployctl.marks import SMOKE, Mark, clear_away, forget_evidence, held, set_mark
+from deployctl.marks import SMOKE, Mark, forget_evidence, held
 from deployctl.outcomes import CheckResult
 from deployctl.recorder import Recorder, failed_check
 from deployctl.workspace import Workspace
@@ -99,27 +99,17 @@ def _held(world: World, request: SmokeRequest) -> AbstractContextManager[Mark]:
 
 
 def _begin(test: Test, mark: Mark) -> bool:
-    """Take the name; whether there is something of it, which then is a smoke test's."""
-    try:
-        there = _there(test.world, test.request, test.space, mark)
-    except BaseException:
-        if not mark.found:
-            mark.remove()
-        raise
-    set_mark(mark)
-    test.begun = True
-    return there
-
-
-def _there(world: World, request: SmokeRequest, space: Workspace, mark: Mark) -> bool:
-    """Whether there is something of this name; ``smoke-refused`` if no smoke test made it."""
-    return passing.there(
-        world,
-        space,
+    """Take the name; whether there is something of it; ``smoke-refused`` if no test made that."""
+    request = test.request
+    there = passing.begin(
+        test.world,
+        test.space,
         mark,
-        beside=replace(request, stack=f"{space.stack}-2").again,
+        beside=replace(request, stack=f"{request.stack}-2").again,
         refused=lambda: _refused(request),
     )
+    test.begun = True
+    return there
 
 
 def _sweep(test: Test) -> None:
@@ -139,8 +129,7 @@ def _refused(request: SmokeRequest) -> DeployctlError:
         "it with its chats.",
         code="smoke-refused",
         where=name,
-        hint=f"{other}  # or, to give that stack and its chats up: "
-        f"deployctl down --volumes --stack {name}",
+        hint=f"{other}  # or, to give that stack and its chats up: {passing.down_line(name)}",
     )
 
 
@@ -226,8 +215,7 @@ def _take_down(test: Test) -> None:
     world, name = test.world, test.space.stack
     told = len(test.recorder.checks)
     try:
-        passing.surely_down(world, name)
-        clear_away(test.space)
+        passing.clear(world, test.space)
     finally:
         test.downed = test.recorder.checks[told:]
         del test.recorder.checks[told:]
@@ -240,7 +228,7 @@ def _take_down(test: Test) -> None:
         status="failed" if named else "ok",
         summary=f"{counted} of stack {name} are left",
         code="smoke-leftovers" if named else None,
-        hint=f"deployctl down --volumes --stack {name}" if named else "",
+        hint=passing.down_line(name) if named else "",
         details=named,
         seconds=world.clock.now() - started,
     )

@@ -19,7 +19,7 @@ from deployctl.deploy.select import runs, select
 from deployctl.deploy.up import up
 from deployctl.deploy.world import UpReport, UpRequest
 from deployctl.errors import DeployctlError, Fault
-from deployctl.marks import TRIAL, Mark, clear_away, held, set_mark, stacks_here
+from deployctl.marks import TRIAL, Mark, held, stacks_here
 from deployctl.profiles.selection import Selection
 from deployctl.workspace import Workspace
 
@@ -103,6 +103,14 @@ class Stand:
         return replace(fault, hint=f"{alone}  # alone, to look at it")
 
 
+class StillThereError(KeyboardInterrupt):
+    """Ctrl-C, after which the stack could not be taken down; ``faults`` say why."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__()
+        self.faults = faults
+
+
 @contextmanager
 def trial(
     world: World,
@@ -120,13 +128,14 @@ def trial(
 
     ``trial-refused``: something of that name is there which no measurement made; ``stack-locked``:
     another one is under way; ``trial-leftovers``, and what ``down`` raises: it could not be taken
-    down. Where the measurement itself ended in an error, that one is raised, and this is a warning.
+    down. Where the measurement itself ended in an error, that one has these faults, too; after
+    Ctrl-C :class:`StillThereError` has them.
     """
     typed = again or _typed(world.doing)
     space = Workspace(world.home, name)
     once = f"{typed(Selection())}  # once that has ended"
     with held(world.home, name, TRIAL, doing=world.doing, hint=once) as mark:
-        there = _begin(world, space, mark, beside=once)
+        there = passing.begin(world, space, mark, beside=once, refused=lambda: _refused(name))
         problem: BaseException | None = None
         try:
             if there:
@@ -138,10 +147,8 @@ def trial(
             problem = passing.interruption(end) or end
         after: list[DeployctlError | None] = []
         passing.to_the_end(lambda: after.append(_end(world, space, mark)), shield)
-        if problem is None and after[0] is not None:
-            raise after[0]
         if after[0] is not None:
-            world.talk.warn(f"{after[0]}\nnext: {after[0].faults[0].hint}")
+            raise _both(world, problem, after[0])
         if problem is not None:
             raise problem
 
@@ -154,20 +161,6 @@ def _without(selection: Selection, sets: tuple[str, ...]) -> Selection:
     return replace(selection, sets=tuple(text for text in selection.sets if text not in sets))
 
 
-def _begin(world: World, space: Workspace, mark: Mark, *, beside: str) -> bool:
-    """Take the name; whether there is something of it, which then is a measurement's."""
-    try:
-        there = passing.there(
-            world, space, mark, beside=beside, refused=lambda: _refused(space.stack)
-        )
-    except BaseException:
-        if not mark.found:
-            mark.remove()
-        raise
-    set_mark(mark)
-    return there
-
-
 def _refused(name: str) -> DeployctlError:
     return DeployctlError(
         f"Stack {name} is there, and no measurement left it. A measurement would remove it with "
@@ -175,7 +168,7 @@ def _refused(name: str) -> DeployctlError:
         code="trial-refused",
         where=name,
         hint=f"deployctl status --stack {name}  # to give that stack and its chats up: "
-        f"deployctl down --volumes --stack {name}",
+        f"{passing.down_line(name)}",
     )
 
 
@@ -203,12 +196,25 @@ def _down(name: str) -> str:
     return "deployctl down" + ("" if name == DEFAULT_STACK else f" --stack {name}")
 
 
+def _both(world: World, problem: BaseException | None, down: DeployctlError) -> BaseException:
+    """What ended the measurement, with what kept its stack from being taken down."""
+    match problem:
+        case None:
+            return down
+        case DeployctlError():
+            problem.faults = (*problem.faults, *down.faults)
+            return problem
+        case KeyboardInterrupt():
+            return StillThereError(down.faults)
+    world.talk.warn(f"{down}\nnext: {down.faults[0].hint}")
+    return problem  # a bug of ours
+
+
 def _end(world: World, space: Workspace, mark: Mark) -> DeployctlError | None:
     """Take it down with its data; what stands against that, if something does."""
     name = space.stack
     try:
-        passing.surely_down(world, name)
-        clear_away(space)
+        passing.clear(world, space)
         named = passing.left_in_words(passing.left(world, name))
     except DeployctlError as problem:
         return problem
@@ -217,7 +223,7 @@ def _end(world: World, space: Workspace, mark: Mark) -> DeployctlError | None:
             f"Something of stack {name}, which was made to be measured, is left.",
             code="trial-leftovers",
             where=name,
-            hint=f"deployctl down --volumes --stack {name}",
+            hint=passing.down_line(name),
             details=named,
         )
     mark.remove()

@@ -13,7 +13,8 @@ from deployctl.deploy.select import fit, select
 from deployctl.errors import CODES, DeployctlError, ExitCode
 from deployctl.tuning.figures import named
 from deployctl.tuning.knobs import settings, written
-from deployctl.tuning.nouns import Candidate, Outcome, Try
+from deployctl.tuning.nouns import Candidate, Outcome, Target, Try
+from deployctl.tuning.slo import rounds
 
 if TYPE_CHECKING:
     from deployctl.deploy.select import Again, Selected
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from deployctl.profiles.selection import Selection
     from deployctl.talk import PhaseTalk
 
-#: Puts a load on the running stack of this name, with questions of its own for each number; see
-#: ``deploy/measuring.py``.
-Measure = Callable[["World", str, Shape, int, "PhaseTalk"], Measured]
+#: Puts a load on the running stack of this name, with questions of its own for each number, for at
+#: most so many seconds; see ``deploy/measuring.py``.
+Measure = Callable[["World", str, Shape, int, "PhaseTalk", float | None], Measured]
 
 #: What is no part of a candidate's time: getting what it needs, and the chat window's first start.
 _APART = ("images", "weights", "frontend ready")
@@ -39,12 +40,20 @@ _OF_A_CANDIDATE = (
     "start-mount-denied",
 )
 
+#: What says nothing of the same candidate another time: a deadline, somebody else, the frontend.
+_OF_THE_MOMENT = ("engine-hung", "engine-killed", "engine-not-ready", "memory-short")
+
+
+class _LateError(Exception):
+    """The time that this candidate may take is up."""
+
 
 @dataclass(slots=True)
 class Trying:
     """Tries candidates on one stack of their own, which ``stand`` makes when it is needed.
 
-    ``facts`` are of before that stack was there: what it takes is not somebody else's.
+    ``facts`` are of before that stack was there: what it takes is not somebody else's. ``fixed``:
+    keys that the operator set.
     """
 
     world: World
@@ -52,33 +61,44 @@ class Trying:
     base: Candidate
     facts: HostFacts
     shape: Shape
+    target: Target
+    fixed: tuple[str, ...]
     again: Again
     stand: Callable[[], Stand]
     measure: Measure
 
-    def outcome(self, asked: Try, title: str) -> Outcome:
+    def outcome(self, asked: Try, title: str, *, seconds: float | None = None) -> Outcome:
         """Bring the candidate up and measure it; what is wrong with it alone is its outcome.
 
-        Raises what ends the search: Docker is gone, nothing can be written, Ctrl-C. Of the profile
-        as it is every failure does: there is nothing to hold anything against.
+        ``seconds``: what it may take; a start ends by the profile's own deadlines. Raises what ends
+        the search: Docker is gone, nothing can be written, Ctrl-C. Of the profile as it is every
+        failure does: there is nothing to hold anything against.
         """
         selection = self.selection(asked.candidate)
         as_it_is = asked.candidate == self.base
         if not as_it_is and (why := self._unfit(selection)):
-            return Outcome(skipped=f"skipped: {why}")
+            return Outcome(skipped=f"skipped: {why}", kept=False)
         stand, began = self.stand(), self.world.clock.now()
         with self.world.talk.phase(title) as phase:
             name = named(asked.candidate.changed(self.base))
             try:
                 apart_s = _apart(self._up(stand, selection, phase))
-                found = self._measured(stand.name, asked, phase)
+                gone_s = self.world.clock.now() - began - apart_s
+                left_s = None if seconds is None else seconds - gone_s
+                found = self._measured(stand.name, asked, phase, left_s)
+            except _LateError:
+                phase.finish(f"{name}: took longer than the budget", ok=False)
+                took_s = self.world.clock.now() - began - apart_s
+                why = "took longer than the budget"
+                return Outcome(failed=why, took_s=took_s, late=True, kept=False)
             except DeployctlError as problem:
                 if as_it_is or not self._candidates_own(problem, stand.name):
                     raise
                 fault = problem.faults[0]
                 phase.finish(f"{name}: {fault.code}", ok=False)
                 why = f"failed: {fault.message} [{fault.code}]"
-                return Outcome(failed=why, took_s=self.world.clock.now() - began)
+                took_s, kept = self.world.clock.now() - began, _is_its_own(fault.code)
+                return Outcome(failed=why, took_s=took_s, kept=kept)
             (level,) = found.levels
             rate, first_s = level.total_rate.median, level.first_token_p95_s
             phase.finish(f"{name}: {rate:.0f} tokens/s, first token (p95) {first_s:.2f} s")
@@ -97,7 +117,7 @@ class Trying:
         """What the operator chose, with the candidate's values."""
         found = self.chosen.selection
         spec = self.chosen.profile.spec
-        for key, value in settings(spec, candidate.changed(self.base)):
+        for key, value in settings(spec, candidate.changed(self.base), fixed=self.fixed):
             found = found.with_set(key, written(value))
         return found
 
@@ -120,14 +140,19 @@ class Trying:
             return "it needs more than engine.memory allows (predicted)"
         return ""
 
-    def _measured(self, name: str, asked: Try, phase: PhaseTalk) -> Measured:
+    def _measured(self, name: str, asked: Try, phase: PhaseTalk, left_s: float | None) -> Measured:
+        if left_s is not None and left_s <= 0:
+            raise _LateError
         phase.step("measuring")
-        shape = replace(self.shape, streams=(asked.streams,))
+        many = rounds(asked.streams, self.target.slo, least=self.shape.rounds)
+        shape = replace(self.shape, streams=(asked.streams,), rounds=many)
         # The engine may be the same as before: it must not know the questions.
         seed = zlib.crc32(asked.identity.encode())
-        found = self.measure(self.world, name, shape, seed, phase)
+        found = self.measure(self.world, name, shape, seed, phase, left_s)
         if found.ended == "interrupted":
             raise KeyboardInterrupt
+        if found.ended == "time":
+            raise _LateError
         if found.ended:
             raise DeployctlError.of(found.faults)
         return found
@@ -137,6 +162,11 @@ class Trying:
         self.world.docker.containers(name)
         code = problem.faults[0].code
         return CODES[code][0] is ExitCode.NOT_READY or code in _OF_A_CANDIDATE
+
+
+def _is_its_own(code: str) -> bool:
+    """Whether a failure is the candidate's, so that it would fail again."""
+    return code not in _OF_THE_MOMENT and not code.startswith(("frontend-", "proof-"))
 
 
 def _apart(report: UpReport) -> float:

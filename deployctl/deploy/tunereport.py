@@ -18,8 +18,8 @@ from deployctl.profiles.selection import Selection
 from deployctl.profiles.units import format_duration
 from deployctl.tuning.figures import load, remarks
 from deployctl.tuning.knobs import KEYS, KV_CACHE
-from deployctl.tuning.nouns import Goal, Target, Tried
-from deployctl.tuning.slo import reachable, words
+from deployctl.tuning.nouns import Goal, Slo, Target, Tried
+from deployctl.tuning.slo import reachable, rounds, words
 
 if TYPE_CHECKING:
     from deployctl.deploy.select import Selected
@@ -68,10 +68,14 @@ class TuneRequest:
         """The command line that writes to another file."""
         return replace(self, write=path).again
 
-    def with_time(self, seconds: float) -> str:
-        """The command line with twice the budget, and at least so much, in whole minutes."""
+    def with_time(self, seconds: float, *, written: Written | None = None) -> str:
+        """The command line with twice the budget, and at least so much, in whole minutes.
+
+        Where an overlay is ``written`` already, to the next free file.
+        """
         more = max(2.0 * self.budget_s, seconds)
-        return replace(self, budget_s=-(-int(more) // 60) * 60).again
+        write = written.other if written and self.write else self.write
+        return replace(self, budget_s=-(-int(more) // 60) * 60, write=write).again
 
     def again_with(self, selection: Selection) -> str:
         """The same with another profile or model; without what candidates set."""
@@ -94,6 +98,11 @@ class TuneRequest:
         return shlex.join(("deployctl", "tune", *chosen, *options))
 
 
+def load_of(slo: Slo) -> Shape:
+    """The load that measurements on record depend on: with the rounds of one stream."""
+    return replace(SHAPE, rounds=rounds(1, slo, least=SHAPE.rounds))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """What is to be tuned, and where: decided before anything is measured."""
@@ -107,14 +116,23 @@ class Task:
     journal: Journal
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """The overlay that was found, which `up` would take: its text and its values."""
+
+    text: str
+    settings: tuple[tuple[str, Value], ...]
+
+
 @dataclass(slots=True)
 class Tuning:
-    """One ``tune`` under way."""
+    """One ``tune`` under way. ``made`` and not ``written``: it could not be."""
 
     request: TuneRequest
     started: float
     task: Task | None = None
     search: Search | None = None
+    made: Made | None = None
     written: Written | None = None
 
     @property
@@ -127,7 +145,8 @@ class Tuning:
 class TuneReport:
     """What came of it. ``faults`` are what ended it, if anything did.
 
-    ``command`` uses the overlay, ``longer`` goes on with more time. ``on_record``: how many of the
+    ``overlay_text`` is there as well where ``overlay``, its file, could not be written. ``command``
+    uses the overlay, ``longer`` goes on with more time. ``on_record``: how many of the
     measurements are of earlier runs.
     """
 
@@ -144,7 +163,7 @@ class TuneReport:
     settings: tuple[tuple[str, Value], ...]
     lossy: tuple[str, ...]  # of their keys, those that cost some of the answers' quality
     overlay: Path | None
-    text: str
+    overlay_text: str
     command: str
     longer: str
     journal: Path | None
@@ -190,24 +209,25 @@ def interrupted(tuning: Tuning) -> Fault:
 
 def report_of(tuning: Tuning, *, now: float, faults: tuple[Fault, ...]) -> TuneReport:
     """Sum it up, as far as it came."""
-    request, task, written = tuning.request, tuning.task, tuning.written
+    request, task, made, written = tuning.request, tuning.task, tuning.made, tuning.written
+    needed_s = tuning.search.needed_s if tuning.search else 0
     return TuneReport(
         profile=task.chosen.profile.name if task else None,
         model=task.chosen.plan.model if task else None,
         goal=request.goal,
         slo=words(task.target.slo) if task else (),
         streams=task.target.streams if task else request.streams,
-        load=load(SHAPE, task.target.streams) if task else "",
+        load=load(SHAPE, task.target.streams, task.target.slo) if task else "",
         machine=task.about.machine if task else "",
         tried=tuning.tried,
         on_record=sum(each.outcome.earlier for each in tuning.tried),
         found=tuning.search.found if tuning.search else None,
-        settings=written.settings if written else (),
-        lossy=_lossy(task.knobs, written.settings) if task and written else (),
+        settings=made.settings if made else (),
+        lossy=_lossy(task.knobs, made.settings) if task and made else (),
         overlay=written.path if written else None,
-        text=written.text if written else "",
+        overlay_text=made.text if made else "",
         command=_using(task.chosen.selection, written) if task and written else "",
-        longer=request.with_time(tuning.search.needed_s if tuning.search else 0),
+        longer=request.with_time(needed_s, written=written),
         journal=task.journal.path if task else None,
         seconds=now - tuning.started,
         warnings=remarks(tuning.tried),

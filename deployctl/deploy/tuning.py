@@ -10,32 +10,34 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from deployctl.atomic import usable
 from deployctl.deploy import passing
 from deployctl.deploy.changed import identity, of_this_machine
 from deployctl.deploy.select import adapted, select
-from deployctl.deploy.trial import trial
+from deployctl.deploy.trial import StillThereError, trial
 from deployctl.deploy.trying import Measure, Trying
 from deployctl.deploy.tunereport import (
     SHAPE,
     STACK,
+    Made,
     Task,
     TuneReport,
     TuneRequest,
     Tuning,
     interrupted,
+    load_of,
     report_of,
     unreached,
 )
 from deployctl.errors import DeployctlError, Fault
 from deployctl.journal import Journal
-from deployctl.overlayfile import refuse_taken, write
+from deployctl.overlayfile import drafted, refuse_folder, refuse_taken, write
 from deployctl.tuning import record
 from deployctl.tuning.knobs import Processors, as_it_is, knobs, settings
 from deployctl.tuning.nouns import Target
 from deployctl.tuning.overlay import About, overlay
 from deployctl.tuning.search import Search
 from deployctl.tuning.slo import parse_slo
+from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
     from deployctl.deploy.select import Selected
@@ -57,22 +59,22 @@ def tune(
         tuning.task = _task(world, request)
         with tuning.task.journal.held(request.again.removeprefix("deployctl ")):
             _search(world, tuning, tuning.task, shield, measure or _measure())
-        _write(world, tuning, tuning.task)
         faults = unreached(tuning)
     except DeployctlError as problem:
         faults = problem.faults
     except BaseException as end:
         if passing.interruption(end) is None:
             raise
-        faults = (interrupted(tuning),)
+        left = end.faults if isinstance(end, StillThereError) else ()
+        faults = (interrupted(tuning), *left)
     return report_of(tuning, now=world.clock.now(), faults=faults)
 
 
 def _measure() -> Measure:
     from deployctl.deploy.measuring import measured
 
-    return lambda world, name, shape, seed, phase: measured(
-        world, name, shape, seed=seed, phase=phase
+    return lambda world, name, shape, seed, phase, seconds: measured(
+        world, name, shape, seed=seed, phase=phase, seconds=seconds
     )
 
 
@@ -89,6 +91,8 @@ def _task(world: World, request: TuneRequest) -> Task:
         world.talk.say(f"profile auto: {chosen.choice.reason}")
     facts = world.local()
     chosen = adapted(world, chosen, facts)
+    if request.write is None:
+        refuse_folder(request.folder, chosen.profile.name, request.written_to)
     spec = chosen.profile.spec
     streams = request.streams or (1 if request.goal == "latency" else spec.concurrency)
     target = Target(goal=request.goal, streams=streams, slo=slo)
@@ -96,7 +100,15 @@ def _task(world: World, request: TuneRequest) -> Task:
     machine = _processors(facts)
     turned = knobs(spec, target, machine, prompt_tokens=SHAPE.prompt_tokens, fixed=fixed)
     image, weights = _obtain(world, request, chosen)
-    key = record.key(spec, facts, SHAPE, image=image, weights=weights)
+    key = record.key(
+        spec,
+        facts,
+        load_of(slo),
+        image=image,
+        weights=weights,
+        fixed=fixed,
+        override=Workspace(world.home, STACK).override_text(),
+    )
     return Task(
         chosen=chosen,
         facts=facts,
@@ -150,8 +162,8 @@ def _search(
     world: World, tuning: Tuning, task: Task, shield: passing.Shield, measure: Measure
 ) -> None:
     request = tuning.request
-    if request.anew:
-        _put_aside(world, task.journal)
+    if request.anew and (aside := task.journal.put_aside()) is not None:
+        world.talk.say(f"what was measured before is kept in {aside}")
     known = record.on_record(task.journal.read().rows)
     search = tuning.search = Search(
         as_it_is(task.chosen.profile.spec),
@@ -168,6 +180,8 @@ def _search(
             base=search.base,
             facts=task.facts,
             shape=SHAPE,
+            target=task.target,
+            fixed=task.fixed,
             again=request.again_with,
             stand=_Standing(until, world, request, shield),
             measure=measure,
@@ -176,22 +190,12 @@ def _search(
             outcome = known.get(asked.identity)
             # Another profile's candidate may have failed that is this one as it is.
             if outcome is None or (outcome.level is None and asked.candidate == search.base):
-                outcome = trying.outcome(asked, f"candidate {len(search.tried) + 1}")
-                if not outcome.skipped:  # what fits depends on what else runs
+                title, seconds = f"candidate {len(search.tried) + 1}", search.allowed_s
+                outcome = trying.outcome(asked, title, seconds=seconds)
+                if outcome.kept:
                     task.journal.append(record.row(asked, outcome))
             search.tell(outcome)
-
-
-def _put_aside(world: World, journal: Journal) -> None:
-    """Keep what is on record under another name."""
-    number, path = 0, journal.path
-    while path.exists():
-        number += 1
-        path = journal.path.with_name(f"{journal.path.name}.{number}")
-    if number:
-        with usable(path):
-            journal.path.rename(path)
-        world.talk.say(f"what was measured before is kept in {path}")
+        _write(world, tuning, task)  # before the stack is taken down, which may fail
 
 
 class _Standing:
@@ -222,22 +226,19 @@ class _Standing:
 
 
 def _write(world: World, tuning: Tuning, task: Task) -> None:
-    """Write the overlay, if something better was found, and see that `up` would take it."""
+    """Write the overlay, if something better was found and `up` would take it."""
     found = tuning.search.found if tuning.search else None
     if found is None or found.winner is None:
         return
     chosen, request = task.chosen, tuning.request
-    values = settings(chosen.profile.spec, found.changes)
+    values = settings(chosen.profile.spec, found.changes, fixed=task.fixed)
     last = max(each.outcome.at for each in tuning.tried)
     about = replace(task.about, date=last.partition("T")[0])
     text = overlay(found, values, task.knobs, task.target, about)
+    with drafted(text) as path:
+        over = (*chosen.selection.overlays, str(path))
+        world.resolve(replace(chosen.selection, overlays=over))
+    tuning.made = Made(text=text, settings=values)
     tuning.written = write(
-        text,
-        values,
-        request.write,
-        request.folder,
-        chosen.profile.name,
-        request.written_to,
+        text, request.write, request.folder, chosen.profile.name, request.written_to
     )
-    over = (*chosen.selection.overlays, str(tuning.written.path))
-    world.resolve(replace(chosen.selection, overlays=over))

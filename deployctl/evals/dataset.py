@@ -120,8 +120,13 @@ def _tool_case(row: Mapping[str, Any], number: int) -> ToolCase:
         question=_text(row, "question"),
         tools=tuple(tools),
         tool=None if call is None else _text(call, "name"),
-        arguments={name: tuple(values) for name, values in arguments.items()},
+        arguments=_accepted(arguments),
+        others=() if call is None else tuple(map(_accepted, call.get("or", ()))),
     )
+
+
+def _accepted(arguments: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    return {name: tuple(values) for name, values in arguments.items()}
 
 
 def _form_case(row: Mapping[str, Any], number: int) -> FormCase:

@@ -70,13 +70,22 @@ def _words(text: str) -> str | None:
     return plain.strip(" .()").casefold() if in_words and _WORDS.fullmatch(plain) else None
 
 
+def _limit_memory() -> None:
+    """Take no more than :data:`_MEMORY`, or what is allowed here: a limit cannot be raised."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = _MEMORY if hard == resource.RLIM_INFINITY else min(_MEMORY, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
 def main() -> None:
     """Judge every pair on stdin."""
     logging.disable(logging.CRITICAL)
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    _limit_memory()
     import math_verify  # noqa: F401  # slow; and nothing is ready without it
 
+    # At once: the first pair may end the process, and what was not flushed is lost with it.
     sys.stdout.write(f"{READY}\n")
+    sys.stdout.flush()
     with sys.stdin, sys.stdout:
         for line in sys.stdin:
             pair = json.loads(line)

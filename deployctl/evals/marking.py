@@ -20,7 +20,7 @@ from deployctl.evals.nouns import (
     Row,
     ToolCase,
 )
-from deployctl.evals.reading import chain_of
+from deployctl.evals.reading import chain_of, restates
 
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)\n\s*```", re.DOTALL | re.IGNORECASE)
 
@@ -40,30 +40,34 @@ def marked(
 ) -> tuple[Marked, ...]:
     """Mark every problem that was answered. Without a box an answer is not right.
 
+    Nor is a box that repeats an expression of the question: it is the same mathematics, unsolved.
     ``reasons``: the model thinks before it answers, so thoughts belong to a whole chain.
     """
     answered = [
         (problem, rows[problem.id])
         for problem in problems
-        if problem.id in rows and not rows[problem.id].refused
+        if problem.id in rows and rows[problem.id].answered
     ]
     chains = [chain_of(row) for _, row in answered]
-    boxes = [(p.answer, c.boxed) for (p, _), c in zip(answered, chains, strict=True)]
-    judged = iter(judge([(gold, box) for gold, box in boxes if box is not None]))
+    boxes = [(p, c.boxed) for (p, _), c in zip(answered, chains, strict=True)]
+    restated = [box is not None and restates(box, p.question, p.answer) for p, box in boxes]
+    told = zip(boxes, restated, strict=True)
+    judged = iter(judge([(p.answer, box) for (p, box), again in told if box and not again]))
     return tuple(
         Marked(
             id=problem.id,
             complete=chain.complete(reasons=reasons),
-            right=False if chain.boxed is None else next(judged),
+            right=next(judged) if chain.boxed and not again else False,
             truncated=chain.truncated,
             boxed=chain.boxed,
+            restated=again,
             expected=problem.answer,
             tokens=row.tokens,
             seconds=row.seconds,
             subject=problem.subject,
             level=problem.level,
         )
-        for (problem, row), chain in zip(answered, chains, strict=True)
+        for (problem, row), chain, again in zip(answered, chains, restated, strict=True)
     )
 
 
@@ -75,6 +79,7 @@ def marked_call(case: ToolCase, row: Row) -> MarkedCall:
     faults = [fault for call in row.calls if (fault := _wrong_call(case, call))]
     valid = bool(row.calls) and not faults
     fault = faults[0] if faults else _not_right(case, row)
+    fault = row.said if row.broken else fault
     return MarkedCall(
         id=case.id,
         wanted=case.tool is not None,
@@ -110,18 +115,18 @@ def _not_right(case: ToolCase, row: Row) -> str:
     call = row.calls[0]
     if call.name != case.tool:
         return f"called {call.name} instead of {case.tool}"
-    return _other_arguments(case, json.loads(call.arguments))
+    given = json.loads(call.arguments)
+    found = [_other_arguments(wanted, given) for wanted in (case.arguments, *case.others)]
+    return found[0] if all(found) else ""
 
 
-def _other_arguments(case: ToolCase, given: Mapping[str, Any]) -> str:
-    for name, accepted in case.arguments.items():
+def _other_arguments(wanted: Mapping[str, Sequence[Any]], given: Mapping[str, Any]) -> str:
+    """Which argument is not as it has to be; what nobody asked for may be anything."""
+    for name, accepted in wanted.items():
         value = given.get(name)
         if not any(_equal(value, one) for one in accepted):
             return f"{name} is {_short(json.dumps(value))}"
-    extra = [
-        name for name, value in given.items() if name not in case.arguments and value is not None
-    ]
-    return f"nobody asked for {extra[0]}" if extra else ""
+    return ""
 
 
 def _equal(value: object, accepted: object) -> bool:
@@ -145,7 +150,7 @@ def marked_form(case: FormCase, row: Row, way: Literal["words", "schema"]) -> Ma
     try:
         fault = _unlike(json.loads(fenced[1] if fenced else text), case.schema)
     except (ValueError, RecursionError):
-        fault = f"it is no JSON: {_short(text)}"
+        fault = row.said if row.broken else f"it is no JSON: {_short(text)}"
     return MarkedForm(
         id=case.id,
         way=way,

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 Kind = Literal["math", "tools", "json"]
 
-#: How an evaluation ended; empty when nothing ended it early.
-Ended = Literal["", "interrupted", "failed"]
+#: The seed of everybody who asks for no other.
+DEFAULT_SEED = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,8 @@ class ToolCase:
     """A question, the tools that are offered, and the call that it asks for.
 
     ``arguments``: name → the values that are right; one that may be left out has ``None`` among
-    them. ``tool`` is ``None`` where no call is right.
+    them, and one that is not named here may be anything that its schema allows. ``others``: other
+    arguments that are right as well. ``tool`` is ``None`` where no call is right.
     """
 
     id: str
@@ -36,6 +37,7 @@ class ToolCase:
     tools: tuple[Mapping[str, Any], ...]  # functions: name, description, parameters
     tool: str | None
     arguments: Mapping[str, tuple[Any, ...]]
+    others: tuple[Mapping[str, tuple[Any, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +67,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What came of one question, as it is kept. ``said``: why the engine refused it."""
+    """What came of one question, as it is kept.
+
+    ``refused``: the engine did not take the question; ``too_long``: it was not even asked, since
+    the context leaves no room for an answer. ``broken``: the engine took it and could not hand
+    over what its model wrote. ``said``: why, of each of them.
+    """
 
     id: str
     refused: bool = False
+    too_long: bool = False
+    broken: bool = False
     said: str = ""
     answer: str = ""
     reasoning: str = ""
@@ -77,6 +86,11 @@ class Row:
     tokens: int | None = None  # of the answer, thoughts included, as the engine counts
     prompt_tokens: int | None = None
     seconds: float = 0.0
+
+    @property
+    def answered(self) -> bool:
+        """Whether it counts: the question was asked, and taken."""
+        return not (self.refused or self.too_long)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +118,7 @@ class Marked:
     """One problem and what its answer is worth.
 
     ``right``: ``None`` where the checker came to no result. ``boxed`` is the last box of the
-    answer; ``None`` where there is none.
+    answer; ``None`` where there is none. ``restated``: it repeats an expression of the question.
     """
 
     id: str
@@ -112,6 +126,7 @@ class Marked:
     right: bool | None
     truncated: bool
     boxed: str | None
+    restated: bool
     expected: str
     tokens: int | None
     seconds: float

@@ -24,21 +24,22 @@ JSON_WORDS = (
 )
 
 #: Tokens that a template puts around a question, at most, and a few more.
-_AROUND = 128
+AROUND = 128
+
+#: An answer that may not even have so many tokens is not asked for.
+LEAST = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
     """How all questions of one evaluation are asked.
 
-    ``sampling`` is in the engine's words. ``context``: tokens of one conversation. ``alone``: the
-    request is to leave the engine's prompt cache out (llama.cpp).
+    ``sampling`` is in the engine's words. ``max_tokens``: of one answer, the context permitting.
     """
 
     engine: str
     sampling: Mapping[str, float]
     max_tokens: int
-    context: int
     seed: int
 
     def body(self, id_: str, text: str, **more: object) -> dict[str, Any]:
@@ -46,7 +47,7 @@ class Way:
         body: dict[str, Any] = {
             "messages": [{"role": "user", "content": text}],
             **self.sampling,
-            "max_tokens": self.room(text, **more),
+            "max_tokens": self.max_tokens,
             "seed": seed_of(self.seed, id_),
             **more,
         }
@@ -55,14 +56,24 @@ class Way:
             body["cache_prompt"] = False
         return body
 
-    def room(self, text: str, **more: object) -> int:
-        """How long the answer may be: never more than the context leaves beside the question.
 
-        The question's tokens are not known here; mathematics and JSON have two bytes in one at
-        the least.
-        """
-        asked = text + (json.dumps(more) if more else "")
-        return max(1, min(self.max_tokens, self.context - len(asked.encode()) // 2 - _AROUND))
+def most_tokens(question: Question) -> int | None:
+    """No more tokens than this has the question, its template included; ``None``: not known.
+
+    A token is a byte at the least. How tools are put into words, only the model's template knows.
+    """
+    if "tools" in question.body:
+        return None
+    return sum(len(one["content"].encode()) for one in question.body["messages"]) + AROUND
+
+
+def fitted(question: Question, tokens: int, context: int) -> Question | None:
+    """Ask for no more than the context leaves beside so many tokens; ``None``: too little."""
+    wanted = question.body["max_tokens"]
+    room = min(wanted, context - tokens)
+    if room < min(wanted, LEAST):
+        return None
+    return Question(id=question.id, body={**question.body, "max_tokens": room})
 
 
 def seed_of(seed: int, id_: str) -> int:

@@ -13,8 +13,11 @@ from deployctl.evals.nouns import Row
 
 _OPEN, _CLOSE = "<think>", "</think>"
 
-#: Where a box begins; ``\fbox`` is what some models write instead.
-_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+#: Where a box begins. ``\fbox`` is what some models write instead, and others around a remark.
+_BOXES = (re.compile(r"\\boxed(?![A-Za-z])\s*(\{?)"), re.compile(r"\\fbox\s*(\{)"))
+
+#: What a box without braces holds: TeX takes one character, and models mean a whole number.
+_BARE = re.compile(r"[-+]?\d+(?:[.,]\d+)*(?:/\d+)?|[A-Za-z](?![A-Za-z])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +69,18 @@ def _split(row: Row) -> tuple[bool, bool, str]:
 
 
 def last_box(text: str) -> str | None:
-    """What stands in the last box whose braces are balanced, if there is anything in it."""
-    for start in reversed(list(_BOX.finditer(text))):
-        inside = _balanced(text, start.end())
-        if inside is not None and inside.strip():
-            return inside.strip()
+    r"""What stands in the last whole ``\boxed`` that holds anything, else in such an ``\fbox``."""
+    for kind in _BOXES:
+        for start in reversed(list(kind.finditer(text))):
+            inside = _balanced(text, start.end()) if start[1] else _bare(text, start.end())
+            if inside is not None and inside.strip():
+                return inside.strip()
     return None
+
+
+def _bare(text: str, start: int) -> str | None:
+    found = _BARE.match(text, start)
+    return found[0] if found else None
 
 
 def _balanced(text: str, start: int) -> str | None:
@@ -86,3 +95,51 @@ def _balanced(text: str, start: int) -> str | None:
             return text[start:at]
         at += 1
     return None
+
+
+# ── what only repeats the question ────────────────────────────────────────────────────────────
+
+#: Spaces, sizes and letters of TeX, and its other words for the same thing.
+_SPACING = re.compile(
+    r"\\(?:left|right)\.|\\[,;:! ]|[$~]"
+    r"|\\(?:left|right|displaystyle|quad|qquad|text|textbf|mathrm|mbox)(?![A-Za-z])"
+)
+_SAME = ((r"[dt]frac", r"\\frac "), (r"(?:cdot|times)", "* "), (r"div", "/ "))
+
+_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|\\[A-Za-z]+|\\.|\S")
+
+#: One number, or one fraction of two: a value, whichever way it is written.
+_VALUE = re.compile(r"(?:[-+] )?(?:\d+(?:[.,]\d+)*|\\frac \d+ \d+|\d+ / \d+)(?: \\%| \^ \\circ)?")
+
+#: What makes an expression of values and names: something is left to be worked out.
+_WORK = re.compile(r"[-+*/^!(\[|=]|\\[A-Za-z]")
+
+
+def restates(box: str, question: str, key: str) -> bool:
+    """Whether a box only repeats an expression that the question asks to work out.
+
+    Nothing is known of mathematics here, only of notation: spaces, sizes of brackets, braces.
+    Numbers, fractions of two and words are no expressions, and where the right answer itself is an
+    expression of the question, as in "which of these", whatever means the same is an answer.
+    """
+    given, asked, right = _plain(box), _plain(question), _plain(key)
+    if given == right or _VALUE.fullmatch(given) or not _WORK.search(given):
+        return False
+    if _within(right, asked) and not _VALUE.fullmatch(right):
+        return False
+    return _within(given, asked)
+
+
+def _within(part: str, text: str) -> bool:
+    """Whether the tokens of one stand together in the other."""
+    return f" {part} " in f" {text} "
+
+
+def _plain(text: str) -> str:
+    """The tokens of an expression, a space between any two; braces only group, and are left out."""
+    text = _SPACING.sub(" ", text)
+    for written, meant in _SAME:
+        text = re.sub(rf"\\{written}(?![A-Za-z])", meant, text)
+    text = re.sub(r"_\s*(\d)(?=\d)", r"_ \1 ", text)  # TeX takes one digit
+    text = re.sub(r"\\frac\s*(\d)\s*(\d)", r"\\frac \1 {\2}", text)
+    return " ".join(word for word in _TOKEN.findall(text) if word not in "{}").rstrip(" .")

@@ -157,7 +157,7 @@ class FormSet:
 
 
 def _answered(rows: Mapping[str, Row], id_: str) -> bool:
-    return id_ in rows and not rows[id_].refused
+    return id_ in rows and rows[id_].answered
 
 
 #: Kind → bytes of a dataset, and where they lie → its set; ``dataset-invalid``.

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from deployctl.bench.nouns import Level, Spread
 from deployctl.tuning.nouns import Candidate, Confirmed, Found, Outcome, Target, Try
 from deployctl.tuning.slo import excess
-from deployctl.tuning.state import PAIRS
-from deployctl.tuning.worth import LEAST_GAIN, answer_s
+from deployctl.tuning.state import PAIRS, EnoughError
+from deployctl.tuning.worth import LEAST_GAIN, answers_per_s
 
 if TYPE_CHECKING:
     from deployctl.tuning.state import State
@@ -26,11 +26,14 @@ def confirm(state: State, winner: Candidate, streams: int) -> Confirming:
     name = " ".join(f"{key}={value}" for key, value in winner.changed(state.base))
     for number in range(1, PAIRS + 1):
         pair = f"pair {number} of {name}"
-        first = Try(candidate=state.base, streams=streams, pair=pair)
-        if not state.affords_pair(number, first):
+        halves = [Try(candidate=each, streams=streams, pair=pair) for each in (state.base, winner)]
+        if not state.affords_pair(number, halves):
             break
-        before = yield from state.measure(state.base, streams, pair=pair)
-        after = yield from state.measure(winner, streams, pair=pair)
+        try:
+            before = yield from state.measure(state.base, streams, pair=pair)
+            after = yield from state.measure(winner, streams, pair=pair)
+        except EnoughError:  # it took longer than could be known
+            break
         if before is None or after is None:
             return None
         base.append(before)
@@ -53,11 +56,7 @@ def gain(winner: list[Level], base: list[Level], target: Target) -> Spread:
 
 def _figure(level: Level, target: Target) -> Spread:
     """Tokens a second; for the goal latency how fast an answer is there."""
-    rate = level.total_rate
-    if target.goal != "latency":
-        return rate
-    scale = 1 / answer_s(level) / rate.median
-    return Spread(median=scale * rate.median, low=scale * rate.low, high=scale * rate.high)
+    return answers_per_s(level) if target.goal == "latency" else level.total_rate
 
 
 def keeps(levels: tuple[Level, ...], target: Target) -> tuple[bool, ...]:
@@ -106,7 +105,7 @@ def concluded(found: Found, winner: Candidate, confirmed: Confirmed | None, stat
 
 def _unconfirmed(state: State) -> str:
     last = state.tried[-1]
-    if last.asked.pair and last.outcome.level is None:
+    if last.asked.pair and last.outcome.level is None and not last.outcome.late:
         return f"What was best could not be measured again: {last.verdict}"
     return "The budget left no time to measure what was best again."
 

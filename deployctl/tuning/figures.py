@@ -7,22 +7,24 @@ from typing import TYPE_CHECKING
 
 from deployctl.bench.figures import above_the_ceiling
 from deployctl.profiles.writing import scalar
+from deployctl.tuning.slo import rounds
 from deployctl.tuning.worth import answer_s
 
 if TYPE_CHECKING:
     from deployctl.bench.nouns import Level, Shape, Spread
-    from deployctl.tuning.nouns import Confirmed, Step, Target, Tried, Value
+    from deployctl.tuning.nouns import Confirmed, Slo, Step, Target, Tried, Value
 
 #: Rounds of one measurement that differ by more than this were disturbed.
 _UNSTEADY = 0.25
 
 
-def load(shape: Shape, streams: int) -> str:
-    """What was asked: ``16 answers at once, of 64 tokens each to questions of 128; 2 rounds``."""
+def load(shape: Shape, streams: int, slo: Slo) -> str:
+    """What was asked: ``16 answers at once, of 64 tokens each …; 2 rounds, so 32 answers``."""
     at_once = "1 answer at a time" if streams == 1 else f"{streams} answers at once"
+    many = rounds(streams, slo, least=shape.rounds)
     return (
         f"{at_once}, of {shape.output_tokens} tokens each to questions of {shape.prompt_tokens}; "
-        f"{shape.rounds} rounds"
+        f"{many} rounds, so {many * streams} answers"
     )
 
 
@@ -96,7 +98,7 @@ def _changed(before: Sequence[Level], after: Sequence[Level], target: Target) ->
         f"first token (p95) {seconds(_mean(before, _first))} → {seconds(_mean(after, _first))}",
     ]
     if target.goal == "latency":
-        whole = f"{seconds(_mean(before, answer_s))} → {seconds(_mean(after, answer_s))}"
+        whole = f"{seconds(_mean(before, _whole))} → {seconds(_mean(after, _whole))}"
         parts.append(f"whole answer {whole}")
     return ", ".join(parts)
 
@@ -107,6 +109,10 @@ def _total(level: Level) -> float:
 
 def _first(level: Level) -> float:
     return level.first_token_p95_s
+
+
+def _whole(level: Level) -> float:
+    return answer_s(level).median
 
 
 def _mean(levels: Sequence[Level], figure: Callable[[Level], float]) -> float:

@@ -56,10 +56,10 @@ def knobs(
         _batch(spec, target, prompt_tokens),
         *_of_one_engine(spec),
     )
-    return tuple(knob for knob in found if knob.values and not _is_fixed(knob.key, fixed))
+    return tuple(knob for knob in found if knob.values and not is_fixed(knob.key, fixed))
 
 
-def _is_fixed(key: str, fixed: Collection[str]) -> bool:
+def is_fixed(key: str, fixed: Collection[str]) -> bool:
     """Whether it, or the block that it is in, is among them."""
     return any(key == each or key.startswith(f"{each}.") for each in fixed)
 
@@ -154,13 +154,16 @@ def as_it_is(spec: ProfileSpec) -> Candidate:
 
 
 def settings(
-    spec: ProfileSpec, changes: tuple[tuple[str, Value], ...]
+    spec: ProfileSpec, changes: tuple[tuple[str, Value], ...], *, fixed: Collection[str] = ()
 ) -> tuple[tuple[str, Value], ...]:
     """The changes with what has to follow, so that the profile does not contradict itself.
 
     A pool for all conversations that the profile gives in bytes grows with their number; it is not
-    searched: what is measured never fills it, so a larger one makes nothing faster.
+    searched: what is measured never fills it, so a larger one makes nothing faster. One that is
+    ``fixed`` stays: who needs more than that is refused as any such profile is.
     """
+    if is_fixed(KV_CACHE, fixed):
+        return changes
     people = dict(changes).get(CONCURRENCY)
     shape, pool = spec.model.shape, spec.engine.kv_cache
     if not isinstance(people, int) or shape is None or pool is None:

@@ -88,6 +88,7 @@ class Outcome:
     """What came of a try: figures, or why there are none.
 
     ``took_s``: bringing it up and measuring it, whenever that was; ``earlier``: by another run.
+    ``late``: the budget ended it. ``kept``: it would be the same another time, and goes on record.
     """
 
     level: Level | None = None
@@ -95,6 +96,8 @@ class Outcome:
     failed: str = ""  # it was started, and what ended it
     took_s: float = 0.0
     earlier: bool = False
+    late: bool = False
+    kept: bool = True
     at: str = ""  # RFC 3339, UTC
 
 

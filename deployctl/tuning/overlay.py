@@ -65,7 +65,7 @@ def _head(found: Found, target: Target, about: About) -> Iterator[str]:
         "Machine": about.machine,
         "Image": about.image,
         "Weights": about.weights,
-        "Load": load(about.shape, found.streams),
+        "Load": load(about.shape, found.streams, target.slo),
     }
     for name, text in rows.items():
         yield from _comment(f"{name + ':':<9}{text}", hanging=" " * 9)

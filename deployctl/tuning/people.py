@@ -128,13 +128,22 @@ class People:
             return unreached(so_far)
         as_it_is = max((n for each, n in self.held if each == state.base), default=0)
         more = sorted((n for each, n in self.held if each != state.base and n > as_it_is))[::-1]
-        found = replace(so_far, streams=max(as_it_is, 1), why=nothing_better(state))
+        found = replace(so_far, streams=as_it_is, why=nothing_better(state))
         by_number = {streams: candidate for candidate, streams in self.held}
         for streams in more[:_TRIALS]:
             winner = by_number[streams]
-            so_far = replace(so_far, streams=streams)
+            so_far = replace(so_far, streams=streams, steps=self._steps_to(winner))
             confirmed = yield from confirm(state, winner, streams)
             found = concluded(so_far, winner, confirmed, state)
             if confirmed is None or is_better(confirmed, state.target):
                 return found
         return found
+
+    def _steps_to(self, winner: Candidate) -> tuple[Step, ...]:
+        """The values that the winner has: those adopted after it, for more at once, it has not."""
+        values = dict(self.state.base.values)
+        for count, step in enumerate(self.steps):
+            if all(winner.values[key] == values[key] for key in values if key != CONCURRENCY):
+                return tuple(self.steps[:count])
+            values[step.key] = step.after
+        return tuple(self.steps)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from deployctl.bench.nouns import Level, Shape, Spread, Used
 from deployctl.revive import revive
-from deployctl.tuning.knobs import KEYS, KV_CACHE
+from deployctl.tuning.knobs import KEYS, KV_CACHE, is_fixed
 from deployctl.tuning.nouns import Outcome, Try
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from deployctl.profiles.schema import ProfileSpec
 
 #: Raised when what is measured, or how, has changed, so that older rows are not comparable.
-_VERSION = 1
+_VERSION = 2
 
 #: Blocks of a profile that the engine's speed does not depend on.
 _BESIDE = ("extends", "description", "frontend", "ports", "deadlines", "requires", "auto")
@@ -47,20 +47,32 @@ def on_record(rows: Iterable[Mapping[str, Any]]) -> dict[str, Outcome]:
     return found
 
 
-def key(spec: ProfileSpec, facts: HostFacts, shape: Shape, *, image: str, weights: str) -> str:
+def key(
+    spec: ProfileSpec,
+    facts: HostFacts,
+    shape: Shape,
+    *,
+    image: str,
+    weights: str,
+    fixed: Collection[str] = (),
+    override: str | None = None,
+) -> str:
     """The same for measurements that can be held against each other: machine, plan, load.
 
-    The plan without the keys that are turned, because each row says those itself. ``image``: the
-    engine's, by its id. ``weights``: which file.
+    The plan without the keys that are turned, because each row says those itself; the pool, which
+    may follow from them, as the profile has it, and whether it may. ``image``: the engine's, by its
+    id. ``weights``: which file. ``override``: what the operator lays over the stack that is
+    measured.
     """
     plan = spec.model_dump(mode="json")
     for name in _BESIDE:
         plan.pop(name, None)
-    for path in (*KEYS, KV_CACHE):
+    for path in KEYS:
         block, _, name = path.rpartition(".")
         (plan[block] if block else plan).pop(name, None)
     load = dataclasses.asdict(dataclasses.replace(shape, streams=()))
-    said = [_VERSION, machine(facts), plan, image, weights, load]
+    pool = is_fixed(KV_CACHE, fixed)
+    said = [_VERSION, machine(facts), plan, image, weights, load, pool, override]
     text = json.dumps(said, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -45,6 +45,11 @@ class Search:
         return self._asked
 
     @property
+    def allowed_s(self) -> float | None:
+        """Seconds that what is asked for may take; ``None``: as long as it takes."""
+        return self._state.allowed_s(self._asked) if self._asked else None
+
+    @property
     def tried(self) -> tuple[Tried, ...]:
         """Everything that was asked so far, with what was made of it."""
         return self._state.tried
@@ -56,7 +61,7 @@ class Search:
 
     @property
     def needed_s(self) -> float:
-        """A budget, in seconds, that would have room for a search and its confirmation."""
+        """A budget, in seconds, that has room to go on from here."""
         return self._state.needed_s
 
     def tell(self, outcome: Outcome) -> None:

@@ -21,6 +21,9 @@ FIRST_TOKEN_S = 2.0
 #: minute, an ordinary reading speed, at three quarters of a word for each token.
 READING_RATE = 5.0
 
+#: Of one measurement, at least; where an SLO decides, more: few streams would say little of it.
+_ANSWERS, _ANSWERS_OF_AN_SLO = 4, 8
+
 _NAMES = {"ttft": "first_token_s", "itl": "inter_token_s"}
 _MILLISECONDS = re.compile(r"[1-9][0-9]{0,7}ms", re.ASCII)
 
@@ -75,6 +78,12 @@ def words(slo: Slo) -> tuple[str, ...]:
 
 def _time(seconds: float) -> str:
     return f"{seconds:.0f}s" if seconds == int(seconds) else f"{round(seconds * 1000)}ms"
+
+
+def rounds(streams: int, slo: Slo, *, least: int) -> int:
+    """How many rounds of so many answers it takes to say anything of 19 in 20 of them."""
+    answers = _ANSWERS if slo == Slo() else _ANSWERS_OF_AN_SLO
+    return max(least, -(-answers // streams))
 
 
 # ── held against figures ──────────────────────────────────────────────────────────────────────

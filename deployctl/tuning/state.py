@@ -5,7 +5,7 @@ Time is what candidates took, as it is told; nothing here reads a clock.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Sequence
 from typing import TypeAlias
 
 from deployctl.bench.nouns import Level
@@ -60,8 +60,8 @@ class State:
     def measure(self, candidate: Candidate, streams: int, *, pair: str = "") -> Measuring:
         """Have this measured, unless it is known; ``None`` without figures.
 
-        ``EnoughError`` where the budget would be overdrawn. The first one is always asked: without
-        it nothing is known.
+        ``EnoughError`` where the budget would be overdrawn, or was about to be. The first one is
+        always asked: without it nothing is known.
         """
         asked = Try(candidate=candidate, streams=streams, pair=pair)
         known = self._outcomes.get(asked.identity)
@@ -73,17 +73,30 @@ class State:
             self._outcomes[asked.identity] = known
             self._spent_s += 0.0 if known.earlier else known.took_s
             self._first_verdict(asked, known)
+            if known.late:
+                raise EnoughError
         return known.level
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────
 
-    def affords_pair(self, number: int, first: Try) -> bool:
-        """Whether there is time for this pair of the confirmation; ``first`` is its first try."""
-        if self.on_record(first):
+    def affords_pair(self, number: int, halves: Sequence[Try]) -> bool:
+        """Whether there is time for what is not on record of this pair of the confirmation."""
+        missing = [each for each in halves if not self.on_record(each)]
+        if not missing:
             return True
-        streams = first.streams
         left_s = self._budget_s - self._spent_s
-        return number <= self._pairs(streams) and self._pair_s(streams) <= left_s
+        wanted = number <= self._pairs(halves[0].streams) or len(missing) < len(halves)
+        return wanted and sum(map(self._predicted_s, missing)) <= left_s
+
+    def allowed_s(self, asked: Try) -> float | None:
+        """Seconds that this may take; ``None``: as long as it takes, because it is the first.
+
+        While searching, time for one pair of the confirmation is left.
+        """
+        if not self._order:
+            return None
+        kept_s = 0.0 if asked.pair else self._pair_s(asked.streams)
+        return max(0.0, self._budget_s - self._spent_s - kept_s)
 
     def _affords_with_confirming(self, asked: Try) -> bool:
         if self.on_record(asked):
@@ -104,10 +117,12 @@ class State:
     def _predicted_s(self, asked: Try) -> float:
         """As long as the longest of its kind so far: the profile as it is, or another candidate.
 
-        For more streams longer in proportion.
+        For more streams longer in proportion. One that was ended because it took too long says
+        nothing of others.
         """
         as_it_is = asked.candidate == self.base
-        all_ = [(self._outcomes[each.identity].took_s, each) for each in self._order]
+        found = [(self._outcomes[each.identity], each) for each in self._order]
+        all_ = [(outcome.took_s, each) for outcome, each in found if not outcome.late]
         alike = [one for one in all_ if (one[1].candidate == self.base) == as_it_is and one[0]]
         return max(
             (took * max(1.0, asked.streams / each.streams) for took, each in alike or all_),
@@ -116,7 +131,10 @@ class State:
 
     @property
     def needed_s(self) -> float:
-        """Seconds with which a search of what was measured so far would not have been cut short."""
+        """A budget, in seconds, in which there is room to go on from here and to confirm it.
+
+        Not for all that is left: how much that is depends on what is found.
+        """
         streams = max((each.streams for each in self._order), default=1)
         return 2 * PAIRS * self._pair_s(streams)
 

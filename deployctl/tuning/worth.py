@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deployctl.bench.nouns import Spread
 from deployctl.tuning.slo import excess
 
 if TYPE_CHECKING:
@@ -35,18 +36,31 @@ def worth(level: Level, target: Target) -> Worth:
     if over > 1:
         return _with_spread(level, keeps=False, value=1 / over)
     if target.goal == "latency":
-        return _with_spread(level, keeps=True, value=1 / answer_s(level))
+        speed = answers_per_s(level)
+        return Worth(keeps=True, value=speed.median, low=speed.low, high=speed.high)
     return _with_spread(level, keeps=True, value=level.total_rate.median)
 
 
-def answer_s(level: Level) -> float:
-    """Seconds until an answer of this load is there: its first token, then one after another."""
+def answer_s(level: Level) -> Spread:
+    """Seconds until an answer is whole, by rounds.
+
+    Of a level that does not say: its first token, then one after another.
+    """
+    if level.answer_s is not None:
+        return level.answer_s
     between = level.inter_token_p50_s or 0.0
-    return level.first_token_p50_s + between * max(0.0, level.output_tokens - 1)
+    seconds = level.first_token_p50_s + between * max(0.0, level.output_tokens - 1)
+    return Spread(median=seconds, low=seconds, high=seconds)
+
+
+def answers_per_s(level: Level) -> Spread:
+    """The same turned over: the more the better."""
+    took = answer_s(level)
+    return Spread(median=1 / took.median, low=1 / took.high, high=1 / took.low)
 
 
 def _with_spread(level: Level, *, keeps: bool, value: float) -> Worth:
-    """All that is measured in a round lies apart as its tokens a second do."""
+    """Percentiles are of all rounds together: they lie apart as the tokens a second do."""
     rate = level.total_rate
     low, high = (rate.low / rate.median, rate.high / rate.median) if rate.median > 0 else (1.0, 1.0)
     return Worth(keeps=keeps, value=value, low=value * low, high=value * high)

@@ -152,7 +152,7 @@ def test_two_measurements_of_one_stack_at_once_would_measure_each_other(
         (("--streams", "0"), "whole numbers from 1"),
         (("--rounds", "0"), "at least 1"),
         (("--stack", "other", "history"), "--stack stands before history"),
-        (("--output-tokens", "9999"), "are more than this stack's conversations hold"),
+        (("--output-tokens", "9999"), "are more than a conversation here holds"),
     ],
 )
 def test_exit_2_for_a_load_that_is_none(

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deployctl import charts
 from deployctl.bench.nouns import Measured, Shape
-from deployctl.cli.compare import text
+from deployctl.bench.side import rows
+from deployctl.cli.comparetext import text
 from deployctl.cli.load import levels, words_of
-from deployctl.deploy import comparing
+from deployctl.deploy import comparing, contenders
 from deployctl.deploy.comparing import CompareReport
 from deployctl.deploy.world import World
 from tests.cli.commandline import deployctl
@@ -82,8 +86,8 @@ def test_json_has_all_of_it(
     }
     first = found["data"]["sides"][0]
     assert set(first) == {
-        *("model", "name", "source", "weights_bytes", "kv_bytes_per_token", "tools"),
-        *("reasoning", "measured", "fault", "recorded"),
+        *("model", "name", "source", "weights_bytes", "kv_bytes_per_token"),
+        *("tool_template", "reasoning", "measured", "fault", "recorded"),
     }
     assert first["measured"]["levels"][0]["stream_rate"]["median"] == 100.0
 
@@ -129,6 +133,18 @@ def test_ctrl_c_is_130_with_what_there_is(
     assert not box.docker.states
 
 
+def test_ctrl_c_before_anything_is_looked_at_is_told(
+    box: Box,
+    measuring: Measuring,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(contenders, "select", _raising(KeyboardInterrupt()))
+    assert deployctl(box, *BOTH, "-o", "json") == 130
+    found = json.loads(capsys.readouterr().out)
+    assert [error["code"] for error in found["errors"]] == ["interrupted"]
+
+
 def test_ctrl_c_before_anything_is_130(
     box: Box, measuring: Measuring, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -160,7 +176,8 @@ def test_a_model_that_is_not_ready_is_6_and_the_other_is_there(
         (("compare", "a", "b", "--profile", "smok"), 3, "deployctl compare a b --profile smoke"),
         ((*BOTH, "--set", "concurency=3"), 3, "--set concurrency=3"),
         ((*BOTH, "--set", "model.context=16384"), 4, "[context-too-long]"),
-        ((*BOTH, "--prompt-tokens", "5000"), 2, "[chat-too-long]"),
+        ((*BOTH, "--prompt-tokens", "5000"), 2, f"next:  deployctl {' '.join(BOTH)} --prompt-tok"),
+        ((*BOTH, "--prompt-tokens", "1900"), 2, "64 of them for the model's own template"),
         ((*BOTH, "--streams", "1,x"), 2, "--streams 1,x"),
         ((*BOTH, "--streams", "0"), 2, "whole numbers from 1"),
         ((*BOTH, "--rounds", "0"), 2, "--rounds"),
@@ -237,6 +254,78 @@ def test_no_docker_is_4(box: Box, measuring: Measuring, capsys: pytest.CaptureFi
     assert "[docker-unreachable]" in capsys.readouterr().err
 
 
+# ── a file that cannot be written costs nothing ───────────────────────────────────────────────
+
+
+def test_a_chart_that_cannot_be_drawn_costs_nothing(
+    box: Box,
+    measuring: Measuring,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = (*BOTH, "--chart", str(tmp_path / "c.png"))
+    with monkeypatch.context() as patch:
+        patch.setattr(charts, "draw", _raising(RuntimeError("no such font")))
+        assert deployctl(box, *words) == 5
+    seen = capsys.readouterr()
+    assert "100 (99.0 to 101)" in seen.out
+    assert "c.png could not be made: RuntimeError: no such font [result-unwritten]" in seen.err
+    assert f"next:  deployctl compare smollm2 qwen2.5 --profile smoke --set {SERVED[1]}" in seen.err
+    assert deployctl(box, *words) == 0  # what it says to type next
+    assert measuring.count == 2
+    assert (tmp_path / "c.png").is_file()
+    assert not (box.home / "compare").exists()
+
+
+def test_json_says_which_file_is_not_there(
+    box: Box,
+    measuring: Measuring,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(charts, "draw", _raising(OSError(28, "No space left on device")))
+    assert deployctl(box, *BOTH, "--chart", str(tmp_path / "c.png"), "-o", "json") == 5
+    found = json.loads(capsys.readouterr().out)
+    assert (found["exit_code"], found["status"]) == (5, "degraded")
+    assert [error["code"] for error in found["errors"]] == ["workspace-unwritable"]
+    assert found["data"]["sides"][1]["measured"] is not None
+
+
+def test_ctrl_c_while_drawing_costs_nothing(
+    box: Box,
+    measuring: Measuring,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(charts, "draw", _raising(KeyboardInterrupt()))
+    assert deployctl(box, *BOTH, "--chart", str(tmp_path / "c.png"), "-o", "json") == 130
+    found = json.loads(capsys.readouterr().out)
+    assert [error["code"] for error in found["errors"]] == ["interrupted"]
+    assert found["data"]["sides"][1]["measured"] is not None
+
+
+@pytest.mark.parametrize("form", ["text", "json", "markdown"])
+def test_what_stdout_does_not_take_is_measured_once(
+    box: Box, measuring: Measuring, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert deployctl(box, *BOTH, "-o", form) == 5
+        monkeypatch.setattr(sys, "stdout", sys.__stdout__)
+    assert deployctl(box, *BOTH) == 0
+    assert measuring.count == 2
+
+
+def _raising(end: BaseException) -> Callable[..., None]:
+    def draw(*_: object, **__: object) -> None:
+        raise end
+
+    return draw
+
+
 # ── parts ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -254,8 +343,23 @@ def test_a_long_name_is_broken_and_not_cut(box: Box, measuring: Measuring) -> No
     assert isinstance(_report_of(box), CompareReport)
     long = replace(_report_of(box).sides[0], name="A-very-long-name-of-a-model-" * 3)
     report = replace(_report_of(box), sides=(long, _report_of(box).sides[1]))
-    head = text(report).splitlines()[:4]
+    lines = text(report).splitlines()
+    head = lines[: lines.index(next(line for line in lines if line.startswith("load time")))]
     assert "".join(line.split()[0] for line in head) == "A-very-long-name-of-a-model-" * 3
+
+
+@pytest.mark.parametrize("count", [3, 4, 5])
+def test_more_models_than_a_line_takes_stand_below(box: Box, count: int) -> None:
+    one = _report_of(box)
+    sides = tuple(
+        replace(one.sides[0], name=f"Some-Model-{n}B-Instruct Q4_K_M") for n in range(count)
+    )
+    lines = text(replace(one, sides=sides, rows=rows(sides, one.shape))).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert all(any(f"Some-Model-{n}B" in line for line in lines) for n in range(count))
+    cells = [line.split().count("1.2") for line in lines if line.startswith("load time")]
+    assert len(cells) > 1
+    assert sum(cells) == count
 
 
 def _report_of(box: Box) -> CompareReport:

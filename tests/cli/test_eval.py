@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,12 @@ class Engine:
     def __init__(self, box: Box, answer: Answer) -> None:
         self.asked: list[dict[str, Any]] = []
         self.answer = answer
+        self._box, self._decoded = box, 0
         self.metrics = ""
         self.props: dict[str, Any] = {}
+        self.tokens: int | None = None  # of every prompt; None: it does not count
+        self.counting: list[tuple[str, Any]] = []
+        self.working: threading.Event | None = None  # set once it was seen at work
         self._before, self._streamed = box.http.call, box.http.stream
         box.http.call = self.call  # type: ignore[method-assign]
         box.http.stream = self.stream  # type: ignore[method-assign]
@@ -53,11 +58,28 @@ class Engine:
     def call(
         self, url: str, *, token: Secret | None = None, body: Any = None, timeout_s: float
     ) -> Reply:
+        if url.endswith(("/apply-template", "/tokenize")) and self.tokens is not None:
+            self.counting.append((url.rpartition("/")[2], body))
+            if url.endswith("/tokenize"):
+                return Reply(status=200, text=json.dumps({"tokens": [0] * self.tokens}))
+            asked = body["messages"][0]["content"].partition("\n")[0]
+            return Reply(status=200, text=json.dumps({"prompt": f"<user>{asked}"}))
+        if url.endswith("/metrics") and self.working is not None:
+            return self._at_work()
         if url.endswith("/metrics") and self.metrics:
             return Reply(status=200, text=self.metrics)
         if url.endswith("/props"):
             return Reply(status=200, text=json.dumps(self.props))
         return self._before(url, token=token, body=body, timeout_s=timeout_s)
+
+    def _at_work(self) -> Reply:
+        """It wrote more since it was looked at the last time."""
+        self._decoded += 1
+        if self._decoded == 3:
+            self.working.set()  # type: ignore[union-attr]
+        else:
+            self._box.clock.seconds += 300
+        return Reply(status=200, text=f"llamacpp:n_decode_total {self._decoded}\n")
 
     def stream(self, url: str, *, token: Secret, body: Any, timeout_s: float) -> Iterator[str]:
         if not url.endswith("/v1/chat/completions"):
@@ -146,8 +168,12 @@ def test_text_has_both_rates_with_their_intervals(
         "temperature 0.2 · top_p 0.9 · at most 512 tokens · seed 1 · one at a time",
         "1 1/1 · 2 1/1 · 3 1/1",
         "Algebra 3/3",
+        "of problems like these.",
     ):
         assert part in out
+    assert "no random sample" not in out
+    assert math(up, "--n", "2") == 0
+    assert "no random sample" in capsys.readouterr().out
 
 
 def test_json_has_everything_and_its_keys_stay(
@@ -160,7 +186,8 @@ def test_json_has_everything_and_its_keys_stay(
     assert set(data) == {
         *("kind", "stack", "status", "model", "served_name", "engine"),
         *("dataset", "dataset_sha256", "problems", "asked", "answered", "kept", "complete"),
-        *("rates", "truncated", "tokens", "unjudged", "refused", "subjects", "levels"),
+        *("rates", "truncated", "tokens", "unjudged", "subjects", "levels"),
+        *("refused", "too_long", "broken"),
         *("sampling", "max_tokens", "seed", "at_once", "reasons", "seconds", "answer_seconds"),
         *("rows_file", "warnings", "again", "results"),
     }
@@ -226,6 +253,17 @@ def test_answers_to_another_question_are_not_mixed_in(
 def test_another_model_answers_for_itself(up: Box, engine: Engine) -> None:
     assert math(up) == 0
     up.weights.identity = "2-2"
+    assert deployctl(up, "up", "--profile", "smoke") == 0
+    assert math(up) == 0
+    assert len(engine.asked) == 6
+
+
+@pytest.mark.parametrize("changed", [{"cpu_model": "another"}, {"physical_cores": 3}])
+def test_another_machine_answers_for_itself(
+    up: Box, engine: Engine, changed: dict[str, Any]
+) -> None:
+    assert math(up) == 0
+    up.facts.facts = replace(up.facts.facts, **changed)
     assert deployctl(up, "up", "--profile", "smoke") == 0
     assert math(up) == 0
     assert len(engine.asked) == 6
@@ -313,6 +351,7 @@ def test_an_engine_that_answers_nobody_any_more_is_an_end(
     captured = capsys.readouterr()
     assert captured.out.startswith("PARTIAL: eval math")
     assert "[chat-failed]" in captured.err
+    assert "The engine runs and refuses to answer: HTTP 401." in captured.err
     assert "HTTP 401: Unauthorized" in captured.err
 
 
@@ -355,11 +394,131 @@ def test_an_answer_that_the_engine_cannot_read_is_asked_again_next_time(
 ) -> None:
     refusal = Reply(status=500, text='{"error":{"message":"Failed to parse input"}}')
     at_the_third(lambda _body: refusal, engine)
+    assert math(up) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "not read 1, counted as wrong: the engine could not read what its model wrote" in out
+    assert "t/3: HTTP 500: Failed to parse input" in out
     assert math(up, "--output", "json") == 0
-    assert len(envelope(capsys)["data"]["refused"]) == 1
+    data = envelope(capsys)["data"]
+    assert (data["refused"], [one["id"] for one in data["broken"]]) == ([], ["t/3"])
+    rates = data["rates"]
+    assert [(rates[name]["hits"], rates[name]["of"]) for name in rates] == [(2, 3), (2, 3)]
+    assert (data["kept"], data["answered"]) == (2, 3)
     engine.answer = well
     assert math(up, "--output", "json") == 0
-    assert envelope(capsys)["data"]["answered"] == 3
+    data = envelope(capsys)["data"]
+    assert (data["kept"], data["rates"]["right"]["hits"]) == (2, 3)
+
+
+def test_calls_that_the_engine_cannot_read_do_not_raise_the_models_rate(
+    up: Box, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = {"function": {"name": "get_weather", "arguments": '{"city": "Oslo"}'}}
+    good = said("", "tool_calls", tool_calls=[call])
+    broken = Reply(status=500, text='{"error":{"message":"Failed to parse input"}}')
+    engine.answer = lambda _body: good if len(engine.asked) == 1 else broken
+    assert deployctl(up, "eval", "tools", "--output", "json") == 0
+    data = envelope(capsys)["data"]
+    valid, right = data["rates"]["valid"], data["rates"]["right"]
+    assert (valid["hits"], valid["of"], right["hits"], right["of"]) == (1, 17, 1, 20)
+    assert data["results"][-1]["fault"] == "HTTP 500: Failed to parse input"
+
+
+def test_what_will_be_asked_again_is_not_called_kept(
+    up: Box, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def then_interrupt(_body: object) -> Reply:
+        if len(engine.asked) < 3:
+            return Reply(status=500, text='{"error":{"message":"Failed to parse input"}}')
+        raise KeyboardInterrupt
+
+    engine.answer = then_interrupt
+    assert math(up) == 130
+    assert "Interrupted after 0 of 3 answers, which are kept." in capsys.readouterr().err
+
+
+def test_a_question_without_room_for_its_answer_is_not_asked(
+    up: Box, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.tokens = 1980
+    assert math(up, "--max-tokens", "2000", "--output", "json") == 0
+    data = envelope(capsys)["data"]
+    assert (engine.asked, data["answered"], data["refused"]) == ([], 0, [])
+    assert data["too_long"][0] == {
+        "id": "t/1",
+        "said": "it has 1980 tokens, and the context of 2048 leaves no room for an answer",
+    }
+    assert math(up, "--max-tokens", "2000") == 0
+    assert "not asked 3, not counted: too long for the context: t/1" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    engine.tokens = 1700
+    assert math(up, "--max-tokens", "1999") == 0
+    assert [body["max_tokens"] for body in engine.asked] == [348] * 3
+    assert [path for path, _ in engine.counting[:2]] == ["apply-template", "tokenize"]
+    assert engine.counting[1][1]["content"] == "<user>What is 1+1?"
+    assert {body["max_tokens"] for body in engine.asked} == {348}
+
+
+def test_an_engine_that_does_not_count_is_asked_all_the_same(up: Box, engine: Engine) -> None:
+    assert math(up, "--max-tokens", "2000") == 0
+    assert all(128 <= body["max_tokens"] <= 2000 for body in engine.asked)
+    assert len(engine.asked) == 3
+
+
+def test_an_engine_that_hangs_without_closing_is_an_end(
+    up: Box, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given_up = threading.Event()
+
+    def hang(_body: object) -> Reply:
+        up.clock.seconds += 700
+        given_up.wait(20)
+        return Reply(status=0, text="closed")
+
+    at_the_third(hang, engine)
+    try:
+        assert math(up, "--output", "json") == 6
+    finally:
+        given_up.set()
+    found = envelope(capsys)
+    assert found["data"]["answered"] == 2
+    assert found["errors"][0]["code"] == "engine-hung"
+    assert "2 of 3 answers are kept" in "\n".join(found["errors"][0]["details"])
+
+
+def test_an_engine_that_is_dead_behind_an_open_connection_is_found_soon(
+    up: Box, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given_up = threading.Event()
+
+    def die(_body: object) -> Reply:
+        up.http.engine_ready = False
+        up.clock.seconds += 31
+        given_up.wait(20)
+        return Reply(status=0, text="closed")
+
+    at_the_third(die, engine)
+    try:
+        assert math(up, "--output", "json") == 6
+    finally:
+        given_up.set()
+    (error,) = envelope(capsys)["errors"]
+    assert error["code"] == "engine-not-ready"
+
+
+def test_an_engine_that_works_for_others_does_not_hang(up: Box, engine: Engine) -> None:
+    waiting = threading.Event()
+
+    def slow(body: dict[str, Any]) -> Reply:
+        engine.working = waiting
+        up.clock.seconds += 40
+        waiting.wait(20)
+        return well(body)
+
+    at_the_third(slow, engine)
+    assert math(up) == 0
+    assert waiting.is_set()
 
 
 def test_without_a_stack_nothing_is_asked(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
@@ -433,6 +592,50 @@ def test_somebody_else_at_the_engine_is_said(
         "Others asked this engine meanwhile (4900 tokens)"
         in envelope(capsys)["data"]["warnings"][0]
     )
+    engine.answer = well
+    assert math(up, "--output", "json") == 0  # nothing is asked, and they are what they are
+    (again,) = envelope(capsys)["data"]["warnings"]
+    assert "Others asked this engine meanwhile (4900 tokens)" in again
+
+
+def test_somebody_else_is_noticed_in_a_run_that_was_ended(
+    up: Box, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_body: object) -> Reply:
+        engine.metrics = METRICS.format(tokens=5000)
+        raise KeyboardInterrupt
+
+    engine.metrics = METRICS.format(tokens=10)
+    at_the_third(interrupt, engine)
+    assert math(up, "--output", "json") == 130
+    # 60 tokens are of our two answers, and up to 512 of the third.
+    assert "(4418 tokens)" in envelope(capsys)["data"]["warnings"][0]
+
+
+def test_tokens_of_our_own_attempts_are_not_somebody_elses(
+    up: Box, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = [Reply(status=0, text="reset")]
+
+    def flaky(body: dict[str, Any]) -> Reply:
+        engine.metrics = METRICS.format(tokens=10 + 400 + 90)  # 400 of the one that broke off
+        return broken.pop() if broken else well(body)
+
+    engine.metrics, engine.answer = METRICS.format(tokens=10), flaky
+    assert math(up, "--output", "json") == 0
+    assert envelope(capsys)["data"]["warnings"] == []
+
+
+def test_an_engine_that_tells_its_figures_only_later_warns_of_nobody(
+    up: Box, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def later(body: dict[str, Any]) -> Reply:
+        engine.metrics = METRICS.format(tokens=5000)
+        return well(body)
+
+    engine.answer = later
+    assert math(up, "--output", "json") == 0
+    assert envelope(capsys)["data"]["warnings"] == []
 
 
 METRICS = (

@@ -272,6 +272,22 @@ def test_only_the_first_signal_ends_a_test(
     assert capsys.readouterr().err.count("taking the stack down first") == 2
 
 
+def test_who_has_no_stack_to_take_down_says_what_is_done_instead(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def ended() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), ended_once(said="writing down what was measured"):
+        ended()
+    with shielded(said="one moment"):
+        signal.raise_signal(signal.SIGINT)
+    assert capsys.readouterr().err == "writing down what was measured\none moment\n"
+
+
 def test_time_ends_a_test_as_ctrl_c_does() -> None:
     with pytest.raises(TimeUpError), ended_once(3600):
         signal.raise_signal(signal.SIGALRM)

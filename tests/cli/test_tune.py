@@ -63,7 +63,7 @@ REPORT = TuneReport(
     settings=(("concurrency", 16),),
     lossy=(),
     overlay=Path("/here/smoke-tuned.yaml"),
-    text="concurrency: 16\n",
+    overlay_text="concurrency: 16\n",
     command="deployctl up --profile smoke --overlay /here/smoke-tuned.yaml",
     longer="deployctl tune --profile smoke --goal throughput",
     journal=Path("/home/ann/tune/1.jsonl"),
@@ -148,6 +148,7 @@ def test_json_has_it_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert (found["version"], found["command"], found["errors"]) == (1, "tune", [])
     assert data["settings"] == [["concurrency", 16]]
     assert data["overlay"] == "/here/smoke-tuned.yaml"
+    assert data["overlay_text"] == "concurrency: 16\n"
     assert data["tried"][1]["changes"] == [["concurrency", 16]]
     assert data["tried"][1]["outcome"]["level"]["total_rate"]["median"] == 301.0
     assert data["found"]["confirmed"]["gain"] == {"median": 1.42, "low": 1.38, "high": 1.46}

@@ -11,9 +11,9 @@ from deployctl.errors import DeployctlError
 from deployctl.evals import dataset
 from deployctl.evals.figures import rate
 from deployctl.evals.marking import marked_call, marked_form
-from deployctl.evals.nouns import Call, FormCase, Row, ToolCase
-from deployctl.evals.questions import Way
-from deployctl.evals.reading import chain_of, last_box
+from deployctl.evals.nouns import Call, FormCase, Problem, Row, ToolCase
+from deployctl.evals.questions import LEAST, Way, fitted, of_problem
+from deployctl.evals.reading import chain_of, last_box, restates
 
 PIECES = st.lists(
     st.sampled_from(
@@ -98,9 +98,22 @@ def test_any_call_and_any_object_is_marked(text: str, name: str) -> None:
     assert form.valid is not bool(form.fault)
 
 
-@given(st.text(max_size=4000), st.integers(1, 10**6), st.integers(256, 10**6))
-def test_there_is_always_room_and_never_more_than_asked(
-    text: str, max_tokens: int, context: int
+@given(st.text(max_size=4000), st.integers(1, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))
+def test_question_and_answer_never_have_more_than_the_context(
+    text: str, max_tokens: int, tokens: int, context: int
 ) -> None:
-    way = Way(engine="vllm", sampling={}, max_tokens=max_tokens, context=context, seed=0)
-    assert 1 <= way.room(text) <= max(1, min(max_tokens, context))
+    way = Way(engine="vllm", sampling={}, max_tokens=max_tokens, seed=0)
+    asked = of_problem(Problem(id="a", question=text, answer="1"), way)
+    found = fitted(asked, tokens, context)
+    if found is None:
+        assert context - tokens < min(max_tokens, LEAST)
+    else:
+        assert 1 <= found.body["max_tokens"] <= min(max_tokens, context - tokens)
+
+
+@given(st.text(), st.text(), st.text())
+def test_any_box_repeats_its_question_or_does_not_and_never_is_the_key(
+    box: str, question: str, key: str
+) -> None:
+    assert restates(box, question, key) in (True, False)
+    assert not restates(key, question, key)

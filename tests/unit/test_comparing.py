@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from deployctl.bench.nouns import Measured, Shape
-from deployctl.deploy.comparing import CompareReport, compare
+from deployctl.deploy.comparing import CompareReport, compare, handed_out
 from deployctl.deploy.contenders import CompareRequest, contenders
 from deployctl.deploy.names import ImageMode
 from deployctl.deploy.up import up
 from deployctl.deploy.world import ResolvedImage, UpRequest, World
 from deployctl.errors import DeployctlError, Fault
-from deployctl.model import Image, Weights, WeightsSpec
+from deployctl.marks import TRIAL, held, set_mark
+from deployctl.model import HostFacts, Image, Weights, WeightsSpec
 from deployctl.outcomes import Command, CommandResult, Progress
 from deployctl.profiles.selection import Selection
 from deployctl.workspace import Workspace
@@ -55,13 +56,13 @@ class Measuring:
 
 
 def run(box: Box, measure: Measuring | None = None, **asked: Any) -> CompareReport:
+    """As the command does: what is whole is handed out."""
+    world = box.world("compare")
     request = CompareRequest(**{"models": BOTH, "selection": SMOKE, **asked})
-    return compare(
-        box.world("compare"),
-        request,
-        shield=contextlib.nullcontext,
-        measure=measure or Measuring(),
-    )
+    report = compare(world, request, shield=contextlib.nullcontext, measure=measure or Measuring())
+    if not report.faults:
+        handed_out(world, report)
+    return report
 
 
 def left(box: Box) -> list[str]:
@@ -182,10 +183,18 @@ def test_a_context_that_one_was_not_made_for_is_not_shortened(box: Box) -> None:
     assert "concurrency" not in fault.hint  # which nobody typed
 
 
-def test_more_tokens_than_the_context_are_refused(box: Box) -> None:
-    faults = refused(box, shape=Shape(streams=(1,), prompt_tokens=2000, output_tokens=100))
-    assert {fault.code for fault in faults} == {"chat-too-long"}
-    assert "--set model.context=4200" in faults[0].hint
+@pytest.mark.parametrize("answer", [100, 40])
+def test_more_tokens_than_the_context_are_refused(box: Box, answer: int) -> None:
+    """2040 would fit into 2048 if there were no template around the question."""
+    shape = Shape(streams=(1,), prompt_tokens=2000, output_tokens=answer)
+    (fault,) = refused(box, shape=shape)
+    assert fault.code == "usage"
+    assert "2048 tokens" in fault.message
+
+
+def test_a_load_that_just_fits_is_measured(box: Box) -> None:
+    shape = Shape(streams=(1,), prompt_tokens=1944, output_tokens=40)
+    assert run(box, shape=shape).status == "ok"
 
 
 @pytest.mark.parametrize("models", [("smollm2", "smollm2-135m-instruct:q4_1"), ("smollm2",)])
@@ -290,6 +299,13 @@ def test_an_engine_that_dies_under_the_load_keeps_what_was_measured(box: Box) ->
     assert not box.docker.states
 
 
+def test_tool_calls_are_the_templates_and_not_what_the_chat_window_offers(box: Box) -> None:
+    report = run(box)
+    assert [side.tool_template for side in report.sides] == [False, True]
+    (row,) = (row for row in report.rows if row.label == "calls tools by its template")
+    assert row.cells == ("no", "yes")
+
+
 def test_a_down_that_fails_hides_nothing(box: Box) -> None:
     box.runner.fail = {"stop the stack": "daemon gone"}
     report = run(box)
@@ -321,6 +337,96 @@ def test_ctrl_c_keeps_what_was_measured_and_takes_the_stack_down(
     assert not (box.home / "trial").exists()
 
 
+def test_ctrl_c_after_which_the_stack_cannot_be_taken_down_says_both(box: Box) -> None:
+    box.runner.fail = {"stop the stack": "daemon gone"}
+    report = run(box, Measuring({2: KeyboardInterrupt()}))
+    assert [fault.code for fault in report.faults] == ["interrupted", "compose-failed"]
+    assert f"stack {NAME} could not be taken down" in report.faults[0].message
+    assert "is taken down" not in report.faults[0].message
+    assert report.sides[0].measured is not None
+
+
+def test_ctrl_c_before_it_is_known_what_to_compare_is_the_callers(box: Box) -> None:
+    box.facts = _Interrupted(facts())
+    with pytest.raises(KeyboardInterrupt):
+        run(box)
+    assert left(box) == []
+
+
+class _Interrupted(FakeFacts):
+    """Ctrl-C while this machine is looked at."""
+
+    @property
+    def facts(self) -> HostFacts:
+        raise KeyboardInterrupt
+
+    @facts.setter
+    def facts(self, _facts: HostFacts) -> None: ...
+
+
+class _PullInterrupted(FakeImages):
+    """Ctrl-C while images are pulled."""
+
+    def obtain(
+        self, images: tuple[Image, ...], *, mode: ImageMode, progress: Progress
+    ) -> tuple[ResolvedImage, ...]:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_images_are_looked_up_for_what_is_on_record(box: Box) -> None:
+    run(box, Measuring({2: KeyboardInterrupt()}))
+    box.images = _PullInterrupted()
+    report = run(box)
+    (fault,) = report.faults
+    assert (fault.code, report.status) == ("interrupted", "failed")
+    assert fault.message == (
+        "Interrupted; no model was brought up. 0 of 2 models were measured to the end; the same "
+        "command begins anew."
+    )
+    assert "SmolLM2-135M-Instruct Q4_1 was not measured." in report.verdict
+
+
+def test_ctrl_c_while_an_earlier_one_is_taken_away(box: Box) -> None:
+    with held(box.home, NAME, TRIAL, doing="compare", hint="x") as mark:
+        set_mark(mark)
+        up(box.world("compare"), UpRequest(stack=NAME, selection=SMOKE))
+    ends = [KeyboardInterrupt()]
+    real = box.runner.run
+
+    def run_(command: Command, **more: Any) -> CommandResult:
+        if command.label == "stop the stack" and ends:
+            raise ends.pop()
+        return real(command, **more)
+
+    box.runner.run = run_  # type: ignore[method-assign]
+    report = run(box)
+    assert [fault.code for fault in report.faults] == ["interrupted"]
+    assert "no model was brought up" in report.faults[0].message
+    assert left(box) == []
+
+
+def test_a_disk_that_keeps_nothing_does_not_stop_the_others(box: Box) -> None:
+    class Full(Measuring):
+        def __call__(self, world: World, name: str, shape: Shape) -> Measured:
+            (world.home / "compare").touch()  # by now nothing can be written there
+            return super().__call__(world, name, shape)
+
+    measure = Full()
+    assert run(box, measure).status == "ok"
+    assert len(measure.seen) == 2
+    assert sum("is not kept for another try" in said for said in box.talk.warned) == 2
+
+
+def test_what_was_measured_is_kept_until_it_is_handed_out(box: Box) -> None:
+    world, request = box.world("compare"), CompareRequest(models=BOTH, selection=SMOKE)
+    for expected in (2, 0):
+        measure = Measuring()
+        report = compare(world, request, shield=contextlib.nullcontext, measure=measure)
+        assert (report.status, len(measure.seen)) == ("ok", expected)
+    handed_out(world, report)
+    assert left(box) == []
+
+
 def test_the_same_command_goes_on_from_there(box: Box) -> None:
     run(box, Measuring({2: KeyboardInterrupt()}))
     measure = Measuring()
@@ -330,7 +436,7 @@ def test_the_same_command_goes_on_from_there(box: Box) -> None:
     assert report.sides[0].measured == measured(shape=Shape(streams=(1, 4)))
     assert report.notes[-1] == (
         "SmolLM2-135M-Instruct Q4_1 was measured at 2026-11-22T10:00:00Z, in a comparison that did "
-        "not end."
+        "not end whole."
     )
     assert report.status == "ok"
     assert left(box) == []  # whole: the next comparison begins anew

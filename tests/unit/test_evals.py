@@ -5,22 +5,32 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deployctl.deploy.asking import Reading
+from deployctl.deploy.chat import Line
+from deployctl.deploy.evalroom import with_room
 from deployctl.deploy.judging import MathVerify
+from deployctl.deploy.kept import kept_request, way_of
+from deployctl.deploy.stack import endpoints
 from deployctl.errors import DeployctlError
-from deployctl.evals import dataset, questions
+from deployctl.evals import dataset, judge, questions
 from deployctl.evals.figures import rate, tokens
 from deployctl.evals.judge import same
 from deployctl.evals.marking import marked, marked_call, marked_form
 from deployctl.evals.nouns import Call, FormCase, Problem, Row, ToolCase
 from deployctl.evals.questions import Way
-from deployctl.evals.reading import chain_of, last_box
-from deployctl.evals.sets import MathSet
+from deployctl.evals.reading import chain_of, last_box, restates
+from deployctl.evals.sets import MathSet, ToolSet
+from deployctl.loopback import Reply
+from deployctl.outcomes import Command
 from deployctl.runner import SubprocessRunner
+from deployctl.workspace import Workspace
+from tests.fakes import FakeHttp
+from tests.world import Box
 
 
 def row(answer: str = "", *, reasoning: str = "", finish: str | None = "stop", **more: Any) -> Row:
@@ -72,6 +82,12 @@ def test_a_chain_is_complete_when_nothing_of_it_is_missing(
         (r"\boxed{\boxed{5}}", "5"),
         (r"\boxed{5\\}", r"5\\"),
         ("boxed{5}", None),
+        (r"So \boxed 5.", "5"),
+        (r"\boxed -1.5 m", "-1.5"),
+        (r"\boxed x", "x"),
+        (r"\boxed is empty", None),
+        (r"\boxed{5} \fbox{checked}", "5"),
+        (r"\boxed{4} or \boxed 5", "5"),
     ],
 )
 def test_the_last_whole_box_counts(text: str, box: str | None) -> None:
@@ -103,6 +119,12 @@ def test_the_last_whole_box_counts(text: str, box: str | None) -> None:
         ("-2", "2", False),
         ("5", "}{", False),
         ("5", "5" * 3000, False),
+        # Brackets of lists are not told apart; a set has no order.
+        (r"\{2,3\}", "(2,3)", True),
+        (r"\{2,3\}", "3, 2", True),
+        ("(3,1)", "[3,1]", True),
+        ("(3,1)", "[1,3]", False),
+        ("[-3,3]", "(-3,3)", False),
     ],
 )
 def test_the_same_mathematics_is_right_however_it_is_written(
@@ -124,17 +146,64 @@ def test_a_wrong_answer_key_is_noticed() -> None:
     assert [hits(a=r"\frac{1}{3}"), hits(b="-7"), hits(c="x-1")] == [2, 2, 2]
 
 
-def test_one_answer_over_which_the_checker_hangs_costs_only_itself() -> None:
-    pairs = [("1", "1"), ("7", "9^{9^{9^9}}"), ("2", "3"), (r"\frac12", "0.5")]
-    assert MathVerify(SubprocessRunner())(pairs) == [True, None, False, True]
+HANGS = ("7", "9^{9^{9^9}}")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "verdicts"),
+    [
+        ([("1", "1"), HANGS, ("2", "3"), (r"\frac12", "0.5")], [True, None, False, True]),
+        ([HANGS, HANGS, ("1", "1")], [None, None, True]),  # nothing was told before the first
+    ],
+)
+def test_one_answer_over_which_the_checker_hangs_costs_only_itself(
+    monkeypatch: pytest.MonkeyPatch,
+    pairs: list[tuple[str, str]],
+    verdicts: list[bool | None],
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # it would flush for the checker
+    assert MathVerify(SubprocessRunner())(pairs) == verdicts
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_a_checker_that_is_ended_by_its_first_pairs_was_ready_before(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, first: int
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    package = tmp_path / "math_verify"
+    package.mkdir()
+    (package / "errors.py").write_text("class TimeoutException(BaseException): pass\n")
+    (package / "__init__.py").write_text(
+        "import os\n"
+        "class ExprExtractionConfig: pass\n"
+        "class LatexExtractionConfig:\n    def __init__(self, **_): pass\n"
+        "def parse(text, *_, **__):\n    '666' in text and os._exit(1)\n    return [text]\n"
+        "def verify(gold, given, **_):\n    return gold == given\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    pairs = [*[("1", "666")] * first, ("1", "1"), ("1", "666"), ("1", "2")]
+    assert MathVerify(SubprocessRunner())(pairs) == [*[None] * first, True, None, False]
+
+
+def test_a_checker_that_may_have_less_memory_than_it_asks_for_works() -> None:
+    argv = (sys.executable, "-P", judge.__file__)
+    command = Command(
+        argv=("sh", "-c", 'ulimit -v 3000000 && exec "$@"', "sh", *argv),
+        label="math-verify",
+        timeout_s=60,
+        stdin='{"gold": "2", "answer": "2"}\n',
+        private=True,
+    )
+    assert SubprocessRunner().run(command).stdout.split() == [judge.READY, "true"]
 
 
 def test_a_checker_that_dies_over_a_pair_goes_on_behind_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     program = tmp_path / "judge.py"
     program.write_text(
-        "import json, os, sys\nprint('ready')\n"
+        "import json, os, sys\nprint('ready', flush=True)\n"
         "for line in sys.stdin:\n"
         "    if json.loads(line)['answer'] == 'die':\n        os._exit(9)\n"
         "    print('true', flush=True)\n"
@@ -162,6 +231,51 @@ def test_an_answer_without_a_box_is_not_right_and_one_refused_is_not_marked() ->
         ("a", False, False, False),
         ("c", True, False, True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("question", "box", "key", "found"),
+    [
+        ("What is $17 + 26$?", "17+26", "43", True),
+        ("What is 17 + 26?", "17+26", "43", True),
+        ("What is $17 + 26$?", "43", "43", False),
+        ("What is $17 + 261$?", "17+26", "43", False),
+        ("Expand $(x+3)(x-5)$.", r"\left(x + 3\right)\,(x-5)", "x^2-2x-15", True),
+        (r"Simplify $\sqrt{72}$.", r"\sqrt72", r"6\sqrt{2}", True),
+        (r"What is $\frac{1}{2} + \frac13$?", r"\dfrac12+\tfrac{1}{3}", r"\frac{5}{6}", True),
+        (r"What is $2^5 - 3^3$?", "2^5-3^3", "5", True),
+        (r"What is $3 \cdot 4$?", r"3 \times 4", "12", True),
+        (r"Half of $\frac12 + 0$ cakes, $\frac{1}{2}$ each?", r"\frac12", "0.5", False),
+        (r"The angles are $65^\circ$ and $50^\circ$.", r"65^\circ", "65", False),
+        ("Is it odd or even?", "odd", r"\text{odd}", False),
+        ("Is it (A) 2 or (B) 3?", "(A)", "A", False),
+        (r"Which is larger, $\sqrt{2}$ or $2^{1/4}$?", r"\sqrt 2", r"\sqrt{2}", False),
+    ],
+)
+def test_a_box_that_repeats_what_is_to_be_worked_out_is_told(
+    question: str, box: str, key: str, found: bool
+) -> None:
+    assert restates(box, question, key) is found
+
+
+def test_a_box_that_repeats_the_question_is_not_right() -> None:
+    problem = Problem(id="p", question="What is $17 + 26$?", answer="43")
+    (one,) = marked([problem], {"p": row(r"\boxed{17 + 26}")}, judged, reasons=False)
+    assert (one.complete, one.right, one.restated) == (True, False, True)
+    (one,) = marked([problem], {"p": row(r"\boxed{26 + 17}")}, judged, reasons=False)
+    assert (one.right, one.restated) == (True, False)  # as documented: notation only
+
+
+def test_an_answer_that_the_engine_could_not_read_is_not_right_where_silence_would_be() -> None:
+    broken = row(finish=None, broken=True, said="HTTP 500: Failed to parse input")
+    nothing_fits = ToolCase(id="t", question="?", tools=(TOOL,), tool=None, arguments={})
+    for case in (CASE, nothing_fits):
+        found = marked_call(case, broken)
+        assert (found.valid, found.right, found.fault) == (False, False, broken.said)
+    form = marked_form(FormCase(id="j", question="?", schema={}), broken, "words")
+    assert (form.valid, form.fault) == (False, broken.said)
+    marks = ToolSet(cases=(nothing_fits,)).marks({"t": broken}, judged, reasons=False)
+    assert (marks.rates["right"].hits, marks.rates["right"].of) == (0, 1)
 
 
 # ── figures ───────────────────────────────────────────────────────────────────────────────────
@@ -261,7 +375,6 @@ def way(engine: str = "llama.cpp", **changes: Any) -> Way:
         "engine": engine,
         "sampling": {"temperature": 0.6, "top_p": 0.95},
         "max_tokens": 500,
-        "context": 2048,
         "seed": 1,
     }
     return Way(**{**values, **changes})
@@ -286,9 +399,60 @@ def test_each_problem_has_a_seed_of_its_own_which_stays() -> None:
 
 
 def test_an_answer_never_gets_more_than_the_context_leaves() -> None:
-    assert way(max_tokens=4000).room("x" * 200) == 2048 - 100 - 128
-    assert way(max_tokens=10).room("x" * 200) == 10
-    assert way().room("x" * 9000) == 1
+    asked = questions.of_problem(Problem(id="a", question="x" * 200, answer="1"), way())
+
+    def limit(tokens: int, context: int) -> int | None:
+        found = questions.fitted(asked, tokens, context)
+        return None if found is None else found.body["max_tokens"]
+
+    assert (limit(100, 2048), limit(100, 400), limit(272, 400)) == (500, 300, 128)
+    assert limit(273, 400) is None
+    assert questions.fitted(
+        questions.of_problem(Problem(id="a", question="x", answer="1"), way(max_tokens=10)),
+        390,
+        400,
+    )
+    most = questions.most_tokens(asked)
+    assert most is not None
+    assert most >= 200 + len(questions.MATH_WORDS)
+    tools = ToolCase(id="t", question="?", tools=(TOOL,), tool=None, arguments={})
+    assert questions.most_tokens(questions.of_tools(tools, way())) is None
+
+
+class Counting(FakeHttp):
+    """A vLLM that counts the tokens of a whole request."""
+
+    def call(self, url: str, *, token: Any = None, body: Any = None, timeout_s: float) -> Reply:
+        self.body = body
+        found = {"count": 300, "max_model_len": 512, "tokens": [1] * 300}
+        return (
+            Reply(status=200, text=json.dumps(found))
+            if url.endswith("/tokenize")
+            else Reply(status=404, text="")
+        )
+
+
+def test_vllm_counts_tools_with_the_question(tmp_path: Path) -> None:
+    http = Counting()
+    world = Box(tmp_path, http=http).world()
+    space = Workspace(tmp_path, "deployctl")
+    space.ensure()
+    space.make_secrets("deployctl up")
+    line = Line(
+        at=endpoints(space, "m", 1, 2), max_tokens=None, way=way_of(kept_request("m", None))
+    )
+    case = ToolCase(id="t", question="?", tools=(TOOL,), tool=None, arguments={})
+    asked = questions.of_tools(case, way("vllm"))
+    found, _ = with_room(world, line, asked, engine="vllm", context=512)
+    assert found is not None
+    assert found.body["max_tokens"] == 212
+    assert http.body == {
+        "model": "m",
+        "messages": asked.body["messages"],
+        "tools": asked.body["tools"],
+    }
+    found, why = with_room(world, line, asked, engine="vllm", context=400)
+    assert (found, "300 tokens" in why) == (None, True)
 
 
 def test_an_object_is_asked_for_twice_and_only_once_held_to_its_schema() -> None:
@@ -306,7 +470,11 @@ TOOL = {
     "name": "set_timer",
     "parameters": {
         "type": "object",
-        "properties": {"minutes": {"type": "integer"}, "label": {"type": "string"}},
+        "properties": {
+            "minutes": {"type": "integer"},
+            "label": {"type": "string"},
+            "sound": {"type": "string"},
+        },
         "required": ["minutes"],
         "additionalProperties": False,
     },
@@ -317,6 +485,7 @@ CASE = ToolCase(
     tools=(TOOL,),
     tool="set_timer",
     arguments={"minutes": (5,), "label": (None, "Eggs")},
+    others=({"minutes": (7,), "label": ("tea",)},),
 )
 
 
@@ -326,7 +495,9 @@ CASE = ToolCase(
         ([("set_timer", '{"minutes": 5}')], True, True),
         ([("set_timer", '{"minutes": 5, "label": " eggs"}')], True, True),
         ([("set_timer", '{"minutes": 5, "label": "tea"}')], True, False),
+        ([("set_timer", '{"minutes": 5, "sound": "bell"}')], True, True),
         ([("set_timer", '{"minutes": 6}')], True, False),
+        ([("set_timer", '{"minutes": 7, "label": "tea"}')], True, True),
         ([("set_timer", '{"minutes": 5}')] * 2, True, False),
         ([("set_timer", '{"minutes": "5"}')], False, False),
         ([("set_timer", '{"minutes": 5, "loud": true}')], False, False),

@@ -25,7 +25,7 @@ def side(name: str, rate: float | None = None, **changes: Any) -> Side:
         "source": f"file:/{name}.gguf",
         "weights_bytes": 98_362_432,
         "kv_bytes_per_token": 23_040,
-        "tools": False,
+        "tool_template": False,
         "reasoning": True,
         "measured": None if rate is None else measured(rate),
     }
@@ -55,22 +55,39 @@ def test_the_table_has_what_operators_know() -> None:
         "KV cache per token": ("22.5 KiB", "22.5 KiB"),
         "weights on disk": ("98 MB", "98 MB"),
         "share of ceiling, 1 stream": ("42 %", "42 %"),
-        "tools / reasoning": ("no / yes", "no / yes"),
+        "calls tools by its template": ("no", "no"),
+        "thinks in writing": ("yes", "yes"),
     }
 
 
 def test_every_row_says_how_it_is_known() -> None:
-    known = {row.label: row.basis for row in rows([side("A", 1.0)], SHAPE)}
-    assert {label for label, basis in known.items() if basis != "measured"} == {
-        "KV cache per token",
-        "tools / reasoning",
+    assert bases(side("A", 1.0)) == {
+        "KV cache per token": "predicted",
+        "calls tools by its template": "claimed",
+        "thinks in writing": "claimed",
     }
 
 
+def test_what_is_in_use_of_a_card_is_said_to_be_of_all_of_it() -> None:
+    on_a_card = replace(measured(1.0), memory_place="gpu")
+    assert bases(side("A", measured=on_a_card))["memory after load"] == "measured, whole card"
+
+
+def test_a_size_that_nobody_looked_at_is_said_to_be_claimed() -> None:
+    assert bases(side("A", 1.0), side("B"))["weights on disk"] == "measured, or claimed"
+
+
+def bases(*sides: Side) -> dict[str, str]:
+    """How each row is known that is not simply measured."""
+    return {row.label: row.basis for row in rows(sides, SHAPE) if row.basis != "measured"}
+
+
 def test_what_is_not_known_is_no_number() -> None:
-    found = table(side("A", weights_bytes=None, kv_bytes_per_token=None), side("B", 10.0))
+    unknown = {"weights_bytes": None, "kv_bytes_per_token": None, "tool_template": None}
+    found = table(side("A", **unknown), side("B", 10.0))
     cells = {label: first for label, (first, _) in found.items()}
-    assert set(cells.values()) == {"–", "no / yes"}
+    assert cells.pop("thinks in writing") == "yes"
+    assert set(cells.values()) == {"–"}
     assert table(side("A"))["weights on disk"] == ("98 MB (claimed)",)
 
 
@@ -92,6 +109,11 @@ def test_the_verdict_names_ratios() -> None:
         "First token (1 stream): A has 0.80 × the time of B.",
         "Memory after load: B has 0.80 × the memory of A.",
     )
+
+
+def test_a_models_name_stays_as_it_is() -> None:
+    said = verdict([side("A", 100.0), side("all that of B", 80.0)], SHAPE)
+    assert said[0].endswith("A has 1.25 × as many tokens/s as all that of B.")
 
 
 def test_what_is_within_the_spread_is_no_difference() -> None:
@@ -139,7 +161,7 @@ def test_markdown_is_a_table_whatever_a_model_is_called() -> None:
     rows_of_it = [line for line in lines if line.startswith("|")]
     assert rows_of_it[0] == r"|  | A\|B\*C | \<b> | how known |"
     assert {line.replace(r"\|", "").count("|") for line in rows_of_it} == {5}
-    assert len(rows_of_it) == 11
+    assert len(rows_of_it) == 12
     assert lines[0] == "asked"
     assert lines[-1] == "- a note"
 
@@ -164,6 +186,14 @@ def test_an_svg_has_its_words_and_is_the_same_twice(tmp_path: Path) -> None:
     assert text == (tmp_path / "b.svg").read_text(encoding="utf-8")
     words = {"".join(node.itertext()).strip() for node in ET.fromstring(text).iter()}
     assert {"of it", "A", "B", "tokens/s", "MiB", "not measured", "One answer, 1 stream"} <= words
+
+
+def test_a_drawing_that_fails_leaves_the_file_that_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "c.png"
+    path.write_bytes(b"earlier")
+    with pytest.raises(ValueError, match="NaN"):
+        draw([side("A", float("nan"))], SHAPE, title="t", path=path)
+    assert path.read_bytes() == b"earlier"
 
 
 def test_a_place_that_takes_no_chart_is_the_callers(tmp_path: Path) -> None:

@@ -306,7 +306,7 @@ def test_whoever_ends_it_while_it_clears_away_an_earlier_one_clears_that_away_to
 def test_whoever_ends_it_before_anything_hears_that_nothing_was_made(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deployctl.deploy.smoke._there", _interrupted)
+    monkeypatch.setattr("deployctl.deploy.passing._there", _interrupted)
     report = run(box, keep=True)
     assert [fault.message for fault in report.faults] == ["Interrupted; nothing was made yet."]
     assert left(box) == []

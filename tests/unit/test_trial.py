@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deployctl.deploy.trial import Stand, trial
+from deployctl.deploy.trial import Stand, StillThereError, trial
 from deployctl.deploy.up import up
 from deployctl.deploy.world import UpRequest
 from deployctl.errors import DeployctlError
@@ -269,6 +269,21 @@ def test_a_down_that_fails_is_told_and_the_next_takes_it_away(box: Box) -> None:
     with a_trial(box):
         pass
     assert left(box) == []
+
+
+def test_an_error_has_what_keeps_it_from_being_taken_down_too(box: Box) -> None:
+    box.runner.fail = {"stop the stack": "daemon gone"}
+    end = DeployctlError("no", code="bench-broken", hint="x")
+    with pytest.raises(DeployctlError) as problem:
+        measure(box, ending(end))
+    assert [fault.code for fault in problem.value.faults] == ["bench-broken", "compose-failed"]
+
+
+def test_ctrl_c_has_what_keeps_it_from_being_taken_down(box: Box) -> None:
+    box.runner.fail = {"stop the stack": "daemon gone"}
+    with pytest.raises(StillThereError) as problem:
+        measure(box, ending(KeyboardInterrupt()))
+    assert [fault.code for fault in problem.value.faults] == ["compose-failed"]
 
 
 def test_a_down_that_fails_does_not_hide_why(box: Box) -> None:

@@ -15,6 +15,7 @@ from deployctl.tuning.knobs import Processors, as_it_is, knobs, settings, writte
 from deployctl.tuning.nouns import Candidate, Knob, Outcome, Slo, Target, Try, Value
 from deployctl.tuning.search import Search
 from deployctl.tuning.slo import missed, parse_slo, reachable, words
+from deployctl.tuning.state import State
 from deployctl.tuning.worth import beats, worth
 from tests.fakes import facts
 from tests.profilefiles import shipped
@@ -197,6 +198,17 @@ def test_latency_is_how_soon_a_whole_answer_is_there() -> None:
     assert not beats(late, soon)
 
 
+def test_latency_is_as_certain_as_the_seconds_that_are_compared() -> None:
+    """Tokens a second of all answers may lie together where the answers' seconds do not."""
+    target = Target(goal="latency", streams=4)
+    soon = level(100, first_s=0.2, between_s=0.020, answer_spread=0.2)
+    late = level(100, first_s=0.2, between_s=0.022, answer_spread=0.2)
+    assert not beats(worth(soon, target), worth(late, target))
+    steady = level(100, first_s=0.2, between_s=0.020, spread=0.2, answer_spread=0.01)
+    other = level(100, first_s=0.2, between_s=0.022, spread=0.2, answer_spread=0.01)
+    assert beats(worth(steady, target), worth(other, target))
+
+
 # ── people ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -256,6 +268,22 @@ def test_a_number_that_did_not_hold_again_gives_way_to_a_smaller_one() -> None:
     assert result(one).streams == 10
 
 
+def test_the_winner_is_told_with_the_values_that_it_has() -> None:
+    """Twelve held with another batch, but not again; eleven need none."""
+    holding = carrying({None: 11, 256: 12})
+
+    def machine(asked: Try) -> Outcome:
+        if asked.pair and asked.streams == 12:
+            return measured(level(100, first_s=2.1))
+        return holding(asked)
+
+    one = search(PEOPLE)
+    driven(one, machine)
+    found = result(one)
+    assert dict(found.changes) == {"concurrency": 11}
+    assert found.steps == ()
+
+
 def test_answers_that_come_slower_than_people_read_do_not_count() -> None:
     slow = level(40, first_s=0.5, streams=10)
     assert missed(slow, Slo(first_token_s=2), "people") == (
@@ -310,6 +338,48 @@ def test_what_is_on_record_costs_nothing_and_leads_the_same_way() -> None:
     again = search(budget_s=1, earlier=tuple(known))
     assert driven(again, lambda each: known[each.identity]) == asked
     assert again.found == first.found
+
+
+@pytest.mark.parametrize(
+    ("recorded", "left_s", "affords"),
+    [
+        ((), 20, True),
+        ((), 19, False),
+        ((0,), 10, True),
+        ((0,), 9, False),
+        ((1,), 10, True),
+        ((1,), 9, False),
+        ((0, 1), 0, True),
+    ],
+)
+def test_of_a_pair_each_half_that_is_not_on_record_takes_time(
+    recorded: tuple[int, ...], left_s: int, affords: bool
+) -> None:
+    more = BASE.turned("concurrency", 4)
+    halves = [Try(candidate=each, streams=4, pair="pair 1 of x") for each in (BASE, more)]
+    known = [halves[n].identity for n in recorded]
+    state = State(BASE, THROUGHPUT, budget_s=10 + left_s, earlier=known)
+    asking = state.measure(BASE, 4)
+    next(asking)
+    with pytest.raises(StopIteration):
+        asking.send(measured(level(), took_s=10))
+    assert state.affords_pair(1, halves) is affords
+
+
+def test_half_a_confirmation_is_none_where_the_other_half_took_too_long() -> None:
+    gains: dict[tuple[str, Value], float] = {("concurrency", 4): 1.5}
+
+    def machine(asked: Try) -> Outcome:
+        if asked.pair.startswith("pair 2") and asked.candidate != BASE:
+            return Outcome(failed="took longer than the budget", late=True, kept=False, took_s=99)
+        return rate_by(gains)(asked)
+
+    one = search()
+    driven(one, machine)
+    found = result(one)
+    assert dict(found.changes) == {"concurrency": 4}
+    assert found.confirmed is not None
+    assert (len(found.confirmed.base), len(found.confirmed.winner)) == (1, 1)
 
 
 def test_rows_that_are_damaged_are_left_out() -> None:
@@ -387,6 +457,8 @@ def test_a_fixed_pool_grows_with_the_conversations() -> None:
         ("engine.kv_cache", "720MiB"),
     )
     assert settings(spec, (("engine.batch", 64),)) == (("engine.batch", 64),)
+    for fixed in ("engine.kv_cache", "engine"):
+        assert settings(spec, (("concurrency", 16),), fixed=(fixed,)) == (("concurrency", 16),)
 
 
 def test_values_as_set_takes_them() -> None:
