@@ -13,6 +13,9 @@ _UNSTEADY = 0.25
 #: Of the questions' tokens; the model's own template may always come out of the cache.
 _CACHED = 0.5
 
+#: Questions that are further from what was asked for are pointed out, tokens.
+_OFF_TOKENS, _OFF_SHARE = 8, 0.1
+
 #: Of all the engine used, what measuring itself may take before it is said.
 _OWN_SHARE = 0.1
 
@@ -22,6 +25,12 @@ def remarks(
 ) -> tuple[str, ...]:
     """Sentences, the gravest first. ``at_once``: how many answers the engine writes together."""
     found = [line for level in levels for line in _of(level, shape, bound)]
+    asked, counted = shape.prompt_tokens, [level.prompt_tokens for level in levels]
+    if counted and abs(counted[0] - asked) > max(_OFF_TOKENS, _OFF_SHARE * asked):
+        found.append(
+            f"Questions of {counted[0]:.0f} tokens where {asked} were asked for: the model's "
+            "template and what is to be done take some of them."
+        )
     cached = [level.cached_share or 0.0 for level in levels]
     if shape.fresh and max(cached, default=0.0) > _CACHED:
         found.append(

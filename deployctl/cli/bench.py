@@ -85,9 +85,10 @@ def bench(  # one parameter per option
     shape = replace(shape_of(streams, prompt_tokens, output_tokens, rounds), fresh=not cached)
     session = Session.open("bench", output, quiet=quiet)
     chance = randbelow(1 << 32) if seed is None else seed
-    with ended_once(said="ending; what was measured is kept"):
-        report = recipe(session.world(stack), stack, shape, seed=chance)
     again = ("bench", *words_of(shape, Shape()), *(("--cached",) if cached else ()))
+    doing = _typed(*again, stack=stack).removeprefix("deployctl ")
+    with ended_once(said="ending; what was measured is kept"):
+        report = recipe(session.world(stack), stack, shape, seed=chance, doing=doing)
     return _hand_out(report, session.output, again=again, fail_if_slower=fail_if_slower)
 
 

@@ -150,6 +150,8 @@ def _refuse_places(markdown: Path | None, chart: Path | None) -> None:
         if chart.suffix.lower() not in FORMATS:
             raise typer.BadParameter(f"--chart {chart}: the name ends in {' or '.join(FORMATS)}.")
         extras.need("chart")
+        if markdown is not None and markdown.absolute() == chart.absolute():
+            raise typer.BadParameter(f"--chart {chart}: --markdown names the same file.")
     for path in (markdown, chart):
         refuse_unwritable(path)
 
@@ -214,6 +216,8 @@ def _files(
         title = f"deployctl compare: {asked(report)}"
         draw(report.sides, report.shape, title=title, path=path)
 
+    if not any(side.measured for side in report.sides):
+        return  # an earlier result is worth more than an empty one
     for path, work in ((markdown, table), (chart, drawing)):
         if path is not None:
             yield from attempted(path, partial(work, path), again=request.again)

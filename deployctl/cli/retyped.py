@@ -150,6 +150,7 @@ def in_our_words(
     if found := _MISSING.fullmatch(message):
         which = ", ".join((found["of"] or "").replace(",", " ").split())
         return f"The argument {found['name'].upper()} is missing{which and f': {which}'}.", None
+    message = " ".join(message.split())  # choices stand in lines of their own
     for theirs, ours in _WORDS:
         message = re.sub(theirs, _bound if ours is None else ours, message)
     return message, None

@@ -26,13 +26,15 @@ class BenchReport:
     unkept: tuple[Fault, ...] = ()  # what stood against keeping it
 
 
-def bench(world: World, name: str, shape: Shape, *, seed: int) -> BenchReport:
+def bench(world: World, name: str, shape: Shape, *, seed: int, doing: str = "bench") -> BenchReport:
     """Measure stack ``name``, as far as it comes; raises what :func:`measured` does.
+
+    ``doing``: the command as it was typed, for whoever has to wait for it.
 
     What was measured is kept, whatever ended it.
     """
     history = History(world.home, name)
-    with history.held("bench"):  # two at once would measure each other
+    with history.held(doing):  # two at once would measure each other
         found = measured(world, name, shape, seed=seed)
         before, kept, unkept = None, False, tuple[Fault, ...]()
         try:

@@ -200,6 +200,8 @@ def _measure_all(under: _Comparison, shield: Shield) -> None:
         name=request.stack,
         shield=shield,
         again=lambda selection: request.again_with(request.models, selection),
+        asked=request.selection,
+        beside=replace(request, stack=f"{request.stack}-2").again,
         images=request.images,
         force=request.force,
     ) as stand:

@@ -6,6 +6,7 @@ The same profile, context and room for conversations for all of them.
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -196,26 +197,33 @@ def _whole_name(world: World, asked: str) -> str:
     return f"{begin[0]}{colon}{form}"
 
 
+#: How hints that are made for one model name another one.
+_OTHER = re.compile(r"--(?:model |set model\.source=)(?P<model>[^\s`]+)")
+
+#: A whole command inside a sentence that does.
+_COMMAND = re.compile(r"`[^`]*--(?:model |set model\.source=)[^`]*`")
+
+
 def _better(fault: Fault) -> str | None:
-    """The model that was meant, where a hint is but another one."""
-    try:
-        words = shlex.split(fault.hint.partition("  #")[0])
-    except ValueError:  # a sentence with an apostrophe
-        return None
-    return words[1] if len(words) == 2 and words[0] == "--model" else None
+    """The model that was meant, where a hint names another one."""
+    found = _OTHER.search(fault.hint)
+    return None if found is None else found["model"]
 
 
 def _said_here(fault: Fault, better: str) -> Fault:
     """The fault as it is here, where no option stands before a model; ``better``: what to type."""
-    if fault.where is None or not fault.where.startswith("--model "):
-        return fault
-    shown = fault.details and fault.details[0].startswith("--model | ")  # it is in `where`
-    return replace(
-        fault,
-        where=fault.where.replace("--model ", "MODEL ", 1),
-        details=fault.details[2:] if shown else fault.details,
-        hint=better if _better(fault) else fault.hint,
-    )
+    _, remark, why = fault.hint.partition("  #")
+    hint = fault.hint.replace("correct model.source", "name the file that is meant")
+    if _COMMAND.search(hint):
+        hint = _COMMAND.sub(f"`{better}`", hint)
+    elif _better(fault):
+        hint = f"{better}{remark}{why}"
+    where, details = fault.where, fault.details
+    if where is not None and where.startswith("--model "):
+        where = where.replace("--model ", "MODEL ", 1)
+        shown = details and details[0].startswith("--model | ")  # it is in `where`
+        details = details[2:] if shown else details
+    return replace(fault, where=where, details=details, hint=hint)
 
 
 def _refuse_twins(found: list[Contender]) -> None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from deployctl.deploy.world import World
     from deployctl.evals.nouns import Question
 
+#: No tokenizer packs so many bytes of text into a token on average.
+_SURELY = 100
+
 #: Counting takes milliseconds; an engine that is writing answers may take some more.
 _TIMEOUT_S = 60.0
 
@@ -26,6 +29,8 @@ def with_room(
     nothing has to be counted.
     """
     most = most_tokens(question)
+    if most is not None and most > _SURELY * context:  # nothing to bother an engine with
+        return None, f"it has {most} characters, far more than the context of {context} tokens"
     if most is not None and most + question.body["max_tokens"] <= context:
         return question, ""
     counted = _counted(world, line, question, engine)

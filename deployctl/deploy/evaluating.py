@@ -82,7 +82,7 @@ def evaluate(world: World, request: EvalRequest, *, sources: Datasets, judge: Ju
     ``dataset-invalid``, ``dataset-unavailable``, ``tools-off``, ``journal-busy``.
     """
     run = _begun(world, request, sources)
-    with run.journal.held(f"eval {request.kind}"):
+    with run.journal.held(request.typed.removeprefix("deployctl ")):
         if request.anew:
             aside = run.journal.put_aside()
             if aside is not None:

@@ -118,13 +118,16 @@ def trial(
     name: str,
     shield: passing.Shield,
     again: Typed | None = None,
+    asked: Selection | None = None,
+    beside: str = "",
     images: ImageMode = "auto",
     force: bool = False,
 ) -> Iterator[Stand]:
     """Have a stack of one's own for a measurement; it goes with its data at the end.
 
     ``name``: the stack, ``deployctl-compare``. ``shield`` keeps signals away from taking down.
-    ``again`` makes the command line for a selection (else: ``world.doing`` with its words).
+    ``again`` makes the command line for a selection (else: ``world.doing`` with its words);
+    ``asked`` is the one that was typed; ``beside`` what to type where the name is another's.
 
     ``trial-refused``: something of that name is there which no measurement made; ``stack-locked``:
     another one is under way; ``trial-leftovers``, and what ``down`` raises: it could not be taken
@@ -133,9 +136,9 @@ def trial(
     """
     typed = again or _typed(world.doing)
     space = Workspace(world.home, name)
-    once = f"{typed(Selection())}  # once that has ended"
+    once = f"{typed(asked or Selection())}  # once that has ended"
     with held(world.home, name, TRIAL, doing=world.doing, hint=once) as mark:
-        there = passing.begin(world, space, mark, beside=once, refused=lambda: _refused(name))
+        there = passing.begin(world, space, mark, beside=beside, refused=lambda: _refused(name))
         problem: BaseException | None = None
         try:
             if there:

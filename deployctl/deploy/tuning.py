@@ -215,6 +215,7 @@ class _Standing:
                 name=STACK,
                 shield=self._shield,
                 again=request.again_with,
+                asked=request.selection,
                 images=request.images,
                 force=request.force,
             )

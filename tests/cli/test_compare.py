@@ -20,6 +20,7 @@ from deployctl.cli.load import levels, words_of
 from deployctl.deploy import comparing, contenders
 from deployctl.deploy.comparing import CompareReport
 from deployctl.deploy.world import World
+from deployctl.errors import Fault
 from tests.cli.commandline import deployctl
 from tests.measures import level, measured
 from tests.world import Box
@@ -153,6 +154,42 @@ def test_ctrl_c_before_anything_is_130(
     found = json.loads(capsys.readouterr().out)
     assert [error["code"] for error in found["errors"]] == ["interrupted"]
     assert [side["measured"] for side in found["data"]["sides"]] == [None, None]
+
+
+def test_an_earlier_result_is_not_replaced_by_an_empty_one(
+    box: Box, measuring: Measuring, tmp_path: Path
+) -> None:
+    (tmp_path / "t.md").write_text("an earlier one")
+    box.runner.interrupt_at = "start the stack"
+    assert deployctl(box, *BOTH, "--markdown", str(tmp_path / "t.md")) == 130
+    assert (tmp_path / "t.md").read_text() == "an earlier one"
+
+
+@pytest.mark.parametrize(
+    ("hint", "told"),
+    [
+        ("--set model.source=file:/a.gguf", "COMMAND"),
+        ("--model smollm2-135m-instruct  # the nearest", "COMMAND  # the nearest"),
+        (
+            "Again: `deployctl compare a b --model hf:ORG/REPO:F`.",
+            "Again: `COMMAND`.",
+        ),
+        ("ls -l /  # then correct model.source", "ls -l /  # then name the file that is meant"),
+        ("deployctl recommend", "deployctl recommend"),
+    ],
+)
+def test_a_hint_for_one_model_becomes_the_command_for_all(hint: str, told: str) -> None:
+    fault = Fault(code="source-invalid", message="x", hint=hint, where="--model a")
+    found = contenders._said_here(fault, "COMMAND")
+    assert (found.hint, found.where) == (told, "MODEL a")
+
+
+def test_a_chart_and_a_table_are_two_files(
+    box: Box, measuring: Measuring, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = str(tmp_path / "a.svg")
+    assert deployctl(box, *BOTH, "--markdown", both, "--chart", both) == 2
+    assert "names the same file" in capsys.readouterr().err
 
 
 def test_a_model_that_is_not_ready_is_6_and_the_other_is_there(

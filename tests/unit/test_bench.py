@@ -177,6 +177,11 @@ def test_rounds_far_apart_short_answers_a_warm_cache_and_our_own_share_are_told(
     assert "measuring itself took 0.50 processors" in said(level(used=busy))
 
 
+def test_questions_longer_than_asked_for_are_told() -> None:
+    assert "Questions of 42 tokens where 128" in said(level(prompt_tokens=42.0))
+    assert said(level(prompt_tokens=120.5)) == ""
+
+
 def test_who_waits_in_line_and_what_is_not_known_is_told() -> None:
     assert "answers 2 at once: with 16 the others wait" in said(level(streams=16), at_once=2)
     assert "No share of the ceiling: nobody knows." in said(level(), bound=None)

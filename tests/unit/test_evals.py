@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -453,6 +454,13 @@ def test_vllm_counts_tools_with_the_question(tmp_path: Path) -> None:
     }
     found, why = with_room(world, line, asked, engine="vllm", context=400)
     assert (found, "300 tokens" in why) == (None, True)
+    # What is surely too long is not even counted: 50 MB of text have killed an engine.
+    http.body = None
+    huge = {**asked.body, "messages": [{"role": "user", "content": "9" * 50_000}]}
+    del huge["tools"]
+    found, why = with_room(world, line, replace(asked, body=huge), engine="vllm", context=400)
+    assert (found, "far more than the context" in why) == (None, True)
+    assert http.body is None
 
 
 def test_an_object_is_asked_for_twice_and_only_once_held_to_its_schema() -> None:
