@@ -61,11 +61,11 @@ setup: $(STAMP) ## Give this machine a working Docker, if it has none
 test: lint test-fast test-docker test-e2e ## Lint, then all tests but the long half of the faults, on a real Docker
 
 test-fast: $(DEV_STAMP) ## Unit, golden, property and command-line tests; needs nothing
-	@$(PY) -m pytest -q --numprocesses auto -m "not network" tests/unit tests/golden tests/property tests/cli $(ARGS)
+	@$(PY) -m pytest -q --numprocesses auto -m "not network and not slow" tests/unit tests/golden tests/property tests/cli $(ARGS)
 
 test-docker: $(DEV_STAMP) ## Tests of the adapters against a real daemon
 	@$(TOOL) setup --yes
-	@$(PY) -m pytest -q -m "docker or network" tests/docker tests/unit $(ARGS)
+	@$(PY) -m pytest -q -m "docker or network or slow" tests/docker tests/unit $(ARGS)
 
 test-e2e: $(DEV_STAMP) ## From nothing to a browser chat, with real images and a real model
 	@$(TOOL) setup --yes

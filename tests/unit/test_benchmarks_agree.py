@@ -123,7 +123,7 @@ def test_a_profile_that_keeps_its_promises_misses_none() -> None:
 
 @pytest.mark.parametrize(
     ("many", "first_s", "alone", "word"),
-    [(139, 0.2, 100, "1.39 ×"), (140, 0.21, 100, "0.21 of"), (140, 0.2, 99, "0.99 ×")],
+    [(139, 0.2, 100, "1.39 ×"), (140, 0.21, 100, "0.21 of"), (140, 0.2, 94, "0.94 ×")],
 )
 def test_each_promise_is_missed_by_itself(
     many: float, first_s: float, alone: float, word: str

@@ -150,6 +150,7 @@ def test_a_wrong_answer_key_is_noticed() -> None:
 HANGS = ("7", "9^{9^{9^9}}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pairs", "verdicts"),
     [

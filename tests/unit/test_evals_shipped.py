@@ -17,6 +17,8 @@ from deployctl.evals.judge import same
 from deployctl.evals.marking import marked, marked_call
 from deployctl.evals.nouns import Call, Problem, Row
 
+pytestmark = pytest.mark.slow
+
 EVALS = Catalog({}).evals_dir
 PROBLEMS = dataset.problems((EVALS / "math.jsonl").read_bytes(), "math.jsonl")
 TOOLS = dataset.tool_cases((EVALS / "tools.jsonl").read_bytes(), "tools.jsonl")

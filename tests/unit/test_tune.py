@@ -28,6 +28,8 @@ from tests.fakes import FakeFacts, facts
 from tests.tuningworld import level
 from tests.world import Box
 
+pytestmark = pytest.mark.slow
+
 Flags = dict[str, str]
 
 
