@@ -187,21 +187,14 @@ def _typed(
 
 def _handed_out(session: Session, report: EvalReport) -> int:
     """Write what there is on stdout, what ended it on stderr; the exit code is the latter's."""
-    from deployctl.cli import console
-    from deployctl.cli.boundary import words
     from deployctl.cli.evaltext import text
-    from deployctl.errors import CODES, ExitCode
+    from deployctl.cli.handing import hand_out
 
-    code = CODES[report.faults[0].code][0] if report.faults else ExitCode.OK
-    result = session.emit(
-        _data(report), text(report), status=report.status, exit_code=code, faults=report.faults
+    return hand_out(
+        session.command,
+        as_json=session.output is Output.JSON,
+        status=report.status,
+        data=report,
+        text=text(report),
+        faults=report.faults,
     )
-    if report.faults and session.output is not Output.JSON:
-        console.err("\n\n".join(words(fault) for fault in report.faults))
-    return result
-
-
-def _data(report: EvalReport) -> dict[str, object]:
-    from deployctl.cli.envelope import plain
-
-    return {key: value for key, value in plain(report).items() if key != "faults"}
