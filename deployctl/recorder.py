@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from deployctl.errors import DeployctlError
 from deployctl.outcomes import CheckResult
+from deployctl.talk import Relay
 
 if TYPE_CHECKING:
     from deployctl.readiness import Clock
@@ -23,26 +24,10 @@ class TimeUpError(KeyboardInterrupt):
 
 
 @dataclass(slots=True)
-class _Heard:
+class _Heard(Relay):
     """One phase, passed on; remembers how it was summed up."""
 
-    inner: PhaseTalk
     summary: str = ""
-
-    def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
-        self.inner(text, done=done, total=total)
-
-    def step(
-        self,
-        name: str,
-        *,
-        done: int | None = None,
-        total: int | None = None,
-        unit: str = "",
-        detail: str = "",
-    ) -> None:
-        """See :class:`deployctl.talk.PhaseTalk`."""
-        self.inner.step(name, done=done, total=total, unit=unit, detail=detail)
 
     def finish(self, summary: str, *, ok: bool = True) -> None:
         """See :class:`deployctl.talk.PhaseTalk`."""

@@ -7,6 +7,7 @@ fake.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from deployctl.outcomes import Progress
@@ -44,3 +45,30 @@ class Talk(Protocol):
 
     def warn(self, text: str) -> None:
         """Say one thing the operator should know or act on, loudly."""
+
+
+@dataclass(slots=True)
+class Relay:
+    """A phase that passes everything on to another one."""
+
+    inner: PhaseTalk
+
+    def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
+        """See :class:`PhaseTalk`."""
+        self.inner(text, done=done, total=total)
+
+    def step(
+        self,
+        name: str,
+        *,
+        done: int | None = None,
+        total: int | None = None,
+        unit: str = "",
+        detail: str = "",
+    ) -> None:
+        """See :class:`PhaseTalk`."""
+        self.inner.step(name, done=done, total=total, unit=unit, detail=detail)
+
+    def finish(self, summary: str, *, ok: bool = True) -> None:
+        """See :class:`PhaseTalk`."""
+        self.inner.finish(summary, ok=ok)

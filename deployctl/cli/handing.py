@@ -26,11 +26,13 @@ def hand_out(
     data: object,
     text: str,
     faults: tuple[Fault, ...],
+    warnings: tuple[str, ...] = (),
 ) -> ExitCode:
     """Write a report and what ended it; returns the exit code, in our own word for it.
 
     ``data`` is for programs: a noun or a mapping, without its own ``faults``, which the envelope
-    has. ``text`` is for people; where it is empty, only the faults are written.
+    has. ``text`` is for people; where it is empty, only the rest is written. ``warnings`` are said
+    on stderr in any case.
     """
     from deployctl.cli import console
     from deployctl.cli.boundary import words
@@ -45,9 +47,10 @@ def hand_out(
         console.out(
             envelope(command=command, status=status, exit_code=code, data=told, faults=faults)
         )
-        return code
-    if text:
+    elif text:
         console.out(harmless(text))
-    if faults:
+    for warning in warnings:
+        console.err(f"warning: {warning}")
+    if faults and not as_json:
         console.err("\n\n".join(map(words, faults)))
     return code

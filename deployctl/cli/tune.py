@@ -144,24 +144,15 @@ def _seconds(written: str) -> int:
 
 def _hand_out(session: Session, report: TuneReport) -> int:
     """Print what there is, and what ended it; returns the exit code."""
-    from deployctl.cli import console
-    from deployctl.cli.boundary import words
-    from deployctl.cli.envelope import plain
+    from deployctl.cli.handing import hand_out
     from deployctl.cli.tunetext import text
-    from deployctl.errors import CODES, ExitCode
 
-    code = CODES[report.faults[0].code][0] if report.faults else ExitCode.OK
-    said = text(report)
-    if session.output is Output.JSON or said:
-        session.emit(
-            {key: value for key, value in plain(report).items() if key != "faults"},
-            said,
-            status="failed" if report.faults else "ok",
-            exit_code=code,
-            faults=report.faults,
-        )
-    for warning in report.warnings:
-        console.err(f"warning: {warning}")
-    if report.faults and session.output is not Output.JSON:
-        console.err("\n\n".join(words(fault) for fault in report.faults))
-    return code
+    return hand_out(
+        session.command,
+        as_json=session.output is Output.JSON,
+        status="failed" if report.faults else "ok",
+        data=report,
+        text=text(report),
+        faults=report.faults,
+        warnings=report.warnings,
+    )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from deployctl.bench.nouns import Measured, Shape
 from deployctl.deploy.select import fit, select
 from deployctl.errors import CODES, DeployctlError, ExitCode
+from deployctl.talk import Relay
 from deployctl.tuning.figures import named
 from deployctl.tuning.knobs import settings, written
 from deployctl.tuning.nouns import Candidate, Outcome, Target, Try
@@ -194,25 +195,8 @@ class _Within:
         self._world.talk.warn(text)
 
 
-class _Step:
+class _Step(Relay):
     """A phase of ``up`` as a step of another; how it ended is that one's to say."""
-
-    def __init__(self, phase: PhaseTalk) -> None:
-        self._phase = phase
-
-    def step(
-        self,
-        name: str,
-        *,
-        done: int | None = None,
-        total: int | None = None,
-        unit: str = "",
-        detail: str = "",
-    ) -> None:
-        self._phase.step(name, done=done, total=total, unit=unit, detail=detail)
-
-    def __call__(self, text: str, *, done: int | None = None, total: int | None = None) -> None:
-        self._phase(text, done=done, total=total)
 
     def finish(self, summary: str, *, ok: bool = True) -> None:
         """Leave the end to the outer phase."""
