@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 
@@ -26,13 +26,17 @@ class EngineMetrics:
     timed_tokens: float | None = None  # of those, as many as ``generated_s`` is about
     generated_s: float | None = None  # seconds those took, each conversation's added up
     steps: float | None = None  # see above; tokens, or nearly so
+    steps_off: float = 0.0  # it leaves digits out: so many they may be wrong by
 
     @property
     def average_rate(self) -> float | None:
         """Tokens per second of one answer, over all since its start, where the engine tells."""
-        if not self.timed_tokens or not self.generated_s:
-            return None
-        return self.timed_tokens / self.generated_s
+        return answer_rate(self.timed_tokens, self.generated_s)
+
+
+def answer_rate(tokens: float | None, seconds: float | None) -> float | None:
+    """Tokens per second of one answer, of some answers' sums; ``None`` where there were none."""
+    return tokens / seconds if tokens and seconds else None
 
 
 #: What is read of each engine: our name for it → the engine's.
@@ -56,7 +60,8 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
     },
 }
 
-_SAMPLE = re.compile(r"([A-Za-z_:][\w:]*)(?:\{[^}]*\})? +(\S+)")
+#: A sample: its name, its labels, its value. A label's value may hold anything, quotes escaped.
+_SAMPLE = re.compile(r'([A-Za-z_:][\w:]*)(\{(?:[^"}]*"[^"\\]*(?:\\.[^"\\]*)*")*[^"}]*\})? +(\S+)')
 
 
 def read_metrics(text: str) -> EngineMetrics | None:
@@ -76,16 +81,25 @@ def missing(kind: str, text: str) -> tuple[str, ...]:
 def _samples(text: str) -> dict[str, float]:
     """Every sample by its name; those that differ only in their labels are added up."""
     found: dict[str, float] = {}
+    for name, _, value in samples(text):
+        found[name] = found.get(name, 0.0) + value
+    return found
+
+
+def samples(text: str) -> Iterator[tuple[str, str, float]]:
+    """Every sample of a text: (name, labels as they are written, value)."""
     for line in text.splitlines():
         if match := _SAMPLE.match(line):
             try:
-                value = float(match[2])
+                value = float(match[3])
             except ValueError:
                 continue
-            if not math.isfinite(value):  # NaN: there is no such figure yet
-                continue
-            found[match[1]] = found.get(match[1], 0.0) + value
-    return found
+            if math.isfinite(value):  # NaN: there is no such figure yet
+                yield match[1], match[2] or "", value
+
+
+#: llama.cpp writes six digits of a figure, whatever its size: to within this share of it.
+SIX_DIGITS = 5e-6
 
 
 def _llama_cpp(found: dict[str, float]) -> EngineMetrics:
@@ -93,13 +107,15 @@ def _llama_cpp(found: dict[str, float]) -> EngineMetrics:
     # all conversations together; a step makes one token for each busy one.
     read = _read("llama.cpp", found)
     decodes, busy = read["decodes"], read["busy"]
+    steps = None if decodes is None else decodes * (1.0 if busy is None else busy)
     return EngineMetrics(
         running=_count(read["running"]),
         waiting=_count(read["waiting"]),
         generated_tokens=read["generated_tokens"],
         timed_tokens=read["generated_tokens"],
         generated_s=read["generated_s"],
-        steps=None if decodes is None else decodes * (1.0 if busy is None else busy),
+        steps=steps,
+        steps_off=SIX_DIGITS * (steps or 0.0),
     )
 
 
@@ -124,16 +140,27 @@ def _count(value: float | None) -> int | None:
     return None if value is None else int(value)
 
 
-#: Of fewer tokens between two looks their number says nothing of how fast they come.
+#: Of fewer tokens between two looks their number says little of how fast they come.
 _FEWEST = 5
+
+#: A difference tells something where it is this many times what the looks may be wrong by.
+SURE = 5
+
+
+def made_between(before: EngineMetrics, after: EngineMetrics) -> float | None:
+    """Tokens made between two looks; ``None`` when it began anew, or leaves out their digits."""
+    if before.steps is None or after.steps is None:
+        return None
+    made, off = after.steps - before.steps, before.steps_off + after.steps_off
+    if made:
+        return None if made < SURE * off else made
+    return None if (before.running or after.running) and off > 1 else 0.0
 
 
 def rate_between(before: EngineMetrics, after: EngineMetrics, seconds: float) -> float | None:
     """Tokens per second between two looks; ``None`` when too few were made, or it began anew."""
-    if before.steps is None or after.steps is None or seconds <= 0:
-        return None
-    made = after.steps - before.steps
-    return None if made < _FEWEST else made / seconds
+    made = made_between(before, after)
+    return None if made is None or made < _FEWEST or seconds <= 0 else made / seconds
 
 
 # llama.cpp: `eval time = 2354.14 ms / 300 tokens (7.87 ms per token, 127.01 tokens per second)`

@@ -138,6 +138,13 @@ def nvidia_access(details: Mapping[str, Any] | None) -> CardAccess | None:
     return "runtime" if given else None
 
 
+def card_memory_used(card: Gpu) -> int | None:
+    """Bytes of a card that are in use, by whomever; ``None`` where nobody tells."""
+    if card.memory_bytes is None or card.memory_free_bytes is None:
+        return None
+    return card.memory_bytes - card.memory_free_bytes
+
+
 def limits_of(details: Mapping[str, Any] | None) -> tuple[int | None, float | None]:
     """(bytes of memory, processors) a container may use; ``None`` without a limit."""
     host = (details or {}).get("HostConfig") or {}

@@ -95,7 +95,7 @@ def _unprinted(why: str) -> Fault:
 
 def _only_prints(arguments: list[str]) -> bool:
     """Whether this is a command that prints, or help: done, when nobody reads it any more."""
-    printing = ("", "logs", "profile", "chat", "status", "watch")
+    printing = ("", "logs", "profile", "chat", "status", "metrics", "watch")
     return bool({"-h", "--help"} & {*arguments}) or _command(arguments) in printing
 
 

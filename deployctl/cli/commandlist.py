@@ -5,7 +5,7 @@ from __future__ import annotations
 #: In the order of `deployctl --help`.
 COMMANDS = (
     *("setup", "doctor", "detect", "recommend", "plan"),
-    *("up", "open", "chat", "status", "watch", "verify", "reconcile", "logs", "down"),
+    *("up", "open", "chat", "status", "metrics", "watch", "verify", "reconcile", "logs", "down"),
     *("compare", "tune", "smoke", "report", "render", "lint-compose"),
 )
 

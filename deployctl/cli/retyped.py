@@ -34,7 +34,7 @@ _ONE_OPTION = re.compile(
 #: Commands that have `--set`; those without arguments that have `--profile`, or only `--stack`.
 _WITH_SET = ("up", "smoke", "plan", "render", "profile", "compare", "tune")
 _WITH_PROFILE = ("up", "smoke", "plan", "render", "doctor")
-_WITH_STACK = ("open", "status", "watch", "verify", "down", "report")
+_WITH_STACK = ("open", "status", "metrics", "watch", "verify", "down", "report")
 
 #: Commands that do something else when their other options are left out.
 _SAME = ("up", "smoke", "verify", "report", "compare")

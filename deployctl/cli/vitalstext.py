@@ -7,6 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from deployctl.amounts import rough
+from deployctl.vitals import card_memory_used
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import StatusReport
@@ -88,15 +89,27 @@ def _service(service: ServiceVitals, width: int) -> list[str]:
         parts.append(f"up {span(service.uptime_s)}")
     parts.append(f"{service.restarts} restarts" if service.restarts != 1 else "1 restart")
     if service.memory_bytes is not None:
-        limit = service.memory_limit_bytes
-        share = f" of {rough(limit)}" if limit else ""
-        parts.append(f"memory {rough(service.memory_bytes)}{share}")
+        parts.append(f"memory {memory_of(service)}")
     if service.cpus is not None:
-        limited = f" of {service.cpus_limit:g}" if service.cpus_limit else ""
         average = "" if service.cpus_basis == "now" else f" {service.cpus_basis}"
-        parts.append(f"CPUs {service.cpus:.2f}{limited}{average}")
+        parts.append(f"CPUs {cpus_of(service)}{average}")
     parts.append(service.image)
     return _row(f"  {service.service:<13} ", parts, width)
+
+
+def memory_of(service: ServiceVitals) -> str:
+    """What a container uses of its memory, as far as it is told."""
+    if service.memory_bytes is None:
+        return "not told"
+    limit = service.memory_limit_bytes
+    return f"{rough(service.memory_bytes)}{f' of {rough(limit)}' if limit else ''}"
+
+
+def cpus_of(service: ServiceVitals) -> str:
+    """The processors that a container uses, as far as it is told."""
+    if service.cpus is None:
+        return "not told"
+    return f"{service.cpus:.2f}{f' of {service.cpus_limit:g}' if service.cpus_limit else ''}"
 
 
 def _engine(engine: EngineVitals, width: int) -> tuple[str, ...]:
@@ -104,23 +117,27 @@ def _engine(engine: EngineVitals, width: int) -> tuple[str, ...]:
     if engine.context is not None:
         times = "" if engine.conversations is None else f"{engine.conversations} × "
         parts.append(f"{times}{engine.context} tokens")
-    parts.append(_rate(engine))
+    parts.append(rate(engine))
     if engine.running is not None:
         parts.append(f"{engine.running} running, {engine.waiting or 0} waiting")
     kv = "not told by llama.cpp" if engine.kv_share is None else f"{100 * engine.kv_share:.0f} %"
     parts.append(f"KV use {kv}")
     lines = _row(f"  {'model':<13} ", parts, width)
     for card in engine.cards:
-        total, free = card.memory_bytes, card.memory_free_bytes
-        used = "memory not told"
-        if total is not None:
-            used = f"memory {rough(total)}" if free is None else f"{rough(total - free)} of "
-            used += "" if free is None else f"{rough(total)} used"
+        used = memory_of_card(card_memory_used(card), card.memory_bytes)
         lines += _row(f"  {'card':<13} ", [card.name, used], width)
     return tuple(lines)
 
 
-def _rate(engine: EngineVitals) -> str:
+def memory_of_card(used: int | None, total: int | None) -> str:
+    """How full a card is, as far as it is told."""
+    if total is None:
+        return "memory not told"
+    return f"memory {rough(total)}" if used is None else f"{rough(used)} of {rough(total)} used"
+
+
+def rate(engine: EngineVitals) -> str:
+    """The tokens per second that were measured, and how."""
     if engine.tokens_per_s is None:
         return "no answer yet"
     return f"{engine.tokens_per_s:.1f} tokens/s measured, {engine.rate_basis}"
@@ -133,7 +150,7 @@ def compact(report: StatusReport, moment: str) -> str:
         f"{s.service} {s.state}{f', {s.health}' if s.health else ''}" for s in report.services
     ]
     if report.engine is not None:
-        parts.append(_rate(report.engine))
+        parts.append(rate(report.engine))
         parts.append(f"{report.engine.running or 0} running")
     parts += [f"{c.summary} [{c.code}]" for c in report.checks if c.status == "failed"]
     if report.drift:

@@ -46,11 +46,13 @@ def service_vitals(
     state: ContainerState,
     details: Mapping[str, Any] | None,
     now: datetime,
-    moved: bool,  # noqa: FBT001  # one of several facts, none of them an option
+    moved: bool | None,  # noqa: FBT001  # one of several facts, none of them an option
     first: Sample,
     last: Sample,
 ) -> ServiceVitals:
     """One container's figures. Its processors are told between the samples, or since its start.
+
+    ``moved``: whether its image's name leads elsewhere by now; ``None``: nobody looked.
 
     A single look tells them since the start: within its own moment it would measure its questions.
     """

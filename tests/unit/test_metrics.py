@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from deployctl.metrics import EngineMetrics, last_rate, missing, rate_between, read_metrics
+from deployctl.metrics import (
+    SIX_DIGITS,
+    EngineMetrics,
+    last_rate,
+    made_between,
+    missing,
+    rate_between,
+    read_metrics,
+    samples,
+)
 
 # As llama-server b11434 writes it; the numbers are of one answer of 300 tokens.
 LLAMA_CPP = """\
@@ -37,7 +46,13 @@ vllm:inter_token_latency_seconds_bucket{engine="0",le="0.1",model_name="m"} 990.
 def test_llama_cpp() -> None:
     found = read_metrics(LLAMA_CPP)
     assert found == EngineMetrics(
-        running=1, waiting=2, generated_tokens=315, timed_tokens=315, generated_s=2.5, steps=300
+        running=1,
+        waiting=2,
+        generated_tokens=315,
+        timed_tokens=315,
+        generated_s=2.5,
+        steps=300,
+        steps_off=300 * SIX_DIGITS,
     )
     assert found.average_rate == 126
 
@@ -86,8 +101,31 @@ def test_the_rate_between_two_looks() -> None:
     assert rate_between(first, second, 0.0) is None
     few = EngineMetrics(steps=104)
     assert rate_between(first, few, 0.2) is None, "four tokens are not 20 a second"
+    assert made_between(first, few) == 4
+    assert made_between(first, first) == 0
+    assert made_between(second, first) is None
     assert rate_between(EngineMetrics(), second, 1.0) is None
     assert EngineMetrics(generated_tokens=5).average_rate is None
+
+
+def test_six_digits_of_a_large_counter_are_no_rate() -> None:
+    """llama-server writes `4e+06` for anything from 3999995 on: a C++ stream's default."""
+    text = "llamacpp:n_decode_total {}\nllamacpp:n_busy_slots_per_decode 1\n"
+    looks = [read_metrics(text.format(n)) for n in ("4e+06", "4.00001e+06", "4.01e+06")]
+    first, rounded, much = (look for look in looks if look is not None)
+    assert rate_between(first, rounded, 1.0) is None, "ten tokens, or none"
+    assert rate_between(first, much, 100.0) == 100
+    exact = EngineMetrics(steps=4e6), EngineMetrics(steps=4e6 + 10)
+    assert rate_between(*exact, 1.0) == 10, "vLLM writes every digit"
+
+
+def test_a_label_s_value_may_hold_anything() -> None:
+    text = 'a{m="x} 1",n="q\\"}"} 2\na 3\nb{} 4\nc NaN\n# a 5\n'
+    assert list(samples(text)) == [
+        ("a", '{m="x} 1",n="q\\"}"}', 2.0),
+        ("a", "", 3.0),
+        ("b", "{}", 4.0),
+    ]
 
 
 def test_the_last_answer_s_rate_is_not_the_question_s() -> None:
