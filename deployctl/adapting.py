@@ -18,6 +18,7 @@ from deployctl.profiles.excerpt import MACHINE
 from deployctl.profiles.selection import Adaptation
 
 if TYPE_CHECKING:
+    from deployctl.addons.nouns import Optional
     from deployctl.model import CardAccess, HostFacts, Plan, Service
     from deployctl.profiles.resolve import Profile
     from deployctl.profiles.schema import EngineSpec, ProfileSpec
@@ -32,13 +33,11 @@ def adaptations(
 
     ``profile`` and ``plan`` are as the operator has them, without any of these.
     """
-    if not plan.service("engine").gpu:
-        return ()
     known = {each.key: each for each in before}
-    found = (
-        _image(profile, plan, facts, known.get(IMAGE)),
-        _access(profile, facts, known.get(ACCESS)),
-    )
+    found = [_left_out(part, facts, known.get(part.key)) for part in plan.optional]
+    if plan.service("engine").gpu:
+        found.append(_image(profile, plan, facts, known.get(IMAGE)))
+        found.append(_access(profile, facts, known.get(ACCESS)))
     return tuple(each for each in found if each is not None)
 
 
@@ -46,7 +45,23 @@ def changed_by(profile: Profile, found: tuple[Adaptation, ...]) -> tuple[Adaptat
     """Those that make another stack of the profile than it is by itself."""
     engine = profile.spec.engine
     here = {IMAGE: engine.image, ACCESS: access_of(engine)}
-    return tuple(each for each in found if here[each.key] != each.value)
+    return tuple(each for each in found if here.get(each.key) != each.value)
+
+
+# ── parts of add-ons ──────────────────────────────────────────────────────────────────────────
+
+
+def _left_out(part: Optional, facts: HostFacts, before: Adaptation | None) -> Adaptation | None:
+    """Whether a part goes without saying where its image is neither here nor to be had."""
+    if part.chosen != "auto":
+        return None
+    if facts.unobtainable is None:  # nobody looked
+        return before
+    why = facts.unobtainable.get(part.reference)
+    if why is None:
+        return None
+    reason = f"{part.reference} is not here, {why}, and no packages can replace it"
+    return Adaptation(key=part.key, value="never", reason=reason)
 
 
 # ── the image ─────────────────────────────────────────────────────────────────────────────────

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deployctl.addons import switched_on
 from deployctl.profiles.excerpt import where
 
 if TYPE_CHECKING:
@@ -118,9 +119,12 @@ def _paths(service: str, what: str) -> tuple[str, ...]:
 
 def causes_of(profile: Profile) -> Cause:
     """Where each moved thing comes from in this profile: ``file:line``, '' where nothing says."""
+    owner = {s.name: a.name for a in switched_on(profile.spec) for s in a.services(profile.spec)}
 
     def cause(service: str, what: str) -> str:
         paths = _paths(service, what)
+        if service in owner:
+            paths = (f"addons.{owner[service]}",)
         written = [path for path in paths if path in profile.origins]
         for said in ("deadlines.engine", "engine.gpu_access"):
             if said in written:  # the others only stand in for it

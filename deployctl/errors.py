@@ -164,6 +164,14 @@ CODES: dict[str, tuple[ExitCode, str]] = {
         ExitCode.NOT_READY,
         "The frontend takes no more sign-ins for a while.",
     ),
+    "own-file-invalid": (
+        ExitCode.PROFILE,
+        "A file of yours beside the stack's own cannot be used by the service that reads it.",
+    ),
+    "addon-not-ready": (
+        ExitCode.NOT_READY,
+        "An add-on does not run; engine and chat window do.",
+    ),
     "stack-not-running": (ExitCode.NOT_READY, "The stack is not running, or only partly."),
     # why it did not become ready, read from what engine, frontend and Docker said
     "engine-flag-unknown": (ExitCode.NOT_READY, "The engine does not know a flag it was given."),

@@ -157,20 +157,22 @@ def fitting(
 ) -> Fitting | None:
     """Hold a plan against this machine; ``None`` when the model's shape is not known.
 
-    ``learned`` is what the engine itself said of exactly this load, part's name → bytes.
+    ``learned``, part's name → bytes: what the engine itself said of exactly this load, and what
+    the other services took here.
     ``running``: the stack is up, so that what is free now does not count what it uses.
     """
     if plan.load is None:
         return None
     predicted = need(plan.load)
-    known = _measured(predicted, learned or {})
-    parts = (*known, *plan.beside)
+    known = _measured(predicted, learned or {}, _SAID)
+    beside = _measured(plan.beside, learned or {}, _TOOK)
+    parts = (*known, *beside)
     rooms = _rooms(plan, facts, running=running)
     fits = judge(parts, rooms)
     verdict: Verdict = max((fit.verdict for fit in fits), key=_SEVERITY.index, default="fits")
     short = any(is_short(fit) for fit in fits)
-    beside = (*plan.beside, *_differences(predicted, known))
-    offers = _offers(plan, rooms, beside) if short else ()
+    fixed = (*beside, *_differences(predicted, known))
+    offers = _offers(plan, rooms, fixed) if short else ()
     return Fitting(
         verdict=verdict,
         parts=parts,
@@ -222,14 +224,13 @@ def following(plan: Plan, sets: tuple[tuple[str, str], ...]) -> tuple[tuple[str,
 _SEVERITY: tuple[Verdict, ...] = ("fits", "tight", "no")
 
 
-def _measured(parts: Sequence[Part], learned: Mapping[str, int]) -> tuple[Part, ...]:
+_SAID = "what the engine itself said here, with these settings"
+_TOOK = "the most it took here"
+
+
+def _measured(parts: Sequence[Part], learned: Mapping[str, int], why: str) -> tuple[Part, ...]:
     return tuple(
-        replace(
-            part,
-            bytes=learned[part.name],
-            basis="measured",
-            why="what the engine itself said here, with these settings",
-        )
+        replace(part, bytes=learned[part.name], basis="measured", why=why)
         if part.name in learned
         else part
         for part in parts

@@ -11,16 +11,20 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployctl.files import text_of
 
 if TYPE_CHECKING:
-    from deployctl.model import Plan
+    from deployctl.model import Plan, Service
+    from deployctl.sizing import Part
 
 FILE = "measured.json"
+
+#: Of a service: the most it took here, and the image that it ran.
+TAKEN, _IMAGE = "taken", "image"
 
 #: So many loads are remembered, the latest.
 _KEPT = 200
@@ -33,15 +37,32 @@ class Learned:
         self._file = home / FILE
 
     def of(self, plan: Plan) -> Mapping[str, int]:
-        """Part's name → bytes that the engine itself named for this plan's load; may be empty."""
-        found = self._all().get(_key(plan))
-        if not isinstance(found, dict):
-            return {}
-        return {name: size for name, size in found.items() if isinstance(size, int) and size >= 0}
+        """Part's name → bytes, as far as they are known here; may be empty.
+
+        Of the engine what it named itself for this plan's load, of the others what they took.
+        """
+        known = self._all()
+        beside = ((part.name, _sizes(known.get(_service_key(s)))) for s, part in _beside(plan))
+        taken = {name: found[TAKEN] for name, found in beside if TAKEN in found}
+        return {**_sizes(known.get(_key(plan))), **taken}
 
     def keep(self, plan: Plan, figures: Mapping[str, int]) -> None:
         """Remember what an engine said; a folder that cannot be written remembers nothing."""
-        key = _key(plan)
+        self._remember(_key(plan), figures)
+
+    def keep_taken(self, plan: Plan, taken: Mapping[str, tuple[str, int]]) -> None:
+        """Remember what services took: name → (image as it runs, bytes); the most of one image."""
+        for service, _ in _beside(plan):
+            if service.name not in taken:
+                continue
+            image, size = taken[service.name]
+            key = _service_key(service)
+            before = self._all().get(key)
+            if isinstance(before, dict) and before.get(_IMAGE) == image:
+                size = max(size, _sizes(before).get(TAKEN, 0))
+            self._remember(key, {TAKEN: size, _IMAGE: image})
+
+    def _remember(self, key: str, figures: Mapping[str, int | str]) -> None:
         known = self._all()
         if not figures or known.get(key) == dict(figures):
             return
@@ -60,6 +81,21 @@ class Learned:
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
+
+
+def _sizes(found: object) -> dict[str, int]:
+    pairs = found.items() if isinstance(found, dict) else ()
+    return {str(k): size for k, size in pairs if isinstance(size, int) and size >= 0}
+
+
+def _beside(plan: Plan) -> Iterator[tuple[Service, Part]]:
+    """The services whose memory does not follow from the model, and what is planned of it."""
+    return ((s, s.need) for s in plan.services if s.need is not None)
+
+
+def _service_key(service: Service) -> str:
+    """What it takes depends on its image; which one that was here is in the record."""
+    return json.dumps(["service", service.name, service.image.reference])
 
 
 def _key(plan: Plan) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from deployctl.addons.nouns import Optional, Page
     from deployctl.sizing import Load, Part
 
 
@@ -165,13 +166,14 @@ class Port:
     address: str
     host_port: int
     container_port: int
+    key: str = ""  # the profile's key that says the host's port; '' where none does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
     """A volume (by name) or something of the host inside a container.
 
-    That is a path, by variable, or a file that lies beside the stack's own: ``./NAME``.
+    That is a path, by variable, or a folder that lies beside the stack's own file: ``./NAME``.
     """
 
     kind: Literal["volume", "bind"]
@@ -202,17 +204,37 @@ class Tmpfs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StackFile:
+    """A file of ours that lies beside ``compose.yaml`` and is mounted into a service, read-only.
+
+    Either its ``text``, or the ``template`` below ``templates/`` that it is: ``….j2`` is rendered
+    with ``values``, everything else is copied. ``name`` is unique within the stack.
+    """
+
+    name: str
+    target: str
+    text: str | None = None
+    template: str = ""
+    values: tuple[tuple[str, str | int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """One container of the stack. Everything the template needs, decided."""
 
     name: str
     image: Image
+    entrypoint: tuple[str, ...] = ()  # instead of the image's own
     command: tuple[str, ...] = ()
     environment: tuple[tuple[str, Text], ...] = ()
     ports: tuple[Port, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    files: tuple[StackFile, ...] = ()
     tmpfs: tuple[Tmpfs, ...] = ()
     memory_bytes: int
+    memory_key: str = ""  # the profile's key that says so; '' where none does
+    need: Part | None = None  # what it takes of it, where that does not depend on the model
+    addon: str | None = None  # the add-on that it belongs to
     cpus: float | None = None  # processors it may use; None: all
     gpu: bool = False  # it gets an NVIDIA card
     gpu_access: CardAccess = "reservation"  # how, if so
@@ -278,6 +300,14 @@ class Plan:
     reach: tuple[str, ...]  # who can reach what, in sentences
     load: Load | None  # what the engine is asked to hold; None: the model's shape is not known
     beside: tuple[Part, ...]  # what else takes memory
+    pages: tuple[Page, ...] = ()  # what add-ons show on this machine
+    secrets: tuple[str, ...] = ()  # what is generated for add-ons, by name
+    optional: tuple[Optional, ...] = ()  # parts of add-ons that no packages can replace
+
+    @property
+    def addons(self) -> tuple[str, ...]:
+        """The add-ons that it has, by name."""
+        return tuple(dict.fromkeys(s.addon for s in self.services if s.addon is not None))
 
     def service(self, name: str) -> Service:
         """The service of this name; ``KeyError`` when there is none."""
@@ -368,4 +398,6 @@ class HostFacts:
     board: str | None = None  # as the device tree names it; None where there is none
     cdi: bool | None = None  # whether Docker knows NVIDIA cards by CDI; None without such a card
     card_access: tuple[CardAccess, ...] | None = None  # the ways to hand an NVIDIA card out
+    # Images that are neither here nor to be had, and why, as a clause; None: nobody looked.
+    unobtainable: Mapping[str, str] | None = None
     oom_kills: int | None = None  # processes that the kernel killed for memory since it booted

@@ -7,9 +7,11 @@ plan (``preflight``), say how it fits (``fitting``) or choose between plans (``c
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deployctl.adapting import driver_of, with_card
+from deployctl.addons import switched_on
 from deployctl.causes import PATHS
 from deployctl.deadlines import deadlines
 from deployctl.engines import engine as engine_of
@@ -27,6 +29,7 @@ from deployctl.services import webui
 from deployctl.sources import parse_source
 
 if TYPE_CHECKING:
+    from deployctl.addons.nouns import Addon
     from deployctl.profiles.resolve import Profile
     from deployctl.profiles.schema import ProfileSpec
 
@@ -37,9 +40,11 @@ def build_plan(profile: Profile) -> Plan:
     if faults := (*_owned_flags(profile), *_unknown_need(profile)):
         raise DeployctlError.of(faults)
     source = parse_source(spec.model.source)
+    addons = switched_on(spec)
     services = (
         with_card(engine_of(spec.engine.kind).service(spec, source.filename), profile),
-        webui.service(spec),
+        _for_addons(webui.service(spec), addons, spec),
+        *(replace(s, addon=addon.name) for addon in addons for s in addon.services(spec)),
     )
     return Plan(
         profile=profile.name,
@@ -53,7 +58,7 @@ def build_plan(profile: Profile) -> Plan:
             about_bytes=spec.model.size or spec.model.size_about,
         ),
         services=services,
-        volumes=tuple(sorted(_volumes(services))),
+        volumes=tuple(sorted(set(_volumes(services)))),
         deadlines=deadlines(spec),
         requirements=_requirements(spec),
         context=context_of(spec),
@@ -67,8 +72,19 @@ def build_plan(profile: Profile) -> Plan:
         token=spec.model.gated if spec.model.token is None else spec.model.token,
         reach=who_can_reach(spec),
         load=load_of(spec),
-        beside=(webui.NEED,),
+        beside=tuple(service.need for service in services if service.need is not None),
+        pages=tuple(page for addon in addons for page in addon.pages(spec)),
+        secrets=tuple(name for addon in addons for name in addon.secrets),
+        optional=tuple(part for addon in addons for part in addon.optional(spec)),
     )
+
+
+def _for_addons(window: Service, addons: tuple[Addon, ...], spec: ProfileSpec) -> Service:
+    """The chat window with what add-ons want its environment to say."""
+    wanted = dict(pair for addon in addons for pair in addon.frontend(spec))
+    if not wanted:
+        return window
+    return replace(window, environment=tuple({**dict(window.environment), **wanted}.items()))
 
 
 def _volumes(services: tuple[Service, ...]) -> Iterator[str]:

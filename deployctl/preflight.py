@@ -134,23 +134,21 @@ def _memory(fitted: Fitting | None, with_sets: _WithSets) -> Iterator[CheckResul
 def _limits(plan: Plan, facts: HostFacts, with_set: _WithSet) -> Iterator[CheckResult]:
     """What a profile says in so many words, and is too little or too much for this machine."""
     expected = need(plan.load) if plan.load is not None else ()
-    taken = {
-        "engine": sum(part.bytes for part in expected if part.place == "ram"),
-        "webui": sum(part.bytes for part in plan.beside if part.place == "ram"),
-    }
-    keys = {"engine": "engine.memory", "webui": "frontend.memory"}
+    engine = sum(part.bytes for part in expected if part.place == "ram")
     for service in plan.services:
-        want, whole = taken.get(service.name, 0), _whole_memory(facts)
+        known = 0 if service.need is None else service.need.bytes
+        want = engine if service.name == "engine" else known
+        key, whole = service.memory_key, _whole_memory(facts)
         # Where the machine has less, no limit helps, and that it does not fit is said already.
-        if service.memory_bytes < want <= whole:
+        if key and service.memory_bytes < want <= whole:
             enough = format_size(min(next_memory(service.memory_bytes, want), whole))
             yield CheckResult(
                 name="limit",
                 status="warning",
-                summary=f"{keys[service.name]} lets it use {rough(service.memory_bytes)}, and "
+                summary=f"{key} lets it use {rough(service.memory_bytes)}, and "
                 f"{rough(want)} are needed (predicted): it would be stopped in the middle",
-                where=keys[service.name],
-                hint=with_set(keys[service.name], enough),
+                where=key,
+                hint=with_set(key, enough),
             )
         if service.cpus is not None and service.cpus > facts.cores:
             yield CheckResult(
@@ -194,9 +192,9 @@ def _disk(plan: Plan, facts: HostFacts) -> CheckResult:
 
 def _ports(plan: Plan, facts: HostFacts, with_sets: _WithSets) -> tuple[CheckResult, ...]:
     wanted = [
-        (service.name, number)
+        (service.name, number, key)
         for service in plan.services
-        for number in dict.fromkeys(port.host_port for port in service.ports)
+        for number, key in {port.host_port: port.key for port in service.ports}.items()
     ]
     # One command moves all that are held: half of it would only lead to the other half.
     hint = with_sets(_moved(plan, facts, wanted))
@@ -211,21 +209,21 @@ def _ports(plan: Plan, facts: HostFacts, with_sets: _WithSets) -> tuple[CheckRes
             where=name,
             hint=hint,
         )
-        for name, number in wanted
+        for name, number, _ in wanted
     )
 
 
 def _moved(
-    plan: Plan, facts: HostFacts, wanted: list[tuple[str, int]]
+    plan: Plan, facts: HostFacts, wanted: list[tuple[str, int, str]]
 ) -> tuple[tuple[str, str], ...]:
     """The settings that move every port that is held, each to one of its own."""
-    used = {number for _, number in wanted}
+    used = {number for _, number, _ in wanted}
     sets: list[tuple[str, str]] = []
-    for name, number in wanted:
+    for _, number, key in wanted:
         if number in facts.busy_ports:
             free = _free_port(plan, facts, number, used)
             used.add(free)
-            sets.append((f"ports.{name}", str(free)))
+            sets.append((key, str(free)))
     return tuple(sets)
 
 

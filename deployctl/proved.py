@@ -67,6 +67,7 @@ def proved_selection(space: Workspace) -> Selection | None:
 
 def last_proved(space: Workspace) -> Proved | None:
     """What answered last; ``None`` when nothing did, or another deployctl wrote that down."""
+    from deployctl.addons.nouns import Optional, Page
     from deployctl.sizing import Load, Part
 
     path = space.folder / "proved.json"
@@ -75,7 +76,9 @@ def last_proved(space: Workspace) -> Proved | None:
             data = json.loads(path.read_text("utf-8") if path.is_file() else "")
         if data.pop("version") != _VERSION:
             return None
-        found: Proved = revive(Proved, data, {"Load": Load, "Part": Part})
+        found: Proved = revive(
+            Proved, data, {"Load": Load, "Part": Part, "Page": Page, "Optional": Optional}
+        )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
     return found

@@ -23,6 +23,7 @@ from deployctl.model import (
     Plan,
     Port,
     Service,
+    StackFile,
     Text,
     Tmpfs,
     Variable,
@@ -53,6 +54,12 @@ DNS = ("127.0.0.1",)
 
 _PIDS_LIMIT = 512
 
+#: Of a service that mounts files of ours: what is in them.
+FILES_LABEL = "io.github.deployctl.files"
+
+#: Of a service of an add-on: which.
+ADDON_LABEL = "io.github.deployctl.addon"
+
 
 def render(plan: Plan, templates: Path) -> Bundle:
     """Render ``plan`` with the templates of a folder.
@@ -60,8 +67,12 @@ def render(plan: Plan, templates: Path) -> Bundle:
     Raises ``ValueError`` when the text does not say what the plan says (a bug of ours).
     """
     environment = yamlsafe.environment(templates)
+    made = {
+        file.name: _file(file, templates) for service in plan.services for file in service.files
+    }
+    beside = tuple(made.values())
     text = environment.get_template("compose.yaml.j2").render(
-        services=[_service(service) for service in plan.services],
+        services=[_service(service, made) for service in plan.services],
         volumes=plan.volumes,
         user=CONTAINER_USER,
         dns=DNS,
@@ -69,21 +80,30 @@ def render(plan: Plan, templates: Path) -> Bundle:
         pids_limit=_PIDS_LIMIT,
     )
     _compare(plan, text)
-    names = [name for service in plan.services for name in _beside(service)]
-    beside = ((name, (templates / name).read_text(encoding="utf-8")) for name in names)
-    files = (
-        BundleFile(name="compose.yaml", text=text),
-        *(BundleFile(name=name, text=file) for name, file in beside),
-    )
+    files = (BundleFile(name="compose.yaml", text=text), *beside)
     return Bundle(files=files, digest=_digest(files))
 
 
-def _beside(service: Service) -> tuple[str, ...]:
-    """The files of ours that a service mounts; they lie beside the stack's file, as they are."""
+def _file(file: StackFile, templates: Path) -> BundleFile:
+    """A file that a service mounts, as it is written beside the stack's own."""
+    if file.text is not None:
+        text = file.text
+    elif file.template.endswith(".j2"):
+        text = yamlsafe.plain(templates).get_template(file.template).render(dict(file.values))
+    else:
+        text = (templates / file.template).read_text(encoding="utf-8")
+    return BundleFile(name=file.name, text=text)
+
+
+def folders(plan: Plan) -> tuple[str, ...]:
+    """The folders beside the stack's file that its services mount, by name."""
     return tuple(
-        mount.source.removeprefix("./")
-        for mount in service.mounts
-        if mount.kind == "bind" and isinstance(mount.source, str)
+        dict.fromkeys(
+            mount.source.removeprefix("./")
+            for service in plan.services
+            for mount in service.mounts
+            if mount.kind == "bind" and isinstance(mount.source, str) and mount.source[0] == "."
+        )
     )
 
 
@@ -99,7 +119,8 @@ def variables_of(plan: Plan) -> tuple[tuple[str, str], ...]:
     """Every variable the rendered stack leaves open, with its default ('' when it has none)."""
     found: dict[str, str] = {}
     for service in plan.services:
-        texts: tuple[Text, ...] = (image_variable(service), *service.command, *service.groups)
+        words = (*service.entrypoint, *service.command)
+        texts: tuple[Text, ...] = (image_variable(service), *words, *service.groups)
         texts += tuple(value for _, value in service.environment)
         for text in (*texts, *(mount.source for mount in service.mounts)):
             if isinstance(text, Variable):
@@ -107,11 +128,13 @@ def variables_of(plan: Plan) -> tuple[tuple[str, str], ...]:
     return tuple(found.items())
 
 
-def _service(service: Service) -> dict[str, Any]:
+def _service(service: Service, made: Mapping[str, BundleFile]) -> dict[str, Any]:
     check = service.healthcheck
     return {
         "name": service.name,
         "image": image_variable(service),
+        "entrypoint": service.entrypoint,
+        "labels": _labels(service, made),
         "command": service.command,
         "environment": service.environment,
         "groups": service.groups,
@@ -119,9 +142,9 @@ def _service(service: Service) -> dict[str, Any]:
         "sysctls": ((HOP_LIMIT, str(service.hops)),),
         "ports": [_port(port) for port in service.ports],
         "devices": service.devices,
-        "runtime": "nvidia" if service.gpu and service.gpu_access == "runtime" else None,
+        "runtime": _runtime(service),
         "gpus": _RESERVED[service.gpu_access] if service.gpu else (),
-        "mounts": [_mount(mount) for mount in service.mounts],
+        "mounts": [_mount(mount) for mount in (*service.mounts, *map(_of_file, service.files))],
         "tmpfs": [_tmpfs(tmpfs) for tmpfs in service.tmpfs],
         "memory_bytes": service.memory_bytes,
         "shm_bytes": service.shm_bytes,
@@ -138,6 +161,10 @@ def _service(service: Service) -> dict[str, Any]:
     }
 
 
+def _runtime(service: Service) -> str | None:
+    return "nvidia" if service.gpu and service.gpu_access == "runtime" else None
+
+
 def _port(port: Port) -> str:
     return f"{authority(port.address, port.host_port)}:{port.container_port}"
 
@@ -146,6 +173,18 @@ def _tmpfs(tmpfs: Tmpfs) -> str:
     """Docker forbids executing from it unless it is told otherwise."""
     rights = ",exec" if tmpfs.executable else ""
     return f"{tmpfs.target}:size={tmpfs.size_bytes},mode=1777{rights}"
+
+
+def _of_file(file: StackFile) -> Mount:
+    return Mount(kind="bind", source=f"./{file.name}", target=file.target, read_only=True)
+
+
+def _labels(service: Service, made: Mapping[str, BundleFile]) -> tuple[tuple[str, str], ...]:
+    """What it belongs to; and what makes a new container where only one of its files changes."""
+    found = [] if service.addon is None else [(ADDON_LABEL, service.addon)]
+    if service.files:
+        found.append((FILES_LABEL, _digest(tuple(made[file.name] for file in service.files))[:16]))
+    return tuple(found)
 
 
 def _mount(mount: Mount) -> dict[str, Any]:
@@ -187,8 +226,8 @@ def _has_its_card(service: Service, seen: Mapping[str, Any]) -> bool:
         {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
         for entry in reserved.get("devices", ())
     ]
-    wanted = _service(service)
-    return asked == list(wanted["gpus"]) and seen.get("runtime") == wanted["runtime"]
+    gpus = _RESERVED[service.gpu_access] if service.gpu else ()
+    return asked == list(gpus) and seen.get("runtime") == _runtime(service)
 
 
 def _plain(value: Text) -> str:

@@ -13,7 +13,8 @@ import secrets
 import shlex
 import shutil
 import string
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from deployctl.secret import Secret
 
 _ALPHABET = string.ascii_letters + string.digits
 
+#: Characters of what is generated for an add-on: people type some of it.
+_ADDON_LENGTH = 32
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackSecrets:
@@ -32,17 +36,25 @@ class StackSecrets:
     engine_key: Secret
     webui_secret: Secret
     admin_password: Secret
+    addons: Mapping[str, Secret] = field(default_factory=dict)  # of add-ons, since they were on
 
     @property
     def each(self) -> tuple[Secret, ...]:
         """All of them, to mask them."""
-        return tuple(getattr(self, name) for name in _NAMES)
+        return tuple(self.named.values())
+
+    @property
+    def named(self) -> Mapping[str, Secret]:
+        """All of them by name."""
+        return {**{name: getattr(self, name) for name in _NAMES}, **self.addons}
 
 
-_NAMES = tuple(field.name for field in dataclasses.fields(StackSecrets))
+_NAMES = ("engine_key", "webui_secret", "admin_password")
 
-#: What each of them is called in ``.env``.
-VARIABLES = {name: f"DEPLOYCTL_{name.upper()}" for name in _NAMES}
+
+def variable(name: str) -> str:
+    """What a secret is called in ``.env``."""
+    return f"DEPLOYCTL_{name.upper()}"
 
 
 class DamagedError(ValueError):
@@ -73,9 +85,14 @@ def _of(found: Any) -> StackSecrets:  # noqa: ANN401  # JSON
     if not isinstance(found, dict):
         raise DamagedError("this is no JSON object", 1)
     for name in _NAMES:
-        if not (isinstance(found.get(name), str) and found[name]):
+        if not _is_text(found.get(name)):
             raise DamagedError(f'"{name}" is missing, or is no text in quotes')
-    return StackSecrets(**{name: Secret(found[name]) for name in _NAMES})
+    more = {str(k): Secret(v) for k, v in found.items() if k not in _NAMES and _is_text(v)}
+    return StackSecrets(**{name: Secret(found[name]) for name in _NAMES}, addons=more)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 def read(path: Path, again: str) -> StackSecrets | None:
@@ -102,11 +119,15 @@ def read(path: Path, again: str) -> StackSecrets | None:
 
 def of_dotenv(path: Path) -> StackSecrets | None:
     """The secrets as the last ``up`` handed them to the stack; ``None`` where one is missing."""
+    from deployctl.addons import SECRETS  # with all that add-ons are: a damaged file is rare
+
     found = dict(re.findall(r"^(\w+)='(.*)'$", text_of(path), re.MULTILINE))
-    values = {name: _unquoted(found.get(VARIABLES[name], "")) for name in _NAMES}
-    if not all(values.values()):
+    every = {name: _unquoted(found.get(variable(name), "")) for name in (*_NAMES, *SECRETS)}
+    values = {name: Secret(value) for name, value in every.items() if value}
+    if not set(_NAMES) <= set(values):
         return None
-    return StackSecrets(**{name: Secret(value) for name, value in values.items()})
+    more = {name: values.pop(name) for name in SECRETS if name in values}
+    return StackSecrets(**values, addons=more)
 
 
 def _unquoted(value: str) -> str:
@@ -121,18 +142,33 @@ def put_back(path: Path, found: StackSecrets) -> Path:
         aside.touch(0o600)
         aside.chmod(0o600)
         shutil.copyfile(path, aside)
-    _write(path, {name: getattr(found, name).reveal() for name in _NAMES})
+    _write(path, found)
     return aside
 
 
-def make(path: Path) -> StackSecrets:
+def make(path: Path, addons: tuple[str, ...] = ()) -> StackSecrets:
     """Generate new ones and write them down."""
-    made = {name: _random(24 if name == "admin_password" else 40) for name in _NAMES}
+    made = StackSecrets(
+        **{name: _random(24 if name == "admin_password" else 40) for name in _NAMES},
+        addons={name: _random(_ADDON_LENGTH) for name in addons},
+    )
     _write(path, made)
-    return StackSecrets(**{name: Secret(value) for name, value in made.items()})
+    return made
 
 
-def _write(path: Path, values: dict[str, str]) -> None:
+def completed(path: Path, found: StackSecrets, addons: tuple[str, ...]) -> StackSecrets:
+    """The same with what add-ons need besides; the file is written where that is new."""
+    missing = [name for name in addons if name not in found.addons]
+    if not missing:
+        return found
+    more = {name: _random(_ADDON_LENGTH) for name in missing}
+    found = dataclasses.replace(found, addons={**found.addons, **more})
+    _write(path, found)
+    return found
+
+
+def _write(path: Path, secrets_: StackSecrets) -> None:
+    values = {name: secret.reveal() for name, secret in secrets_.named.items()}
     write(path, json.dumps(values, indent=1) + "\n", 0o600)
 
 
@@ -163,5 +199,5 @@ def lost(
     )
 
 
-def _random(length: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+def _random(length: int) -> Secret:
+    return Secret("".join(secrets.choice(_ALPHABET) for _ in range(length)))

@@ -58,8 +58,10 @@ class Manifest:
     hashes: Mapping[str, str]  # service → Compose's config hash
     data_owned: bool  # the data volume was handed to the user its container runs as
     cache_owned: bool = False  # and so was the engine's cache volume
+    owned: tuple[str, ...] = ()  # and so were these volumes of add-ons
     engine_caches: tuple[str, ...] = ()  # folders in it of stacks that answered, the newest first
     lan_url: str | None = None  # what other machines are told, if they reach it
+    pages: tuple[tuple[str, str], ...] = ()  # what add-ons show: what it is called, and where
     # What follows is of the last `compose up` that was carried out whole, so that `plan` can tell
     # without Docker. A manifest of an older deployctl has none of it.
     standing: Standing = "unknown"
@@ -115,6 +117,12 @@ class Workspace:
     def override_text(self) -> str | None:
         """What the operator's own Compose file says; ``None`` when there is none."""
         return None if self.override is None else text_of(self.override)
+
+    def own_files(self, folder: str) -> tuple[tuple[str, bytes], ...]:
+        """The operator's ``*.yaml`` in a folder beside the stack's file: names and contents."""
+        with usable(self.folder / folder):
+            found = sorted((self.folder / folder).glob("*.yaml"))
+            return tuple((path.name, path.read_bytes()) for path in found if path.is_file())
 
     def ensure(self) -> None:
         """Make the folder (0700); ``workspace-unwritable`` when that cannot be."""
@@ -201,14 +209,17 @@ class Workspace:
                 return str(problem), stacksecrets.put_back(self.secrets_file, found)
         return None
 
-    def make_secrets(self, again: str = "") -> StackSecrets:
-        """Read the stack's secrets, or generate them the first time: for ``up`` alone."""
+    def make_secrets(self, again: str = "", addons: tuple[str, ...] = ()) -> StackSecrets:
+        """Read the stack's secrets, or generate them the first time: for ``up`` alone.
+
+        ``addons`` are the names of what its add-ons need besides.
+        """
         again = again or f"deployctl up --stack {self.stack}"
         found = stacksecrets.read(self.secrets_file, again)
         if found is not None:
-            return found
+            return stacksecrets.completed(self.secrets_file, found, addons)
         self.ensure()
-        return stacksecrets.make(self.secrets_file)
+        return stacksecrets.make(self.secrets_file, addons)
 
     def session(self) -> Secret | None:
         """Read the session of the last proof's sign-in; ``None`` when there is none."""
@@ -265,9 +276,20 @@ class Workspace:
         finally:
             (self.folder / name).unlink(missing_ok=True)
 
-    def write(self, bundle: Bundle, variables: tuple[tuple[str, str], ...]) -> None:
-        """Have the rendered files and their ``.env`` (0600) in the folder, each atomically."""
+    def write(
+        self,
+        bundle: Bundle,
+        variables: tuple[tuple[str, str], ...],
+        folders: tuple[str, ...] = (),
+    ) -> None:
+        """Have the rendered files and their ``.env`` (0600) in the folder, each atomically.
+
+        ``folders`` are made where they are not there; what is in them stays.
+        """
         self.ensure()
+        for name in folders:
+            with usable(self.folder / name):
+                (self.folder / name).mkdir(mode=0o755, exist_ok=True)
         for file in bundle.files:
             have(self.folder / file.name, file.text, file.mode)
         lines = [f"{name}={_dotenv(value)}" for name, value in variables]
@@ -293,7 +315,13 @@ class Workspace:
             with usable(path), contextlib.suppress(FileNotFoundError):
                 data: dict[str, Any] = json.loads(path.read_text("utf-8"))
                 read = Manifest(**data)
-                return replace(read, engine_caches=tuple(read.engine_caches))
+                pages = tuple((str(label), str(at)) for label, at in read.pages)
+                return replace(
+                    read,
+                    engine_caches=tuple(read.engine_caches),
+                    pages=pages,
+                    owned=tuple(read.owned),
+                )
         except (ValueError, TypeError):
             pass  # damaged, or another tool's: as good as none
         return None

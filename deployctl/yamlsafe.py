@@ -92,3 +92,19 @@ def environment(templates: Path) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+
+
+@lru_cache(maxsize=4)
+def plain(templates: Path) -> Environment:
+    """The same for files that are no YAML; values stand there as they are.
+
+    Numbers and names of ours only: nothing that an operator writes as text is given to it.
+    """
+    return Environment(
+        loader=FileSystemLoader(templates),
+        autoescape=False,  # noqa: S701  # no HTML comes of it
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

@@ -117,6 +117,7 @@ class FakeDocker:
     other_nets: tuple[Mapping[str, Any], ...] = ()  # not the stack's
     down: bool = False
     image_suffix: str = ""
+    absent: frozenset[str] = frozenset()  # images that are not here
 
     def containers(self, stack: str) -> tuple[ContainerState, ...]:
         if self.down:
@@ -164,7 +165,7 @@ class FakeDocker:
         return next((row for row in known if row["Id"] == network_id), None)
 
     def image_id(self, reference: str) -> str | None:
-        return f"sha256:{reference}{self.image_suffix}"
+        return None if reference in self.absent else f"sha256:{reference}{self.image_suffix}"
 
     def volumes(self, stack: str) -> tuple[str, ...]:
         return self.kept_volumes

@@ -64,6 +64,15 @@ ModelOption = Annotated[
         help="Another model: a name of the catalog, or hf:ORG/REPO:FILE.gguf, or file:/PATH.",
     ),
 ]
+WithOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        metavar="ADDON,…",
+        help="Optional services besides: jupyter, monitoring, cache. Those that were there and are "
+        "not named any more are stopped; their data stays.",
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -84,9 +93,13 @@ DEFAULT_STACK_NAME = DEFAULT_STACK
 
 
 def chosen(
-    profile: str, overlays: list[str] | None, model: str | None, sets: list[str] | None
+    profile: str,
+    overlays: list[str] | None,
+    model: str | None,
+    sets: list[str] | None,
+    addons: list[str] | None = None,
 ) -> Selection:
-    """The selection that these options make; ``usage`` for a model without a name.
+    """The selection that these options make; ``usage`` for a model without a name, or no add-on.
 
     Its files have their whole paths: hints and the record of a stack are read in other folders.
     """
@@ -103,9 +116,32 @@ def chosen(
     return Selection(
         profile=_whole(profile) if is_file(profile) else profile,
         overlays=tuple(map(_whole, overlays or ())),
+        addons=_addons(addons or []),
         model=model,
         sets=tuple(sets or ()),
     )
+
+
+def _addons(typed: list[str]) -> tuple[str, ...]:
+    """The add-ons by name, each once; ``usage`` for a name that is none."""
+    if not typed:
+        return ()
+    import difflib
+
+    from deployctl.addons import NAMES
+    from deployctl.errors import DeployctlError
+
+    names = [name.strip() for text in typed for name in text.split(",")]
+    for name in names:
+        if name not in NAMES:
+            near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5)
+            raise DeployctlError(
+                f"There is no add-on `{name}`." if name else "--with names no add-on.",
+                code="usage",
+                where="--with",
+                hint=f"--with {near[0] if near else ','.join(NAMES)}",
+            )
+    return tuple(name for name in NAMES if name in names)
 
 
 def _whole(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,6 +20,7 @@ from deployctl.cli.options import (
     ProfileOption,
     SetOption,
     StackOption,
+    WithOption,
     chosen,
 )
 from deployctl.profiles.selection import AUTO
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from deployctl.deploy.plan import PlanReport
     from deployctl.fitting import Fitting, Speed
     from deployctl.model import Service
+    from deployctl.profiles.selection import Adaptation
     from deployctl.sizing import Fit, Room
 
 _WIDTH = 96
@@ -46,6 +48,7 @@ _ADAPTED = {"engine.image": "image", "engine.gpu_access": "way to the card"}
 def plan(
     profile: ProfileOption = AUTO,
     overlay: OverlayOption = None,
+    with_: WithOption = None,
     model: ModelOption = None,
     set_: SetOption = None,
     fit: FitOption = False,
@@ -64,7 +67,7 @@ def plan(
     from deployctl.deploy.world import UpRequest
 
     request = UpRequest(
-        stack=stack, selection=chosen(profile, overlay, model, set_), fit=fit, force=force
+        stack=stack, selection=chosen(profile, overlay, model, set_, with_), fit=fit, force=force
     )
     again = request.again.replace("deployctl up", "deployctl plan", 1)
     session = Session.open("plan", output, quiet=True, again=again)
@@ -163,10 +166,11 @@ def _head(report: PlanReport) -> Iterator[str]:
 def _services(report: PlanReport) -> Iterator[str]:
     yield ""
     yield "Services"
+    width = _column(service.name for service in report.plan.services)
     for service in report.plan.services:
         limit = f"at most {exact(service.memory_bytes)} of memory"
         card = _CARD[service.gpu_access] if service.gpu else ""
-        yield f"  {service.name:<8}{service.image.reference} ({limit}{card})"
+        yield f"  {service.name:<{width}}{service.image.reference} ({limit}{card})"
         if service.command:
             lines = textwrap.wrap(
                 " ".join(_quoted(word) for word in service.command),
@@ -176,22 +180,37 @@ def _services(report: PlanReport) -> Iterator[str]:
             )
             yield from (f"          {line}" for line in lines)
         if service.name == "engine":
-            for each in report.adapted:
+            for each in _decided(report, "engine."):
                 about = f"{_ADAPTED.get(each.key, each.key)} by this machine: {each.reason}"
                 yield from _wrapped(about, indent="          ")
+
+    titles = {part.key: part.title for part in report.plan.optional}
+    for each in _decided(report, "addons."):
+        yield from _wrapped(f"Without {titles[each.key]}: {each.reason}.", indent="  ")
+
+
+def _decided(report: PlanReport, start: str) -> Iterator[Adaptation]:
+    """What the profile leaves to the machine, of the keys that begin like this."""
+    return (each for each in report.adapted if each.key.startswith(start))
+
+
+def _column(names: Iterable[str]) -> int:
+    """Characters for a column of names of services."""
+    return max(8, *(len(name) + 1 for name in names))
 
 
 def _changes(report: PlanReport) -> Iterator[str]:
     yield ""
     yield f"Changes to stack {report.stack}"
+    width = _column(change.service for change in report.changes)
     for change in report.changes:
         words = {"keep": "as last applied", "unknown": "cannot be told"}.get(
             change.action, change.action
         )
         if not change.causes:
-            yield f"  {change.service:<8}{words}"
+            yield f"  {change.service:<{width}}{words}"
         for number, cause in enumerate(change.causes):
-            yield f"  {change.service if not number else '':<8}{words}: {cause}"
+            yield f"  {change.service if not number else '':<{width}}{words}: {cause}"
 
 
 def _memory(report: PlanReport) -> Iterator[str]:
@@ -266,9 +285,10 @@ def ceiling(speed: Speed) -> str:
 def _reach(report: PlanReport) -> Iterator[str]:
     yield ""
     yield "Reach"
+    width = _column(service.name for service in report.plan.services if service.ports)
     for service in report.plan.services:
         for port in service.ports:
-            yield f"  {service.name:<8}{port.address}:{port.host_port}"
+            yield f"  {service.name:<{width}}{port.address}:{port.host_port}"
     for sentence in report.plan.reach:
         yield from _wrapped(sentence, indent="  ")
 
@@ -276,8 +296,9 @@ def _reach(report: PlanReport) -> Iterator[str]:
 def _to_get(report: PlanReport) -> Iterator[str]:
     yield ""
     yield "To get"
+    width = _column(fetch.what for fetch in report.fetches)
     for fetch in report.fetches:
-        yield f"  {fetch}"
+        yield f"  {fetch.what:<{width}}{fetch}"
 
 
 def _way(report: PlanReport) -> Iterator[str]:

@@ -18,6 +18,7 @@ from deployctl.cli.options import (
     OutputOption,
     OverlayOption,
     SetOption,
+    WithOption,
     chosen,
 )
 
@@ -69,6 +70,7 @@ def list_(
 def show(
     name: NameArgument,
     overlays: OverlayOption = None,
+    with_: WithOption = None,
     model: ModelOption = None,
     set_: SetOption = None,
     output: OutputOption = Output.TEXT,
@@ -79,7 +81,7 @@ def show(
     from deployctl.profiles.explain import complete, shown
 
     session, world = _opened("show", output)
-    profile = _resolved(world, chosen(name, overlays, model, set_), "show")
+    profile = _resolved(world, chosen(name, overlays, model, set_, with_), "show")
     data = {"name": name, "files": profile.files, "profile": plain(complete(profile))}
     return session.emit(data, shown(profile).rstrip("\n"))
 
@@ -91,6 +93,7 @@ def explain(
         str | None, typer.Argument(metavar="KEY.KEY", help="One value, like ports.webui.")
     ] = None,
     overlays: OverlayOption = None,
+    with_: WithOption = None,
     model: ModelOption = None,
     set_: SetOption = None,
     output: OutputOption = Output.TEXT,
@@ -102,7 +105,7 @@ def explain(
     from deployctl.profiles.listing import placed
 
     session, world = _opened("explain", output)
-    profile = _resolved(world, chosen(name, overlays, model, set_), "explain")
+    profile = _resolved(world, chosen(name, overlays, model, set_, with_), "explain")
     if path is None:
         data = {"name": name, "files": profile.files, "values": placed(profile)}
         return session.emit(data, annotated(profile).rstrip("\n"))

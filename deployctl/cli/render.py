@@ -16,6 +16,7 @@ from deployctl.cli.options import (
     OverlayOption,
     ProfileOption,
     SetOption,
+    WithOption,
     chosen,
 )
 from deployctl.profiles.selection import AUTO
@@ -29,6 +30,7 @@ def render(
     profile: ProfileOption = AUTO,
     every: Annotated[bool, typer.Option("--all", help="Every shipped profile.")] = False,
     overlay: OverlayOption = None,
+    with_: WithOption = None,
     model: ModelOption = None,
     set_: SetOption = None,
     to: Annotated[
@@ -52,7 +54,7 @@ def render(
         profile = AUTO  # the operator's usual one, from the environment, is not asked for here
     report = recipe(
         session.world(DEFAULT_STACK_NAME),
-        chosen(profile, overlay, model, set_),
+        chosen(profile, overlay, model, set_, with_),
         every=every,
         to=to,
         check=check,

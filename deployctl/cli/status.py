@@ -97,4 +97,5 @@ def reached(report: UpReport | StatusReport) -> tuple[str, ...]:
         *((f"  In the LAN    {report.lan_url}",) if report.lan_url else ()),
         f"  Sign in with  {report.credentials_file}",
         f"  OpenAI API    {report.engine_url}",
+        *(f"  {label:<14}{at}" for label, at in report.pages),
     )

@@ -22,6 +22,7 @@ from deployctl.cli.options import (
     QuietOption,
     SetOption,
     StackOption,
+    WithOption,
     chosen,
 )
 from deployctl.deploy.names import OnFailure
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 def up(  # one parameter per option
     profile: ProfileOption = AUTO,
     overlay: OverlayOption = None,
+    with_: WithOption = None,
     model: ModelOption = None,
     set_: SetOption = None,
     fit: FitOption = False,
@@ -61,7 +63,7 @@ def up(  # one parameter per option
 
     request = UpRequest(
         stack=stack,
-        selection=chosen(profile, overlay, model, set_),
+        selection=chosen(profile, overlay, model, set_, with_),
         images=images,
         fit=fit,
         force=force,
@@ -71,6 +73,12 @@ def up(  # one parameter per option
     session = Session.open("up", output, quiet=quiet, again=request.again)
     report = recipe(session.world(stack), request)
     return session.emit(report, text(report))
+
+
+def _stopped(report: UpReport) -> tuple[str, ...]:
+    kept = ", ".join(report.kept_volumes)
+    data = f"; its data stays ({kept}) until `down --volumes`" if kept else ""
+    return (f"  Stopped       {', '.join(report.stopped)}{data}",)
 
 
 def unattended(environment: Mapping[str, str]) -> bool:
@@ -96,6 +104,8 @@ def text(report: UpReport) -> str:
         "",
         f"Next: deployctl status{suffix} · deployctl logs -f{suffix} · deployctl down{suffix}",
     ]
+    if report.stopped:
+        lines[-2:-2] = ["", *_stopped(report)]
     if report.limits:
         lines[2:2] = ["", f"Not the default model. To get it: {report.limits[-1]}"]
     return "\n".join(lines)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from deployctl.outcomes import CheckResult
 
 #: Columns for the text of a check, after its mark, name and seconds.
-_WIDTH, _NAME = 100, 19
+_WIDTH, _NAME = 100, 19  # more, where a check has a longer name
 
 _MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "–"}
 
@@ -89,14 +89,15 @@ def text(report: VerifyReport) -> str:
     counts += [f"{report.skipped} skipped"] if report.skipped else []
     head = f"Stack {report.stack}: {', '.join(counts)} · {report.seconds:.1f} s"
     lines = [f"{head} · profile {report.profile} · {report.model}"]
+    column = max(_NAME, *(len(check.name) + 1 for check in report.checks))
     for check in report.checks:
-        lines += _told(check)
+        lines += _told(check, column)
     return "\n".join(lines)
 
 
-def _told(check: CheckResult) -> list[str]:
+def _told(check: CheckResult, column: int) -> list[str]:
     """One check: what was seen, and where it is not good the evidence and the next command."""
-    start = f"  {_MARKS[check.status]} {check.name:<{_NAME}}{check.seconds:5.1f} s  "
+    start = f"  {_MARKS[check.status]} {check.name:<{column}}{check.seconds:5.1f} s  "
     why = "skipped: " if check.status == "skipped" else ""
     lines = textwrap.wrap(
         f"{why}{check.summary}",

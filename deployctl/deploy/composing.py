@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deployctl.deploy import stack
+from deployctl.deploy.addons import export_names
 from deployctl.deploy.why import why
 from deployctl.errors import DeployctlError
 from deployctl.runner import NOT_FOUND
@@ -37,6 +38,7 @@ def compose_up(
     for _ in range(_TRIES):
         result = world.runner.run(project.up(), on_line=lambda line: progress(line.strip()))
         if result.ok:
+            export_names(world, space)
             return
         if not any(race in result.output for race in _RACES):
             break

@@ -29,6 +29,7 @@ def kept_selection(manifest: Manifest) -> Selection:
     return Selection(
         profile=str(kept.get("profile", manifest.profile)),
         overlays=tuple(map(str, kept.get("overlays", ()))),
+        addons=tuple(map(str, kept.get("addons", ()))),
         model=None if model is None else str(model),
         sets=tuple(map(str, kept.get("sets", ()))),
         adapted=tuple(

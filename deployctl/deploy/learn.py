@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from deployctl.deploy.stack import works as stack_works
 from deployctl.errors import DeployctlError
 from deployctl.fitting import IN_ALL
 from deployctl.learned import Learned
@@ -33,6 +34,21 @@ def learn(world: World, stack: str, plan: Plan) -> None:
     figures = read(lines)
     if figures is not None:
         Learned(world.home).keep(plan, named(figures, plan, usage.memory_bytes if usage else None))
+
+
+def learn_taken(world: World, stack: str, plan: Plan) -> None:
+    """Keep what the services beside the engine take now. Never a reason to fail."""
+    asked = {service.name for service in plan.services if service.need is not None}
+    taken: dict[str, tuple[str, int]] = {}
+    try:
+        for state in world.docker.containers(stack):
+            if state.service in asked and stack_works(state):
+                usage = world.docker.usage(state.id)
+                if usage is not None:
+                    taken[state.service] = (state.image_id, usage.memory_bytes)
+    except DeployctlError:
+        return
+    Learned(world.home).keep_taken(plan, taken)
 
 
 def named(figures: Figures, plan: Plan, used: int | None) -> Mapping[str, int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from deployctl.deploy.changed import changed
 from deployctl.deploy.select import fit, runs, select
 from deployctl.errors import DeployctlError, Fault
+from deployctl.images.recipes import BUILT_HERE
 from deployctl.model import DockerFacts, WeightsSpec
 from deployctl.preflight import preflight
 from deployctl.workspace import Workspace
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from deployctl.deploy.select import Again
     from deployctl.deploy.world import World
     from deployctl.fitting import Fitting
-    from deployctl.model import HostFacts, Plan, Service
+    from deployctl.model import HostFacts, Image, Plan, Service
     from deployctl.outcomes import CheckResult
     from deployctl.profiles.selection import Adaptation, Selection
     from deployctl.sizing import Basis
@@ -38,7 +39,7 @@ class Fetch:
         size = "size unknown"
         if self.size_bytes is not None:
             size = f"{self._size()} ({self.basis})"
-        return f"{self.what:<8}{self.source}: {self.how}, {size}"
+        return f"{self.source}: {self.how}, {size}"
 
     def _size(self) -> str:
         """As many digits as are known."""
@@ -168,12 +169,18 @@ def _image(service: Service) -> Fetch:
     return Fetch(
         what=service.name,
         source=image.reference,
-        how="pulled, or built from packages, unless it is here"
-        if image.recipe
-        else "pulled, unless it is here",
+        how=_how_to_get(image),
         size_bytes=built or pulled,
         basis=basis,
     )
+
+
+def _how_to_get(image: Image) -> str:
+    if image.recipe is None:
+        return "pulled, unless it is here"
+    if image.reference.startswith(BUILT_HERE):
+        return "built from packages, unless it is here"
+    return "pulled, or built from packages, unless it is here"
 
 
 def refuse(checks: tuple[CheckResult, ...]) -> None:

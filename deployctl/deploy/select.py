@@ -11,6 +11,7 @@ from deployctl.adapting import adaptations, changed_by
 from deployctl.choice import Candidate, Choice, choose, limit_of
 from deployctl.errors import DeployctlError
 from deployctl.fitting import Fitting, fitting, too_long
+from deployctl.images.reference import parse_reference
 from deployctl.learned import Learned
 from deployctl.model import HostFacts, Plan
 from deployctl.planner import build_plan
@@ -20,6 +21,9 @@ from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import World
+
+#: How long a registry may take to answer before what it has is left out, seconds.
+_REGISTRY_S = 3.0
 
 #: Selection → the command line that asks for the same with it; for hints.
 Again = Callable[[Selection], str]
@@ -180,6 +184,36 @@ def adapted(world: World, selected: Selected, facts: HostFacts) -> Selected:
     return _remade(world, bare, replace(bare.selection, adapted=found))
 
 
+def _with_images(world: World, selected: Selected, facts: HostFacts) -> HostFacts:
+    """The facts with what is known of images that may be left out; nothing else is asked for."""
+    bare = replace(selected.selection, adapted=())
+    plan = _planned(world, bare)[1] if selected.selection.adapted else selected.plan
+    asked = tuple(part.reference for part in plan.optional if part.chosen == "auto")
+    absent = tuple(reference for reference in asked if not _is_here(world, reference))
+    if not absent:
+        return replace(facts, unobtainable={})
+    try:
+        found = world.images.reach(absent, timeout_s=_REGISTRY_S)
+    except DeployctlError:  # the mirrors' file is wrong: said where an image is pulled
+        return facts
+    silent = {each.name: each.asked for each in found if not each.answers}
+    return replace(
+        facts,
+        unobtainable={
+            reference: f"{silent[registry]} does not answer"
+            for reference in absent
+            if (registry := parse_reference(reference).registry) in silent
+        },
+    )
+
+
+def _is_here(world: World, reference: str) -> bool:
+    try:
+        return world.docker.image_id(reference) is not None
+    except DeployctlError:
+        return False  # no Docker, no image
+
+
 def _remade(world: World, selected: Selected, selection: Selection) -> Selected:
     profile, plan = _planned(world, selection)
     return Selected(profile=profile, plan=plan, selection=selection, choice=selected.choice)
@@ -199,6 +233,7 @@ class Fitted:
 
 def fit(world: World, selected: Selected, facts: HostFacts, *, make: bool, running: bool) -> Fitted:
     """Hold the plan, as this machine has it, against it; with ``make`` take what does fit."""
+    facts = _with_images(world, selected, facts)
     selected = adapted(world, selected, facts)
     first: tuple[tuple[str, str], ...] = ()
     if make and (trained := too_long(selected.plan)) is not None:

@@ -7,23 +7,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from deployctl.deploy import enginecache, reviving, stack
+from deployctl.deploy import enginecache, ownfiles, reviving, stack
 from deployctl.deploy.changed import identities, identity
 from deployctl.deploy.composing import compose_up, give_away
-from deployctl.deploy.credentials import refuse_lost, secrets_of
+from deployctl.deploy.credentials import refuse_lost
 from deployctl.deploy.exposed import warn_of_exposed
 from deployctl.deploy.kept import request_of
+from deployctl.deploy.sheet import sheet
 from deployctl.deploy.stack import host_ports
 from deployctl.deploy.world import UpRequest
 from deployctl.errors import DeployctlError
 from deployctl.profiles.selection import Selection
-from deployctl.render import CONTAINER_USER, image_variable
+from deployctl.render import CONTAINER_USER, folders, image_variable
 from deployctl.services import webui
 from deployctl.services.common import CACHE_VOLUME
+from deployctl.stacksecrets import variable
 from deployctl.workspace import ADMIN_EMAIL, Manifest, Workspace
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from deployctl.diagnosis import Way
     from deployctl.model import Bundle, Plan, Weights
     from deployctl.outcomes import ContainerState, Progress
+    from deployctl.secret import Secret
+    from deployctl.stacksecrets import StackSecrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +94,7 @@ def prepare(world: World, space: Workspace, wanted: Wanted) -> Prepared:
     same = kept if kept is not None and kept.fingerprint == fingerprint else None
     hashes = same.hashes if same else {}
     if same is None or space.override is not None:  # an override may name files of its own
+        ownfiles.check(world, space, wanted, _again(space, wanted))
         hashes = _check(world, space, wanted, stack.project(space, variables))
     lost = reviving.cut_off(world, space.stack, states)
     # One that was broken off is gone over again: an image of the same name leaves no other hash.
@@ -128,7 +133,10 @@ def start(run: Run, progress: Progress, space: Workspace, what: Prepared, way: W
     _write(space, what)
     run.touched = True
     now = _hand_over(run, progress, space, what, now, way)
-    reviving.revive(world, space, project, wanted.plan, what.states, what.without_network)
+    # Compose knows nothing of a service that is in no file any more; it removes what it finds.
+    states = tuple(state for state in what.states if state.service in what.hashes)
+    lost = tuple(name for name in what.without_network if name in what.hashes)
+    reviving.revive(world, space, project, wanted.plan, states, lost)
     compose_up(world, progress, space, project, way)
     space.save_manifest(_applied(now, what))
     summary = f"{len(wanted.plan.services)} containers"
@@ -136,8 +144,8 @@ def start(run: Run, progress: Progress, space: Workspace, what: Prepared, way: W
 
 
 def _write(space: Workspace, what: Prepared) -> None:
-    space.write(what.wanted.bundle, what.variables)
-    space.write_credentials(_credentials(space, what.wanted.plan))
+    space.write(what.wanted.bundle, what.variables, folders(what.wanted.plan))
+    space.write_credentials(sheet(space, what.wanted.plan))
 
 
 def _check(world: World, space: Workspace, wanted: Wanted, project: Project) -> Mapping[str, str]:
@@ -191,10 +199,21 @@ def _hand_over(
 
     owned = replace(now, data_owned=True)
     now = give(owned, "webui", webui.VOLUME, webui.DATA, known=now.data_owned)
-    if cache is None:
-        return now
-    owned = replace(now, cache_owned=True)
-    return give(owned, "engine", CACHE_VOLUME, cache, known=now.cache_owned)
+    if cache is not None:
+        owned = replace(now, cache_owned=True)
+        now = give(owned, "engine", CACHE_VOLUME, cache, known=now.cache_owned)
+    for service, volume, path in _of_addons(what.wanted.plan):
+        owned = replace(now, owned=tuple(dict.fromkeys((*now.owned, volume))))
+        now = give(owned, service, volume, path, known=volume in now.owned)
+    return now
+
+
+def _of_addons(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    """(service, volume, where it is mounted) of what add-ons keep."""
+    for service in plan.services:
+        for mount in service.mounts if service.addon is not None else ():
+            if mount.kind == "volume" and not mount.read_only:
+                yield service.name, str(mount.source), mount.target
 
 
 def _manifest(space: Workspace, what: Prepared) -> Manifest:
@@ -214,10 +233,12 @@ def _manifest(space: Workspace, what: Prepared) -> Manifest:
         webui_port=frontend,
         engine_port=engine,
         lan_url=stack.lan_url(plan),
+        pages=tuple((page.label, page.url) for page in plan.pages),
         images={image.service: image.reference for image in wanted.images},
         hashes={},
         data_owned=bool(kept and kept.data_owned),
         cache_owned=bool(kept and kept.cache_owned),
+        owned=kept.owned if kept else (),
         engine_caches=kept.engine_caches if kept else (),
         standing="unfinished",
         compose=before,
@@ -258,39 +279,24 @@ def _on_record(selection: Selection) -> dict[str, Any]:
 
 def _variables(space: Workspace, wanted: Wanted) -> tuple[tuple[str, str], ...]:
     """Everything the rendered files leave open: images, the model file, the secrets."""
-    secrets = space.make_secrets(_again(space, wanted))
+    secrets = space.make_secrets(_again(space, wanted), wanted.plan.secrets)
     by_service = {image.service: image.reference for image in wanted.images}
     return (
         *((image_variable(s).name, by_service[s.name]) for s in wanted.plan.services),
         ("DEPLOYCTL_MODEL", str(wanted.weights.path)),
         ("DEPLOYCTL_WEIGHTS", wanted.weights.identity),
         *wanted.machine,
-        ("DEPLOYCTL_ENGINE_KEY", secrets.engine_key.reveal()),
-        ("DEPLOYCTL_WEBUI_SECRET", secrets.webui_secret.reveal()),
+        *ownfiles.variables(space, wanted.plan),
         ("DEPLOYCTL_ADMIN_EMAIL", ADMIN_EMAIL),
-        ("DEPLOYCTL_ADMIN_PASSWORD", secrets.admin_password.reveal()),
+        *((variable(name), secret.reveal()) for name, secret in _used(secrets, wanted.plan)),
     )
 
 
-def _credentials(space: Workspace, plan: Plan) -> str:
-    """The sheet the operator signs in with."""
-    webui_url, engine_url = stack.addresses(*host_ports(plan))
-    secrets = secrets_of(space)
-    return (
-        f"# How to reach stack {space.stack}. Readable by you alone; keep it so.\n"
-        f"chat window:    {webui_url}\n"
-        f"{_for_the_neighbours(plan)}"
-        f"email:          {ADMIN_EMAIL}\n"
-        f"password:       {secrets.admin_password.reveal()}\n\n"
-        f"OpenAI API:     {engine_url}\n"
-        f"API key:        {secrets.engine_key.reveal()}\n"
-        f"model:          {plan.served_name}\n"
-    )
-
-
-def _for_the_neighbours(plan: Plan) -> str:
-    shared = stack.lan_url(plan)
-    return f"in the network: {shared}  (plain HTTP)\n" if shared else ""
+def _used(secrets: StackSecrets, plan: Plan) -> Iterator[tuple[str, Secret]]:
+    """The secrets that this plan needs: what an add-on had that is off is no reason for change."""
+    for name, secret in secrets.named.items():
+        if name not in secrets.addons or name in plan.secrets:
+            yield name, secret
 
 
 def _again(space: Workspace, wanted: Wanted) -> str:

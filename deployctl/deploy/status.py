@@ -155,4 +155,5 @@ def _report(
         services=found.services,
         engine=found.engine,
         drift=drifted,
+        pages=manifest.pages,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,8 +131,7 @@ def _containers(world: World, states: tuple[ContainerState, ...]) -> tuple[Conta
 
 
 def _secrets(space: Workspace) -> dict[str, Secret]:
-    kept = secrets_of(space)
-    return {each.name: getattr(kept, each.name) for each in fields(kept)}
+    return dict(secrets_of(space).named)
 
 
 def wanted_by(space: Workspace, manifest: Manifest) -> Wanted:

@@ -12,7 +12,7 @@ from deployctl.deploy import stack
 from deployctl.deploy.attempt import Attempt
 from deployctl.deploy.changed import changed, of_this_machine
 from deployctl.deploy.credentials import beside_of, put_back_damaged, refuse_lost
-from deployctl.deploy.learn import learn
+from deployctl.deploy.learn import learn, learn_taken
 from deployctl.deploy.plan import refuse
 from deployctl.deploy.run import Run
 from deployctl.deploy.select import Selected, fit, select
@@ -20,6 +20,7 @@ from deployctl.deploy.world import ResolvedImage, UpReport, UpRequest, World
 from deployctl.diagnosis import Way
 from deployctl.errors import DeployctlError
 from deployctl.preflight import asked_ports, preflight
+from deployctl.services.common import CACHE_VOLUME
 from deployctl.workspace import Manifest, Workspace
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def _bring_up(attempt: Attempt, held: contextlib.ExitStack) -> UpReport:
         held.enter_context(space.lock(world.doing))
         judged = _preflight(attempt, chosen)
         # Loaded while Docker was asked for its facts, by the session.
+        from deployctl.deploy.addons import wait_for_addons
         from deployctl.deploy.proving import prove_and_keep
         from deployctl.deploy.start import Wanted, prepare, start
         from deployctl.render import render
@@ -111,8 +113,11 @@ def _bring_up(attempt: Attempt, held: contextlib.ExitStack) -> UpReport:
         phase.text = started.summary
     attempt.stands = True
     answer = prove_and_keep(run, space, prepared, started, way)
+    wait_for_addons(run, space, plan, way)
     if run.loaded:
         learn(world, request.stack, plan)
+    if started.changed:
+        learn_taken(world, request.stack, plan)
     return _report(attempt, chosen.choice, wanted, changes, started, answer)
 
 
@@ -146,7 +151,18 @@ def _report(
         warm_up=run.warm_up,
         seconds=run.world.clock.now() - run.started,
         adapted=wanted.selection.adapted,
+        pages=tuple((page.label, page.url) for page in plan.pages),
+        stopped=tuple(change.service for change in changes if change.action == "remove"),
+        kept_volumes=_kept_volumes(attempt, plan),
     )
+
+
+def _kept_volumes(attempt: Attempt, plan: Plan) -> tuple[str, ...]:
+    """The data of add-ons that are off now; with ``down --volumes`` it goes too."""
+    stack_name = attempt.request.stack
+    used = {f"{stack_name}_{volume}" for volume in (*plan.volumes, CACHE_VOLUME)}
+    found = attempt.run.world.docker.volumes(stack_name)
+    return tuple(volume for volume in found if volume not in used)
 
 
 def _preflight(attempt: Attempt, chosen: Selected) -> _Judged:

@@ -9,12 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from deployctl.aside import Aside
+from deployctl.deploy.learn import learn_taken
 from deployctl.deploy.subject import running, subject_of
 from deployctl.errors import DeployctlError
 from deployctl.outcomes import CheckResult, Status
 from deployctl.sidebyside import apart
 from deployctl.verify.nouns import Check, Seen, Subject
 from deployctl.verify.registry import NAMES, chosen
+from deployctl.verify.wanted import addons_of
 from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def verify(world: World, name: str, only: tuple[str, ...] = ()) -> VerifyReport:
     manifest, states = running(world, space)
     subject = subject_of(world, space, manifest, states)
     with world.talk.phase("checks") as phase:
-        results = _run(subject, chosen(only), phase)
+        results = _run(subject, chosen(only, addons_of(subject.wanted)), phase)
         counts = {
             status: sum(result.status == status for result in results)
             for status in ("ok", "warning", "failed", "skipped")
@@ -64,6 +66,8 @@ def verify(world: World, name: str, only: tuple[str, ...] = ()) -> VerifyReport:
         told = " · ".join(f"{count} {status}" for status, count in counts.items() if count)
         bad = counts["failed"]
         phase.finish(told, ok=not bad)
+    if subject.plan is not None:
+        learn_taken(world, name, subject.plan)
     return VerifyReport(
         stack=name,
         status="ok" if not bad else "failed" if bad == len(results) else "degraded",

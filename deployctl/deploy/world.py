@@ -194,6 +194,9 @@ class UpReport:
     seconds: float
     limits: tuple[str, ...] = ()
     adapted: tuple[Adaptation, ...] = ()  # what the profile leaves to this machine, and why
+    pages: tuple[tuple[str, str], ...] = ()  # what add-ons show: what it is called, and where
+    stopped: tuple[str, ...] = ()  # services of before that were stopped
+    kept_volumes: tuple[str, ...] = ()  # and the data of theirs that stays
     warm_up: WarmUp | None = None  # nothing was started, or the chat window was there first
 
 
@@ -215,6 +218,7 @@ class StatusReport:
     services: tuple[ServiceVitals, ...] = ()
     engine: EngineVitals | None = None  # None: it does not tell, or does not run
     drift: tuple[Drift, ...] = ()  # what is not as applied, or not as asked; no failure
+    pages: tuple[tuple[str, str], ...] = ()  # what add-ons show: what it is called, and where
     down: bool = False  # it was taken down
 
 

@@ -118,10 +118,18 @@ def service(spec: ProfileSpec, weights_name: str) -> Service:
             # Read by nobody: a file replaced in place must give a new container.
             ("DEPLOYCTL_WEIGHTS", Variable(name="DEPLOYCTL_WEIGHTS", default="as-named")),
         ),
-        ports=(Port(address="127.0.0.1", host_port=spec.ports.engine, container_port=PORT),),
+        ports=(
+            Port(
+                address="127.0.0.1",
+                host_port=spec.ports.engine,
+                container_port=PORT,
+                key="ports.engine",
+            ),
+        ),
         mounts=(weights_mount(weights_name, f"{MODELS}/{weights_name}"),),
         tmpfs=(Tmpfs(target="/tmp", size_bytes=64 * 1024**2),),  # noqa: S108  # inside the container
         memory_bytes=allowance(spec),
+        memory_key="engine.memory",
         cpus=spec.engine.cpus,
         gpu=device == "cuda",
         devices=("/dev/dri",) if device == "vulkan" else (),

@@ -18,6 +18,7 @@ from deployctl.model import (
     Mount,
     Port,
     Service,
+    StackFile,
     Text,
     Tmpfs,
     Variable,
@@ -49,9 +50,6 @@ CACHE = "/cache"
 
 #: Our own file in the container: nothing answers without the key (docs/decisions/0007).
 _OURS, _GATE = "/opt/deployctl", "vllm_gate"
-
-#: What that file is, so that another one gives a new container; a test holds it to the file.
-GATE_DIGEST = "9deba12770dd8cd4"
 
 _MIB = 1024**2
 _GIB = 1024**3
@@ -102,18 +100,26 @@ def service(spec: ProfileSpec, weights_name: str) -> Service:
         ),
         command=_command(spec, f"{MODELS}/{weights_name}"),
         environment=_environment(spec),
-        ports=(Port(address="127.0.0.1", host_port=spec.ports.engine, container_port=PORT),),
+        ports=(
+            Port(
+                address="127.0.0.1",
+                host_port=spec.ports.engine,
+                container_port=PORT,
+                key="ports.engine",
+            ),
+        ),
         mounts=(
             weights_mount(weights_name, f"{MODELS}/{weights_name}"),
-            Mount(
-                kind="bind", source=f"./{_GATE}.py", target=f"{_OURS}/{_GATE}.py", read_only=True
-            ),
             Mount(kind="volume", source=CACHE_VOLUME, target=CACHE, read_only=False),
+        ),
+        files=(
+            StackFile(name=f"{_GATE}.py", target=f"{_OURS}/{_GATE}.py", template=f"{_GATE}.py"),
         ),
         # What it compiles for the card is kept here and loaded from here: a place that forbids
         # executing, Docker's default, ends the start.
         tmpfs=(Tmpfs(target="/tmp", size_bytes=_GIB, executable=True),),  # noqa: S108  # inside
         memory_bytes=_memory(spec),
+        memory_key="engine.memory",
         cpus=spec.engine.cpus,
         gpu=cuda,
         # Its processes talk through shared memory: ten chunks of 16 MiB for each worker
@@ -242,7 +248,6 @@ def _environment(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
         # An empty key means no authentication, silently: Compose must refuse to start instead.
         ("VLLM_API_KEY", generated("DEPLOYCTL_ENGINE_KEY")),
         ("PYTHONPATH", _OURS),
-        ("DEPLOYCTL_GATE", GATE_DIGEST),
         ("HF_HUB_OFFLINE", "1"),
         ("VLLM_NO_USAGE_STATS", "1"),
         ("DO_NOT_TRACK", "1"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -65,6 +66,7 @@ class ImageStore:
         self._asker = asker
         self._now = now
         self._root = root
+        self._building: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def obtain(
         self, images: tuple[Image, ...], *, mode: ImageMode, progress: Progress
@@ -162,7 +164,7 @@ class ImageStore:
 
     def _missing(self, image: Image) -> Fault:
         built = "" if image.recipe is None else ", and none was built here"
-        commands = [with_images(self._again, "pull")]
+        commands = [] if _only_built(image) else [with_images(self._again, "pull")]
         commands += [with_images(self._again, "build")] if image.recipe else []
         return Fault(
             code="image-missing",
@@ -218,7 +220,8 @@ class ImageStore:
     def _ask(self, workshop: Workshop, images: tuple[Image, ...], mode: ImageMode) -> None:
         """Find out at once, for all registries that may be needed, whether they answer."""
         puller = workshop.around.puller
-        pulls = [] if mode == "build" else [puller.pull_for(i.service, i.reference) for i in images]
+        asked = [] if mode == "build" else [image for image in images if not _only_built(image)]
+        pulls = [puller.pull_for(image.service, image.reference) for image in asked]
         if mode != "pull" and any(image.recipe for image in images):
             pulls += [pull for pull in (workshop.root_pull(),) if pull is not None]
         puller.ask(pulls)
@@ -228,7 +231,9 @@ class ImageStore:
     ) -> None:
         """Get one image and note under what name."""
         earlier = None
-        if mode != "build":
+        if mode == "pull" and _only_built(image):
+            raise _in_no_registry(image, self._again)
+        if mode != "build" and not _only_built(image):
             try:
                 got[image] = (_pull(workshop, image, say), "pull")
                 say("pulled")
@@ -255,10 +260,26 @@ class ImageStore:
             )
         recipe = self._recipe(image.recipe)
         try:
-            workshop.build(recipe, say)
+            with self._building[recipe.name]:  # several services may run the same
+                if not self._here(recipe.tag) or workshop.around.stop():
+                    workshop.build(recipe, say)
         except DeployctlError as error:
             raise (with_reason(error, earlier) if earlier else error) from error
         return recipe.tag
+
+
+def _only_built(image: Image) -> bool:
+    """Whether no registry has it: its name says that it is built here."""
+    return image.recipe is not None and image.reference.startswith(BUILT_HERE)
+
+
+def _in_no_registry(image: Image, again: str) -> DeployctlError:
+    return DeployctlError(
+        f"The image of {image.service} is in no registry: it is built from packages.",
+        code="image-missing",
+        where=image.service,
+        hint=with_images(again, "auto"),
+    )
 
 
 def _pull(workshop: Workshop, image: Image, say: Say) -> str:

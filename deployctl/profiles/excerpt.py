@@ -15,6 +15,9 @@ SETTINGS = "--set"
 #: The same for what was typed after ``--model``, and what its file said.
 MODEL = "--model"
 
+#: The same for add-ons named after ``--with``, one a "line".
+WITH = "--with"
+
 #: The same for what this machine's facts decided; the "lines" are the reasons.
 MACHINE = "this machine"
 
@@ -28,8 +31,8 @@ def where(at: Origin, lines: Sequence[str]) -> str:
     """``file:line``, or ``--set a.b`` for a value from the command line, or a machine's reason."""
     if at.file == MACHINE:
         return visible(_line(at, lines))
-    if at.file == MODEL:
-        return f"{MODEL} {visible(_line(at, lines))}"
+    if at.file in (MODEL, WITH):
+        return f"{at.file} {visible(_line(at, lines))}"
     if at.file != SETTINGS:
         return str(at)
     return f"{SETTINGS} {visible(_line(at, lines).partition('=')[0])}"
@@ -43,7 +46,7 @@ def excerpt(at: Origin, lines: Sequence[str]) -> tuple[str, ...]:
     start = max(0, at.column - 1 - _WIDTH // 2)
     shown = visible(line[start : start + _WIDTH])
     before = visible(line[start : at.column - 1])
-    number = at.file if at.file in (SETTINGS, MODEL, MACHINE) else str(at.line)
+    number = at.file if at.file in (SETTINGS, MODEL, WITH, MACHINE) else str(at.line)
     left, right = ("… " if start else ""), (" …" if len(line) > start + _WIDTH else "")
     pad = " " * (len(left) + sum(map(_columns, before)))
     return (f"{number} | {left}{shown}{right}", f"{' ' * len(number)} | {pad}^")

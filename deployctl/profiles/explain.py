@@ -110,7 +110,9 @@ def _with_defaults(node: Node, block: BaseModel) -> Node:
     entries = dict(node.value)
     for key, field in type(block).model_fields.items():
         value, inner = getattr(block, key), entries.get(key)
-        if inner is None and value is not None and value == field.default:
+        if inner is None and field.validate_default:  # as it is written, with its unit
+            entries[key] = Node(field.default, _NOWHERE)
+        elif inner is None and value is not None and value == field.default:
             entries[key] = Node(value, _NOWHERE)
         elif inner is not None and isinstance(value, BaseModel):
             entries[key] = _with_defaults(inner, value)

@@ -1,13 +1,14 @@
 """A selection → the one checked :class:`Profile` that its files and settings amount to. Pure.
 
 Layers, the later wins: the model's entry in the catalog, what the profile extends, the profile,
-``--overlay``, ``--model``, ``--set``. Maps are joined key by key; scalars and lists are replaced.
-What keeps facts about one thing from describing another is in ``joining`` and ``othersource``.
+``--overlay``, ``--with``, ``--model``, ``--set``. Maps are joined key by key; scalars and lists
+are replaced. What keeps facts about one thing from describing another is in ``joining`` and
+``othersource``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from types import MappingProxyType
@@ -19,7 +20,7 @@ from deployctl.model import Origin
 from deployctl.profiles import excerpt
 from deployctl.profiles.chain import Chain
 from deployctl.profiles.document import Node, NotFound, Readers, dotted, plain, walk
-from deployctl.profiles.excerpt import MACHINE, MODEL, SETTINGS, Sources
+from deployctl.profiles.excerpt import MACHINE, MODEL, SETTINGS, WITH, Sources
 from deployctl.profiles.joining import child, merge, put
 from deployctl.profiles.models import Entry, typed_layer, unknown_model, wrong_format
 from deployctl.profiles.othersource import as_its_source_says, unread
@@ -141,12 +142,15 @@ def _layers(chain: Chain, settings: Node | None, selection: Selection, readers: 
     overlays = [document.root for document in chain.overlays]
     model = typed_layer(selection.model, readers.inspect) if selection.model else None
     machine = _of_machine(selection.adapted)
-    whole = (*map(_without_extends, reversed(parents)), own, *overlays, model, settings, machine)
+    addons = _switched_on(selection.addons)
+    below = (*map(_without_extends, reversed(parents)), own, *overlays)
+    whole = (*below, addons, model, settings, machine)
     stack = [layer for layer in whole if layer is not None]
     files = (*chain.documents, *chain.overlays)
     typed = {
         SETTINGS: selection.sets,
         MODEL: (selection.model or "",),
+        WITH: selection.addons,
         MACHINE: tuple(each.reason for each in selection.adapted),
     }
     return Layers(
@@ -160,11 +164,21 @@ def _layers(chain: Chain, settings: Node | None, selection: Selection, readers: 
 
 def _of_machine(adapted: tuple[Adaptation, ...]) -> Node | None:
     """What the machine decided, as a layer: of values only that nobody has decided for it."""
+    return _said(MACHINE, ((each.key, each.value) for each in adapted))
+
+
+def _switched_on(addons: tuple[str, ...]) -> Node | None:
+    """What ``--with`` says, as a layer."""
+    return _said(WITH, ((f"addons.{name}.enabled", True) for name in addons))
+
+
+def _said(file: str, pairs: Iterable[tuple[str, str | bool]]) -> Node | None:
+    """Keys and values that are in no file, each a "line" of its own, as a layer."""
     root: Node | None = None
-    for number, each in enumerate(adapted, 1):
-        at = Origin(file=MACHINE, line=number)
-        node = Node(each.value, at)
-        for key in reversed(each.key.split(".")):
+    for number, (path, value) in enumerate(pairs, 1):
+        at = Origin(file=file, line=number)
+        node = Node(value, at)
+        for key in reversed(path.split(".")):
             node = Node({key: node}, at)
         root = node if root is None else merge(root, node)
     return root

@@ -5,6 +5,7 @@ Each rule refuses one value, at its own line, and says what it contradicts.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticCustomError
@@ -34,6 +35,7 @@ def consistent(spec: ProfileSpec) -> None:
         _bfloat16_on_the_card,
         _pool_for_everybody,
         _address_for_the_exposure,
+        _ports_of_their_own,
     ):
         try:
             rule(spec)
@@ -169,3 +171,28 @@ def _address_for_the_exposure(spec: ProfileSpec) -> None:
             typed="--set exposure=lan",
             at=("ports", "address"),
         )
+
+
+def _ports_of_their_own(spec: ProfileSpec) -> None:
+    """Refuse a port of an add-on that something else of the stack has."""
+    taken: dict[int, tuple[str, ...]] = {
+        spec.ports.webui: ("ports", "webui"),
+        spec.ports.engine: ("ports", "engine"),
+    }
+    for at, port, written in _addon_ports(spec):
+        if port in taken:
+            free = next(n for n in (*range(port + 1, 65536), *range(8000, port)) if n not in taken)
+            # Of the two the one that somebody wrote: a default stands in no file.
+            blamed, other = (at, taken[port]) if written else (taken[port], at)
+            sentence = f"`{'.'.join(other)}` is the same, and one port serves one of them."
+            refuse(sentence, write=str(free), at=blamed)
+        taken[port] = at
+
+
+def _addon_ports(spec: ProfileSpec) -> Iterator[tuple[tuple[str, ...], int, bool]]:
+    """(key, port, whether it was written) of the add-ons that are on."""
+    for name in type(spec.addons).model_fields:
+        block = getattr(spec.addons, name)
+        for key in type(block).model_fields if block.enabled else ():
+            if key == "port" or key.endswith("_port"):
+                yield ("addons", name, key), getattr(block, key), key in block.model_fields_set

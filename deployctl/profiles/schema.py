@@ -10,9 +10,13 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from deployctl.addons.cache import CacheSpec
+from deployctl.addons.jupyter import JupyterSpec
+from deployctl.addons.monitoring import MonitoringSpec
 from deployctl.model import ModelShape
+from deployctl.profiles.block import Block
 from deployctl.profiles.rules import consistent
 from deployctl.profiles.values import (
     Capability,
@@ -28,12 +32,6 @@ from deployctl.profiles.values import (
     refuse,
     some,
 )
-
-
-class Block(BaseModel):
-    """A map of known keys; nothing is converted silently and nothing changes afterwards."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class Sampling(Block):
@@ -381,6 +379,23 @@ class PortsSpec(Block):
         return self
 
 
+class AddonsSpec(Block):
+    """Optional services beside engine and chat window. All are off unless switched on."""
+
+    jupyter: JupyterSpec = Field(
+        default_factory=JupyterSpec,
+        description="Notebooks that find the engine, its key and its model set up.",
+    )
+    monitoring: MonitoringSpec = Field(
+        default_factory=MonitoringSpec,
+        description="Figures of engine, chat window, containers and machine over time, and alerts.",
+    )
+    cache: CacheSpec = Field(
+        default_factory=CacheSpec,
+        description="A gateway that answers repeated questions without the engine.",
+    )
+
+
 class DeadlinesSpec(Block):
     """How long each part of ``up`` may take before it gives up."""
 
@@ -489,6 +504,10 @@ class ProfileSpec(Block):
     engine: EngineSpec = Field(description="What runs the model.")
     frontend: FrontendSpec = Field(description="The chat window.")
     ports: PortsSpec = Field(description="Ports on this machine.")
+    addons: AddonsSpec = Field(
+        default_factory=AddonsSpec,
+        description="Optional services: Jupyter, monitoring, a response cache.",
+    )
     deadlines: DeadlinesSpec = Field(
         default_factory=DeadlinesSpec,  # built when it is used: its checks are slow to make
         description="How long each part may take to start. Left out: what follows from the model.",

@@ -44,6 +44,7 @@ class Selection:
 
     profile: str = AUTO
     overlays: tuple[str, ...] = ()
+    addons: tuple[str, ...] = ()  # what is switched on besides what the files have on
     model: str | None = None
     sets: tuple[str, ...] = ()
     adapted: tuple[Adaptation, ...] = ()
@@ -54,6 +55,7 @@ class Selection:
         return (
             *(() if self.profile == AUTO else ("--profile", self.profile)),
             *(word for file in self.overlays for word in ("--overlay", file)),
+            *(("--with", ",".join(self.addons)) if self.addons else ()),
             *(() if self.model is None else ("--model", self.model)),
             *(word for value in self.sets for word in ("--set", value)),
         )

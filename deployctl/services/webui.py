@@ -63,12 +63,19 @@ def service(spec: ProfileSpec) -> Service:
             *NO_PROXIES,
         ),
         ports=tuple(
-            Port(address=address, host_port=spec.ports.webui, container_port=PORT)
+            Port(
+                address=address,
+                host_port=spec.ports.webui,
+                container_port=PORT,
+                key="ports.webui",
+            )
             for address in _addresses(spec)
         ),
         mounts=(Mount(kind="volume", source=VOLUME, target=DATA, read_only=False),),
         tmpfs=(Tmpfs(target="/tmp", size_bytes=256 * 1024**2),),  # noqa: S108  # in the container
         memory_bytes=spec.frontend.memory,
+        memory_key="frontend.memory",
+        need=NEED,
         hops=hops,
         egress=egress,
         healthcheck=Healthcheck(

@@ -76,6 +76,6 @@ def _predicted(subject: Subject, service: str) -> int | None:
     parts = [p for p in subject.fitting.parts if p.place == "ram"]
     if service == "engine":
         return sum(part.bytes for part in parts if part.name not in beside) or None
-    if service == "webui":
-        return sum(part.bytes for part in parts if part.name in beside) or None
-    return None
+    services = subject.plan.services if subject.plan else ()
+    need = next((each.need for each in services if each.name == service), None)
+    return sum(part.bytes for part in parts if need is not None and part.name == need.name) or None

@@ -161,3 +161,4 @@ class Check:
     where: str | None = None
     lane: Lane = "beside"
     needs: tuple[str, ...] = ()  # checks without which this one says nothing
+    addon: str | None = None  # it is made only where the stack has this add-on

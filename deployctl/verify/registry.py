@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from deployctl.verify import (
     answers,
     egress,
@@ -14,7 +16,8 @@ from deployctl.verify import (
     memory,
     tools,
 )
-from deployctl.verify.nouns import Check, Lane
+from deployctl.verify.addons import cache, jupyter, monitoring
+from deployctl.verify.nouns import Check, Lane, Seen, Subject, skipped
 
 _ENGINE: Lane = "engine"
 _UP, _WINDOW_UP, _SIGNED_IN = "engine-answers", "frontend-answers", "sign-in"
@@ -229,11 +232,29 @@ CHECKS: tuple[Check, ...] = (
         look=memory.memory,
         lane=_ENGINE,
     ),
+    *jupyter.CHECKS,
+    *monitoring.CHECKS,
+    *cache.CHECKS,
 )
 
 NAMES = tuple(check.name for check in CHECKS)
 
+#: Those of every stack.
+CORE = tuple(check.name for check in CHECKS if check.addon is None)
 
-def chosen(names: tuple[str, ...]) -> tuple[Check, ...]:
-    """The checks of these names, in the order of the list; all of them for no name."""
-    return tuple(check for check in CHECKS if not names or check.name in names)
+
+def chosen(names: tuple[str, ...], addons: frozenset[str] = frozenset()) -> tuple[Check, ...]:
+    """The checks of these names, in the order of the list; for no name all that concern the stack.
+
+    ``addons`` are those that it has; a check of another is skipped where it was asked for by name.
+    """
+    found = (check for check in CHECKS if not names or check.name in names)
+    return tuple(
+        check if check.addon is None or check.addon in addons else replace(check, look=_absent)
+        for check in found
+        if names or check.addon is None or check.addon in addons
+    )
+
+
+def _absent(_subject: Subject) -> Seen:
+    return skipped("the stack does not have this add-on")

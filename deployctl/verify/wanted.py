@@ -13,7 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from deployctl.libyaml import LOADER
-from deployctl.render import HOP_LIMIT
+from deployctl.render import ADDON_LABEL, HOP_LIMIT
 from deployctl.vitals import capacity
 
 Device = Literal["cpu", "cuda", "vulkan"]
@@ -33,6 +33,7 @@ class WantedService:
     egress: bool
     hops: int
     memory_bytes: int
+    addon: str | None = None  # the add-on that it belongs to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,11 @@ class Wanted:
     def service(self, name: str) -> WantedService | None:
         """The service of this name, if the file has one."""
         return next((service for service in self.services if service.name == name), None)
+
+
+def addons_of(wanted: Wanted) -> frozenset[str]:
+    """The add-ons that the stack has, by name."""
+    return frozenset(service.addon for service in wanted.services if service.addon is not None)
 
 
 def wanted_of(text: str, variables: Mapping[str, str]) -> Wanted:
@@ -122,6 +128,7 @@ def _service(name: str, service: Mapping[str, Any]) -> WantedService:
         egress="beyond" in networks,
         hops=int((service.get("sysctls") or {}).get(HOP_LIMIT, 64)),
         memory_bytes=int(service.get("mem_limit") or 0),
+        addon=(service.get("labels") or {}).get(ADDON_LABEL),
     )
 
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from deployctl.verify.registry import NAMES
+from deployctl.verify.registry import CORE
 from tests.cli.commandline import deployctl
 from tests.fakes import container
 from tests.verifyworld import VerifyBox, verify_box
@@ -24,9 +24,9 @@ def test_exit_0_and_a_line_for_each_check(
 ) -> None:
     assert deployctl(well, "verify") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith(f"Stack deployctl: {len(NAMES) - 3} of {len(NAMES)} checks passed")
+    assert lines[0].startswith(f"Stack deployctl: {len(CORE) - 3} of {len(CORE)} checks passed")
     marked = [line.split()[1] for line in lines[1:] if line[2:3] in tuple("✓–!✗")]
-    assert marked == list(NAMES)
+    assert marked == list(CORE)
     assert max(map(len, lines[1:])) <= 100
 
 
@@ -51,7 +51,7 @@ def test_json_has_an_error_for_each_failed_check(
     assert [error["code"] for error in found["errors"]] == ["check-failed"] * 2
     assert found["errors"][0]["message"].startswith("Check key-required: ")
     data = found["data"]
-    assert [check["name"] for check in data["checks"]] == list(NAMES)
+    assert [check["name"] for check in data["checks"]] == list(CORE)
     assert data["failed"] == 2
     assert {"name", "status", "summary", "hint", "seconds"} <= set(data["checks"][0])
 
@@ -69,7 +69,7 @@ def test_junit_is_all_that_is_on_stdout(
     well.stack.keyless = True
     assert deployctl(well, "verify", "-o", "junit") == 6
     (suite,) = ET.fromstring(capsys.readouterr().out)
-    assert (suite.get("tests"), suite.get("failures")) == (str(len(NAMES)), "2")
+    assert (suite.get("tests"), suite.get("failures")) == (str(len(CORE)), "2")
     properties = {p.get("name"): p.get("value") for p in suite.findall("properties/property")}
     assert properties["stack"] == "deployctl"
     assert (properties["profile"], properties["engine"]) == ("smoke", "llama.cpp")

@@ -6,6 +6,7 @@ Independent of the code under test on purpose: what is proved here is not proved
 from __future__ import annotations
 
 import json
+import random
 import socket
 import subprocess
 import time
@@ -61,12 +62,16 @@ def volume_names(project: str) -> list[str]:
 
 
 def free_port() -> int:
-    """A TCP port nobody listens on now, whose neighbour is free as well."""
+    """A TCP port nobody listens on now, whose neighbour is free as well.
+
+    Not one of those that the kernel gives to connections: between this look and its use any
+    program of the machine may get one of them.
+    """
     while True:
+        port = random.randrange(20000, 32000)
         with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
             try:
+                first.bind(("127.0.0.1", port))
                 second.bind(("127.0.0.1", port + 1))
             except OSError:
                 continue

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from deployctl.addons import NAMES
 from deployctl.amounts import gib
 from deployctl.catalog import Catalog
 from deployctl.diagnosis.containers import ENDS, End, code_of
@@ -22,11 +23,14 @@ from deployctl.planner import build_plan
 from deployctl.profiles.resolve import resolve
 from deployctl.profiles.schema import json_schema, model_json_schema
 from deployctl.profiles.selection import Selection
-from deployctl.render import render, variables_of
+from deployctl.render import folders, render, variables_of
 from deployctl.sizing import need
 from tests.golden.sixgb import with_numbers
 
 ROOT = Path(__file__).parents[2]
+
+#: Profiles whose stack is kept with every add-on too: each engine, and one with a card.
+WITH_ADDONS = ("smoke", "smoke-vllm", "rtx3060")
 
 #: Screens: file name → arguments. Only what is the same on every machine.
 SCREENS = {
@@ -39,6 +43,7 @@ SCREENS = {
     "help-profile": ["profile", "--help"],
     "help-up": ["up", "--help"],
     "help-status": ["status", "--help"],
+    "help-metrics": ["metrics", "--help"],
     "help-watch": ["watch", "--help"],
     "help-reconcile": ["reconcile", "--help"],
     "help-verify": ["verify", "--help"],
@@ -79,6 +84,10 @@ def produced() -> dict[Path, str]:
             files[ROOT / "compose" / place] = file.text
         variables |= dict(variables_of(plan))
         readme = _with_figures(readme, name, plan)
+    for name in WITH_ADDONS:
+        made, more = _with_addons(catalog, name)
+        files |= made
+        variables |= more
     files[ROOT / "README.md"] = readme
     files[ROOT / "compose/example.env"] = _example_env(variables)
     files[ROOT / "docs/errors.md"] = _errors()
@@ -86,6 +95,16 @@ def produced() -> dict[Path, str]:
     files[ROOT / "docs/lint-compose.md"] = _with_rules()
     files[ROOT / "docs/fit.md"] = with_numbers((ROOT / "docs/fit.md").read_text("utf-8"))
     return files
+
+
+def _with_addons(catalog: Catalog, name: str) -> tuple[dict[Path, str], dict[str, str]]:
+    """The stack of a profile with every add-on, in a folder of its own: it mounts many files."""
+    plan = build_plan(resolve(Selection(profile=name, addons=NAMES), catalog.readers()))
+    folder = ROOT / "compose/addons" / name
+    files = {folder / file.name: file.text for file in render(plan, catalog.templates_dir).files}
+    # Docker makes none of what is missing: the folders are to be there.
+    files |= {folder / name / ".gitkeep": "" for name in folders(plan)}
+    return files, dict(variables_of(plan))
 
 
 def _with_figures(readme: str, name: str, plan: Plan) -> str:
@@ -177,7 +196,8 @@ def _example_env(variables: dict[str, str]) -> str:
     lines = [
         "# What the stacks in this folder leave open. To use one without deployctl, here:",
         "#",
-        "#   cp example.env .env   # and give each of the four a value: nothing starts without",
+        "#   cp example.env .env   # and give each a value: nothing starts without. Those of",
+        "#                         # Grafana and Jupyter are for the stacks in addons/ alone",
         "#   docker compose -f smoke.yaml run --rm --no-deps --user 0:0 --cap-add CHOWN \\",
         "#     --entrypoint sh webui -c 'touch data/.own && chown -R 10001:10001 data'",
         "#   docker compose -f smoke.yaml up -d",

@@ -5,6 +5,7 @@ The machines are made of facts; nothing of this was tried on a card.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -201,9 +202,10 @@ def test_each_way_is_asked_of_docker_in_its_own_words() -> None:
 
 
 def test_a_template_that_asks_for_the_card_otherwise_is_a_bug_of_ours(tmp_path: Path) -> None:
-    own = CATALOG.templates_dir / "compose.yaml.j2"
+    shutil.copytree(CATALOG.templates_dir, tmp_path, dirs_exist_ok=True)
+    own = tmp_path / "compose.yaml.j2"
     wrong = own.read_text().replace("devices: {{ service.gpus }}", "devices: []")
-    (tmp_path / "compose.yaml.j2").write_text(wrong)
+    own.write_text(wrong)
     with pytest.raises(ValueError, match="does not say what the plan says"):
         render(build_plan(resolved("rtx3060")), tmp_path)
 

@@ -39,6 +39,7 @@ PURE = [
     "vitals.py",
     "oncard.py",
     "metrics.py",
+    "counters.py",
     "amounts.py",
     "trouble.py",
     "commands.py",
@@ -60,6 +61,7 @@ PURE = [
     "profiles",
     "engines",
     "services",
+    "addons",
     "diagnosis",
     "lint",
     "redact.py",
@@ -70,6 +72,7 @@ PURE = [
     *(f"verify/{name}.py" for name in ("keys", "memory", "tools", "chats", "alive")),
     *(f"evals/{name}.py" for name in ("nouns", "dataset", "questions", "reading", "marking")),
     *(f"evals/{name}.py" for name in ("figures", "sets", "settings")),
+    *(f"verify/addons/{name}.py" for name in ("jupyter", "monitoring", "cache")),
     "secretshapes.py",
     *(
         f"doctor/{name}.py"

@@ -13,6 +13,7 @@ from deployctl.model import Plan
 from deployctl.planner import build_plan
 from deployctl.profiles.resolve import resolve
 from deployctl.profiles.selection import Selection
+from deployctl.sizing import Part
 from tests.fakes import container, facts
 from tests.world import Box
 
@@ -88,3 +89,24 @@ def test_of_vllm_the_tokens_are_exact_and_the_bytes_are_rounded() -> None:
     on_vllm = build_plan(resolve(Selection(profile="smoke-vllm"), CATALOG.readers()))
     assert named(figures, on_vllm, None) == {"conversations": 4224 * 23040}
     assert named(Figures(kv_bytes=5), on_vllm, None) == {"conversations": 5}
+
+
+def test_what_services_took_here_is_what_the_next_plan_reckons_with(tmp_path: Path) -> None:
+    known = Learned(tmp_path)
+
+    def window() -> Part:
+        fitted = fitting(plan(), facts(), learned=known.of(plan()))
+        assert fitted is not None
+        return next(part for part in fitted.parts if part.name == "chat window")
+
+    assert window().bytes == plan().service("webui").need.bytes  # type: ignore[union-attr]
+    known.keep_taken(plan(), {"webui": ("sha256:one", 300), "stranger": ("sha256:two", 7)})
+    assert (window().bytes, window().basis, window().why) == (
+        300,
+        "measured",
+        "the most it took here",
+    )
+    known.keep_taken(plan(), {"webui": ("sha256:one", 200)})  # it has taken more
+    assert window().bytes == 300
+    known.keep_taken(plan(), {"webui": ("sha256:other", 200)})
+    assert window().bytes == 200

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
+from deployctl.addons.nouns import Optional, Page
 from deployctl.catalog import Catalog
 from deployctl.model import Plan, Variable
 from deployctl.planner import build_plan
@@ -15,7 +16,7 @@ from deployctl.profiles.selection import Selection
 from deployctl.revive import revive
 from deployctl.sizing import Load, Part
 
-NAMES: Mapping[str, Any] = {"Load": Load, "Part": Part}
+NAMES: Mapping[str, Any] = {"Load": Load, "Part": Part, "Page": Page, "Optional": Optional}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import runpy
+import shutil
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from deployctl.engines import vllm
+from deployctl.planner import build_plan
+from deployctl.render import FILES_LABEL, render
+from tests.profilefiles import shipped
 
 GATE = Path(__file__).parents[2] / "templates/vllm_gate.py"
 
@@ -89,6 +92,16 @@ def test_an_empty_key_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
         runpy.run_path(str(GATE))
 
 
-def test_another_gate_is_another_container() -> None:
+def test_another_gate_is_another_container(tmp_path: Path) -> None:
     """Compose does not look into files that are mounted."""
-    assert hashlib.sha256(GATE.read_bytes()).hexdigest()[:16] == vllm.GATE_DIGEST
+    shutil.copytree(GATE.parent, tmp_path / "templates")
+    plan = build_plan(shipped("smoke-vllm"))
+
+    def label() -> str:
+        services = yaml.safe_load(render(plan, tmp_path / "templates").text("compose.yaml"))
+        return str(services["services"]["engine"]["labels"][FILES_LABEL])
+
+    before = label()
+    assert label() == before
+    (tmp_path / "templates" / GATE.name).write_text(GATE.read_text() + "\n# another one\n")
+    assert label() != before

@@ -1,0 +1,222 @@
+"""The response cache: a gateway before the engine that knows the answers it gave. Pure.
+
+nginx with its own cache on disk; a little Lua says what may be kept. The image is OpenResty's, or
+Debian's nginx with the same modules, which the recipe ``gateway`` installs: one configuration fits
+both. Why not a proxy made for models: decision 9, in ``docs/decisions``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from deployctl.addons.nouns import Addon, Page
+from deployctl.engines import engine
+from deployctl.model import (
+    Healthcheck,
+    Image,
+    Mount,
+    Port,
+    Service,
+    StackFile,
+    Text,
+    Tmpfs,
+    Variable,
+)
+from deployctl.profiles.block import Block
+from deployctl.profiles.values import Duration, PortNumber, Size
+from deployctl.reach import LOOPBACK
+from deployctl.services.common import NO_PROXIES, generated, reach
+from deployctl.sizing import Part
+from deployctl.sources import parse_source
+
+if TYPE_CHECKING:
+    from deployctl.profiles.schema import ProfileSpec
+
+#: Inside the container.
+PORT = 8080
+
+VOLUME = "cache-data"
+
+#: Where the volume lies; the recipe makes the folder, so that the volume is its user's.
+STORE = "/var/cache/gateway"
+
+#: Claimed: this tag was never pulled here.
+IMAGE = "docker.io/openresty/openresty:1.27.1.2-bookworm-fat"
+
+_FOLDER = "/etc/gateway"
+
+#: (name beside the stack's file, name inside), as they are.
+_SCRIPTS = (
+    ("gateway.sh", "start.sh"),
+    ("gateway.lua", "gateway.lua"),
+    ("gateway-canonical.lua", "canonical.lua"),
+    ("gateway-store.lua", "store.lua"),
+)
+
+#: OpenResty's image has no Python; bash and grep are in every Debian.
+_CHECK = (
+    "bash",
+    "-c",
+    f"exec 3<>/dev/tcp/127.0.0.1/{PORT} && printf 'GET /health HTTP/1.0\\r\\n\\r\\n' >&3 "
+    "&& grep -q '^gateway' <&3",
+)
+
+
+class CacheSpec(Block):
+    """A gateway before the engine that answers repeated questions from what it said before."""
+
+    enabled: bool = Field(default=False, description="Whether it runs.", examples=[True])
+    port: PortNumber = Field(
+        default=8001, description="Its port on this machine; the engine's stays.", examples=[8001]
+    )
+    memory: Size = Field(
+        default="128MiB",
+        validate_default=True,
+        description="Memory that it may use.",
+        examples=["128MiB"],
+    )
+    ttl: Duration = Field(
+        default="1h",
+        validate_default=True,
+        description="How long an answer is kept.",
+        examples=["1h"],
+    )
+    size: Size = Field(
+        default="256MiB",
+        validate_default=True,
+        description="How much disk the answers may take; those not asked for longest go first.",
+        examples=["256MiB"],
+    )
+    sampled: bool = Field(
+        default=False,
+        description="Whether answers at a temperature above 0 are kept too: the same question then "
+        "has the same answer until it is forgotten.",
+        examples=[False],
+    )
+    shared: bool = Field(
+        default=False,
+        description="Whether clients with different keys share answers.",
+        examples=[False],
+    )
+    frontend: bool = Field(
+        default=False,
+        description="Whether the chat window asks through it too.",
+        examples=[False],
+    )
+
+
+def _services(spec: ProfileSpec) -> tuple[Service, ...]:
+    own = spec.addons.cache
+    hops, egress = reach(spec, "cache")
+    return (
+        Service(
+            name="cache",
+            image=Image(service="cache", reference=IMAGE, recipe="gateway"),
+            command=("sh", f"{_FOLDER}/start.sh"),
+            environment=_environment(spec),
+            ports=(
+                Port(
+                    address=LOOPBACK,
+                    host_port=own.port,
+                    container_port=PORT,
+                    key="addons.cache.port",
+                ),
+            ),
+            mounts=(Mount(kind="volume", source=VOLUME, target=STORE, read_only=False),),
+            files=_files(spec),
+            # Process id, what waits for room in memory, and the stand-in for a lost volume.
+            tmpfs=(Tmpfs(target="/tmp", size_bytes=16 * 1024**2),),  # noqa: S108  # in the container
+            memory_bytes=own.memory,
+            memory_key="addons.cache.memory",
+            need=Part(
+                place="ram",
+                name="response cache",
+                bytes=8 * 1024**2,
+                basis="measured",
+                why="nginx after 300 answers; more of them is the kernel's cache, which gives way",
+            ),
+            addon="cache",
+            hops=hops,
+            egress=egress,
+            healthcheck=Healthcheck(
+                test=_CHECK,
+                interval_s=30,
+                timeout_s=5,
+                retries=3,
+                start_period_s=30,
+                start_interval_s=1,
+            ),
+            stop_grace_s=10,
+        ),
+    )
+
+
+def _files(spec: ProfileSpec) -> tuple[StackFile, ...]:
+    own = spec.addons.cache
+    return (
+        StackFile(
+            name="gateway.conf",
+            target=f"{_FOLDER}/nginx.conf",
+            template="cache/nginx.conf.j2",
+            values=(
+                ("port", PORT),
+                ("engine_port", engine(spec.engine.kind).PORT),
+                ("ttl_s", own.ttl),
+                ("size_bytes", own.size),
+            ),
+        ),
+        *(
+            StackFile(name=name, target=f"{_FOLDER}/{file}", template=f"cache/{file}")
+            for name, file in _SCRIPTS
+        ),
+    )
+
+
+def _environment(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
+    own = spec.addons.cache
+    return (
+        # The keys whose questions are answered from memory, with commas between; others pass on to
+        # the engine, which judges them.
+        ("ENGINE_KEYS", generated("DEPLOYCTL_ENGINE_KEY")),
+        # With another model, or another way to run it, nothing that was kept is an answer.
+        ("ENGINE_STARTED_AS", _started_as(spec)),
+        ("ENGINE_WEIGHTS", Variable(name="DEPLOYCTL_WEIGHTS", default="as-named")),
+        ("CACHE_SAMPLED", _flag(on=own.sampled)),
+        ("CACHE_SHARED", _flag(on=own.shared)),
+        ("CACHE_LIMIT_BYTES", str(own.size)),
+        *NO_PROXIES,
+    )
+
+
+def _flag(*, on: bool) -> str:
+    return "true" if on else "false"
+
+
+def _started_as(spec: ProfileSpec) -> str:
+    """What stands for the engine's image and command line: 16 digits of their sha256."""
+    name = parse_source(spec.model.source).filename
+    service = engine(spec.engine.kind).service(spec, name)
+    words = (service.image.reference, *service.command)
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]
+
+
+def _pages(spec: ProfileSpec) -> tuple[Page, ...]:
+    return (Page(label="API, cached", port=spec.addons.cache.port, path="/v1"),)
+
+
+def _frontend(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
+    if not spec.addons.cache.frontend:
+        return ()
+    return (("OPENAI_API_BASE_URL", f"http://cache:{PORT}/v1"),)
+
+
+ADDON: Addon = Addon(
+    name="cache",
+    title="Response cache",
+    services=_services,
+    pages=_pages,
+    frontend=_frontend,
+)

@@ -1,0 +1,1 @@
+"""What monitoring looks at, computes, shows and warns of. Pure."""

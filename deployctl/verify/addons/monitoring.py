@@ -1,0 +1,260 @@
+"""Checks of monitoring: it sees everything, keeps what it sees, and its alerts work. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from deployctl.metrics import samples
+from deployctl.verify.ask import dig, good, told
+from deployctl.verify.nouns import Check, Seen, doubtful, failed, ok, skipped
+
+if TYPE_CHECKING:
+    from deployctl.loopback import Reply
+    from deployctl.verify.nouns import Subject
+
+_PROMETHEUS, _GRAFANA = "prometheus", "grafana"
+
+#: A look at everything happens within this many seconds of Prometheus' own start.
+_FIRST_LOOKS_S, _LOOK_EVERY_S = 30.0, 1.0
+
+#: Figures are looked at every 5 s, the engine's every 10: three of these may be missed.
+_OLDEST_S = 30.0
+
+#: Lines of its log in which a full disk would be told.
+_TAIL = 200
+
+
+def _ask(subject: Subject, service: str, path: str, body: object = None) -> Reply:
+    found = subject.wanted.service(service)
+    published = found.published if found is not None else ()
+    if not published:
+        raise LookupError(service)
+    address, port = published[0]
+    return subject.ports.http.call(f"http://{address}:{port}{path}", body=body, timeout_s=10)
+
+
+def _logs(subject: Subject, service: str) -> str:
+    return f"deployctl logs {service} --stack {shlex.quote(subject.stack)}"
+
+
+# ── Prometheus ────────────────────────────────────────────────────────────────────────────────
+
+
+def ready(subject: Subject) -> Seen:
+    """``monitoring-ready``: Prometheus has read its configuration and its data."""
+    reply = _ask(subject, _PROMETHEUS, "/-/ready")
+    if good(reply):
+        return ok("Prometheus is ready")
+    return failed(f"Prometheus is not ready: {told(reply)}", _logs(subject, _PROMETHEUS))
+
+
+def targets(subject: Subject) -> Seen:
+    """``monitoring-targets``: everything that is looked at answers, and so do the pages probed."""
+    rows = _active(subject)
+    until = subject.ports.clock.now() + _FIRST_LOOKS_S
+    while any(dig(row, "health") == "unknown" for row in rows):
+        if subject.ports.clock.now() >= until:
+            break
+        subject.ports.clock.sleep(_LOOK_EVERY_S)
+        rows = _active(subject)
+    silent = [_silent(row) for row in rows if dig(row, "health") != "up"]
+    silent += [
+        f"{labels.get('service')}: its page does not answer the probe ({labels.get('instance')})"
+        for labels, _ in _query(subject, "probe_success == 0") or ()
+    ]
+    if silent or not rows:
+        return failed(
+            f"{len(silent)} of {len(rows)} that are looked at do not answer"
+            if rows
+            else "Prometheus looks at nothing",
+            _next(subject, rows),
+            details=tuple(silent),
+        )
+    return ok(f"all {len(rows)} that are looked at answer")
+
+
+def _active(subject: Subject) -> list[Any]:
+    reply = _ask(subject, _PROMETHEUS, "/api/v1/targets?state=active")
+    return dig(reply.data, "data", "activeTargets") or []
+
+
+def _silent(row: object) -> str:
+    labels = dig(row, "labels") or {}
+    name = labels.get("service") or labels.get("job")
+    return f"{name}: {dig(row, 'lastError') or 'not looked at yet'}"
+
+
+def _next(subject: Subject, rows: list[Any]) -> str:
+    """The log of the first that is silent; of Prometheus itself where a page is."""
+    for row in rows:
+        name = dig(row, "labels", "service") or dig(row, "labels", "job")
+        if dig(row, "health") != "up" and subject.container(str(name)) is not None:
+            return _logs(subject, str(name))
+    return _logs(subject, _PROMETHEUS)
+
+
+def _query(subject: Subject, expr: str) -> list[tuple[Mapping[str, str], float]] | None:
+    """(labels, value) of what a question finds; ``None`` when it was not answered."""
+    reply = _ask(subject, _PROMETHEUS, f"/api/v1/query?query={quote(expr, safe='')}")
+    rows = dig(reply.data, "data", "result")
+    if not good(reply) or not isinstance(rows, list):
+        return None
+    return [(dig(row, "metric") or {}, float(dig(row, "value", 1))) for row in rows]
+
+
+def fresh(subject: Subject) -> Seen:
+    """``monitoring-fresh``: what is seen is kept: the last figure is seconds old, none was lost.
+
+    What Prometheus says of its own failed writes is read from itself: it cannot keep that either.
+    """
+    ages = _query(subject, "max(time() - timestamp(up))")
+    lost = _lost(subject)
+    if ages is None:
+        return failed("Prometheus answers no question", _logs(subject, _PROMETHEUS))
+    age = ages[0][1] if ages else None
+    if age is not None and age <= _OLDEST_S:
+        return ok(f"the oldest of the last figures is {age:.0f} s old")
+    how_old = "there are no figures" if age is None else f"the last figures are {age:.0f} s old"
+    if not _full(subject):
+        return failed(
+            f"{how_old}; {lost} could not be written",
+            _logs(subject, _PROMETHEUS),
+            where=_PROMETHEUS,
+        )
+    return failed(
+        f"the disk is full: {how_old}, and {lost} writes failed. Engine and chat window go on",
+        f"docker system df  # make room where Docker keeps its volumes, then: {subject.up}",
+        where=_PROMETHEUS,
+        details=_said_full(subject)[-2:],
+    )
+
+
+def _lost(subject: Subject) -> int:
+    reply = _ask(subject, _PROMETHEUS, "/metrics")
+    return int(
+        sum(
+            value
+            for name, _, value in samples(reply.text if good(reply) else "")
+            if name == "prometheus_tsdb_wal_writes_failed_total"
+        )
+    )
+
+
+def _full(subject: Subject) -> bool:
+    return bool(_said_full(subject))
+
+
+def _said_full(subject: Subject) -> tuple[str, ...]:
+    container = subject.container(_PROMETHEUS)
+    if container is None:
+        return ()
+    lines = subject.ports.docker.log_tail(container.state.id, _TAIL)
+    return tuple(line for line in lines if "no space left on device" in line)
+
+
+def rules(subject: Subject) -> Seen:
+    """``monitoring-alerts``: the alert rules are loaded, none of them fails, and what fires."""
+    groups = dig(_ask(subject, _PROMETHEUS, "/api/v1/rules").data, "data", "groups") or []
+    loaded = [rule for group in groups for rule in dig(group, "rules") or []]
+    wrong = [
+        f"{dig(rule, 'name')}: {dig(rule, 'lastError')}"
+        for rule in loaded
+        if dig(rule, "health") == "err"
+    ]
+    alerts = [rule for rule in loaded if dig(rule, "type") == "alerting"]
+    if wrong or not alerts:
+        return failed(
+            f"{len(wrong)} rules fail" if wrong else "there are no alert rules",
+            _logs(subject, _PROMETHEUS),
+            details=tuple(wrong),
+        )
+    firing = [str(dig(rule, "name")) for rule in alerts if dig(rule, "state") == "firing"]
+    if firing:
+        return doubtful(
+            f"{len(alerts)} alerts are watched for, and {', '.join(firing)} fires",
+            f"deployctl status --stack {shlex.quote(subject.stack)}",
+            details=tuple(_told_of(rule) for rule in alerts if dig(rule, "state") == "firing"),
+        )
+    return ok(f"{len(alerts)} alerts are watched for, none fires; {len(loaded)} rules work")
+
+
+def _told_of(rule: object) -> str:
+    first = dig(rule, "alerts", 0, "annotations") or {}
+    return f"{dig(rule, 'name')}: {first.get('summary', '')} {first.get('description', '')}".strip()
+
+
+# ── Grafana ───────────────────────────────────────────────────────────────────────────────────
+
+
+def grafana(subject: Subject) -> Seen:
+    """``monitoring-grafana``: it answers, shows nothing to strangers, and takes its password."""
+    if subject.wanted.service(_GRAFANA) is None:
+        return skipped("this stack has no Grafana; Prometheus shows the same figures")
+    health = _ask(subject, _GRAFANA, "/api/health")
+    if not good(health):
+        return failed(f"Grafana does not answer: {told(health)}", _logs(subject, _GRAFANA))
+    stranger = _ask(subject, _GRAFANA, "/api/search")
+    if stranger.status != HTTPStatus.UNAUTHORIZED:
+        return failed(
+            f"Grafana shows its dashboards without a password: {told(stranger)}", subject.up
+        )
+    password = subject.secrets.get("grafana_password")
+    if password is None:
+        return ok("Grafana answers, and says HTTP 401 without a password")
+    signed_in = _ask(subject, _GRAFANA, "/login", {"user": "admin", "password": password.reveal()})
+    if not good(signed_in):
+        return failed(
+            "Grafana does not take the password of the credentials file: its data is older",
+            f"docker exec {shlex.quote(subject.stack)}-grafana-1 grafana cli admin "
+            "reset-admin-password NEW  # or take the password it was first started with",
+        )
+    return ok("Grafana takes its password, and says HTTP 401 without one")
+
+
+_READY = "monitoring-ready"
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        name=_READY,
+        promise="Prometheus answers.",
+        look=ready,
+        where=_PROMETHEUS,
+        addon="monitoring",
+    ),
+    Check(
+        name="monitoring-targets",
+        promise="Everything that Prometheus looks at answers, and every page of the stack answers "
+        "its probe.",
+        look=targets,
+        where=_PROMETHEUS,
+        needs=(_READY,),
+        addon="monitoring",
+    ),
+    Check(
+        name="monitoring-fresh",
+        promise="What Prometheus sees is kept: the last figures are seconds old.",
+        look=fresh,
+        where=_PROMETHEUS,
+        needs=(_READY,),
+        addon="monitoring",
+    ),
+    Check(
+        name="monitoring-alerts",
+        promise="The alert rules are loaded and none of them fails; what fires is said.",
+        look=rules,
+        where=_PROMETHEUS,
+        needs=(_READY,),
+        addon="monitoring",
+    ),
+    Check(
+        name="monitoring-grafana",
+        promise="Grafana answers, and shows nothing without its password.",
+        look=grafana,
+        where=_GRAFANA,
+        addon="monitoring",
+    ),
+)
