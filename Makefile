@@ -26,7 +26,7 @@ OR_SAY    = || { code=$$?; $(SAY) >&2; exit $$code; }
 .DEFAULT_GOAL := help
 # Suites share one Docker and this folder: `make -j` must not run them at once.
 .NOTPARALLEL:
-.PHONY: help up down status logs setup test test-fast test-docker test-e2e test-faults lint format golden bench bench-fit bench-profiles bench-ready bench-cycles bench-agrees bench-defaults clean
+.PHONY: help up down status logs setup test test-fast test-docker test-e2e test-faults lint format golden bench bench-fit bench-profiles bench-ready bench-cycles bench-agrees bench-defaults bench-gateways clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -114,6 +114,10 @@ bench-agrees: $(DEV_STAMP) ## Compare our figures with another load generator's,
 bench-defaults: $(DEV_STAMP) ## Compare a profile's derived flags with the engine's own defaults
 	@$(TOOL) setup --yes
 	@$(PY) -m benchmarks.defaults $(ARGS)
+
+bench-gateways: $(DEV_STAMP) ## Compare gateways that keep answers: LiteLLM with Redis, nginx
+	@$(TOOL) setup --yes
+	@$(PY) -m benchmarks.gateways $(ARGS)
 
 clean: ## Remove what the targets above made in this folder
 	@rm -rf '$(VENV)' .mypy_cache .ruff_cache .pytest_cache .hypothesis artifacts build dist

