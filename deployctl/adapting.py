@@ -55,12 +55,12 @@ def _left_out(part: Optional, facts: HostFacts, before: Adaptation | None) -> Ad
     """Whether a part goes without saying where its image is neither here nor to be had."""
     if part.chosen != "auto":
         return None
-    if facts.unobtainable is None:  # nobody looked
+    if part.reference not in facts.unobtainable:  # nobody looked
         return before
-    why = facts.unobtainable.get(part.reference)
+    why = facts.unobtainable[part.reference]
     if why is None:
         return None
-    reason = f"{part.reference} is not here, {why}, and no packages can replace it"
+    reason = f"{part.reference} {why}, and no packages can replace it"
     return Adaptation(key=part.key, value="never", reason=reason)
 
 

@@ -120,11 +120,18 @@ def _paths(service: str, what: str) -> tuple[str, ...]:
 def causes_of(profile: Profile) -> Cause:
     """Where each moved thing comes from in this profile: ``file:line``, '' where nothing says."""
     owner = {s.name: a.name for a in switched_on(profile.spec) for s in a.services(profile.spec)}
+    windows = {
+        name: f"addons.{addon.name}.enabled"
+        for addon in switched_on(profile.spec)
+        for name, _ in addon.frontend(profile.spec)
+    }
 
     def cause(service: str, what: str) -> str:
         paths = _paths(service, what)
         if service in owner:
-            paths = (f"addons.{owner[service]}",)
+            paths = (f"addons.{owner[service]}.enabled",)
+        if what in windows:
+            paths = (windows[what],)
         written = [path for path in paths if path in profile.origins]
         for said in ("deadlines.engine", "engine.gpu_access"):
             if said in written:  # the others only stand in for it

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from deployctl.moved import Moved, below, moved
+from deployctl.services.common import FILES_LABEL
 
 #: ``unknown``: only Docker can tell, and the cause says why.
 Action = Literal["create", "recreate", "keep", "remove", "unknown"]
@@ -120,6 +121,8 @@ def services_of(compose: Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 def _sentence(service: str, change: Moved, cause: Cause) -> str:
     place = cause(service, change.what)
+    if change.what == f"labels.{FILES_LABEL}":
+        return "a file that it reads is another" + (f" ({place})" if place else "")
     return f"{change}" + (f" ({place})" if place else "")
 
 

@@ -60,12 +60,14 @@ class Project:
     def own(self, service: str, path: str, *, user: str) -> Command:
         """Give everything below ``path`` of a service to ``user``, by one short-lived container.
 
-        It is root with the right to change owners and with no other, so what is that user's
+        It is root with the right to change owners and with no other: it may write where it is
+        the owner, so it takes the folder first, then hands all of it over. What is that user's
         already is left alone. It leaves a file behind: Docker fills an empty volume from the
         image, owners included, at every new container.
         """
         mine = '[ "$(stat -c %u:%g "$1")" = "$0" ]'
-        script = f'{mine} || {{ touch "$1/.deployctl" && chown -R "$0" "$1"; }}'
+        hand = 'chown 0:0 "$1" && touch "$1/.deployctl" && chown -R "$0" "$1"'
+        script = f"{mine} || {{ {hand}; }}"
         rights = ("--user", "0:0", "--cap-add", "CHOWN", "--entrypoint", "sh")
         words = ("run", "--rm", "--no-deps", "--no-TTY", *rights, service, "-c", script, user, path)
         return self._command(*words, label=f"hand over {service}'s volume", timeout_s=120)

@@ -165,7 +165,7 @@ def fitting(
         return None
     predicted = need(plan.load)
     known = _measured(predicted, learned or {}, _SAID)
-    beside = _measured(plan.beside, learned or {}, _TOOK)
+    beside = _measured(plan.beside, _more(plan.beside, learned or {}), _TOOK)
     parts = (*known, *beside)
     rooms = _rooms(plan, facts, running=running)
     fits = judge(parts, rooms)
@@ -226,6 +226,19 @@ _SEVERITY: tuple[Verdict, ...] = ("fits", "tight", "no")
 
 _SAID = "what the engine itself said here, with these settings"
 _TOOK = "the most it took here"
+
+
+def _more(parts: Sequence[Part], learned: Mapping[str, int]) -> Mapping[str, int]:
+    """What services took here, where that tells more than what is planned of them.
+
+    What was measured at work is not less because one has only started here; what is claimed of an
+    image says nothing of the one that runs.
+    """
+    return {
+        part.name: learned[part.name]
+        for part in parts
+        if part.name in learned and (part.basis != "measured" or learned[part.name] > part.bytes)
+    }
 
 
 def _measured(parts: Sequence[Part], learned: Mapping[str, int], why: str) -> tuple[Part, ...]:

@@ -398,6 +398,6 @@ class HostFacts:
     board: str | None = None  # as the device tree names it; None where there is none
     cdi: bool | None = None  # whether Docker knows NVIDIA cards by CDI; None without such a card
     card_access: tuple[CardAccess, ...] | None = None  # the ways to hand an NVIDIA card out
-    # Images that are neither here nor to be had, and why, as a clause; None: nobody looked.
-    unobtainable: Mapping[str, str] | None = None
+    # Images that were looked for: why one cannot be had, as a clause, None if it can.
+    unobtainable: Mapping[str, str | None] = field(default_factory=dict)
     oom_kills: int | None = None  # processes that the kernel killed for memory since it booted

@@ -29,6 +29,7 @@ from deployctl.model import (
     Variable,
 )
 from deployctl.reach import authority
+from deployctl.services.common import ADDON_LABEL, FILES_LABEL
 
 #: uid:gid of every container: no such user on the host, so nothing on the host is its own.
 CONTAINER_USER = "10001:10001"
@@ -53,12 +54,6 @@ _RESERVED: Mapping[CardAccess, tuple[Mapping[str, Any], ...]] = {
 DNS = ("127.0.0.1",)
 
 _PIDS_LIMIT = 512
-
-#: Of a service that mounts files of ours: what is in them.
-FILES_LABEL = "io.github.deployctl.files"
-
-#: Of a service of an add-on: which.
-ADDON_LABEL = "io.github.deployctl.addon"
 
 
 def render(plan: Plan, templates: Path) -> Bundle:
@@ -95,16 +90,20 @@ def _file(file: StackFile, templates: Path) -> BundleFile:
     return BundleFile(name=file.name, text=text)
 
 
-def folders(plan: Plan) -> tuple[str, ...]:
-    """The folders beside the stack's file that its services mount, by name."""
-    return tuple(
-        dict.fromkeys(
-            mount.source.removeprefix("./")
-            for service in plan.services
-            for mount in service.mounts
-            if mount.kind == "bind" and isinstance(mount.source, str) and mount.source[0] == "."
-        )
+def folders(plan: Plan, bundle: Bundle | None = None) -> tuple[str, ...]:
+    """The folders beside the stack's file that its services mount, by name.
+
+    With ``bundle`` those alone that are none of its files: a plan that an older deployctl wrote
+    down has these among the mounts.
+    """
+    files = () if bundle is None else tuple(file.name for file in bundle.files)
+    sources = (
+        mount.source.removeprefix("./")
+        for service in plan.services
+        for mount in service.mounts
+        if mount.kind == "bind" and isinstance(mount.source, str) and mount.source[0] == "."
     )
+    return tuple(dict.fromkeys(name for name in sources if name not in files))
 
 
 def image_variable(service: Service) -> Variable:

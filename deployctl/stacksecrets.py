@@ -87,7 +87,12 @@ def _of(found: Any) -> StackSecrets:  # noqa: ANN401  # JSON
     for name in _NAMES:
         if not _is_text(found.get(name)):
             raise DamagedError(f'"{name}" is missing, or is no text in quotes')
-    more = {str(k): Secret(v) for k, v in found.items() if k not in _NAMES and _is_text(v)}
+    others = {str(name): value for name, value in found.items() if name not in _NAMES}
+    for name in [name for name, value in others.items() if not _is_text(value)]:
+        if name in _of_addons():
+            raise DamagedError(f'"{name}" is no text in quotes')
+        del others[name]
+    more = {name: Secret(value) for name, value in others.items()}
     return StackSecrets(**{name: Secret(found[name]) for name in _NAMES}, addons=more)
 
 
@@ -112,22 +117,49 @@ def read(path: Path, again: str) -> StackSecrets | None:
             where=place,
             hint=f"{again}  # puts them back as they were; an edit of admin_password is to be "
             "made again after that"
-            if of_dotenv(path.parent / ".env") is not None
+            if salvaged(path)[0] is not None
             else f"{editor}  # mend it there, then: {again}",
         ) from problem
 
 
-def of_dotenv(path: Path) -> StackSecrets | None:
-    """The secrets as the last ``up`` handed them to the stack; ``None`` where one is missing."""
+def salvaged(path: Path) -> tuple[StackSecrets | None, tuple[str, ...]]:
+    """What can be had again of a damaged file, and the names of what it had and is lost.
+
+    Of ``.env``, as the last ``up`` handed it to the stack; there is nothing of add-ons that are
+    off, so that is read in the damaged file as far as it can be. ``None`` where one that every
+    stack has is missing.
+    """
+    found = dict(re.findall(r"^(\w+)='(.*)'$", text_of(path.parent / ".env"), re.MULTILINE))
+    values = {name: _unquoted(found.get(variable(name), "")) for name in _NAMES}
+    if not all(values.values()):
+        return None, ()
+    text = text_of(path)
+    read = {
+        name: _unquoted(found.get(variable(name), "")) or _read_in(text, name)
+        for name in _of_addons()
+    }
+    more = {name: Secret(value) for name, value in read.items() if value}
+    gone = tuple(name for name, value in read.items() if not value and f'"{name}"' in text)
+    return StackSecrets(**{name: Secret(values[name]) for name in _NAMES}, addons=more), gone
+
+
+def _read_in(text: str, name: str) -> str:
+    """The value of a name in JSON that is damaged elsewhere; '' where it cannot be told for sure.
+
+    It ends in its line, with what ends a value in JSON, or with the line, where that is missing.
+    """
+    whole = rf'"{name}"[ \t]*:[ \t]*("(?:[^"\\\x00-\x1f\ufffd]|\\.)+")[ \t]*(?:[,}}]|\r?$)'
+    found = re.findall(whole, text, re.MULTILINE)
+    try:
+        return str(json.loads(found[-1])) if found else ""
+    except ValueError:
+        return ""
+
+
+def _of_addons() -> tuple[str, ...]:
     from deployctl.addons import SECRETS  # with all that add-ons are: a damaged file is rare
 
-    found = dict(re.findall(r"^(\w+)='(.*)'$", text_of(path), re.MULTILINE))
-    every = {name: _unquoted(found.get(variable(name), "")) for name in (*_NAMES, *SECRETS)}
-    values = {name: Secret(value) for name, value in every.items() if value}
-    if not set(_NAMES) <= set(values):
-        return None
-    more = {name: values.pop(name) for name in SECRETS if name in values}
-    return StackSecrets(**values, addons=more)
+    return SECRETS
 
 
 def _unquoted(value: str) -> str:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from deployctl import stacksecrets
+from deployctl import stackfolders, stacksecrets
 from deployctl.atomic import have, usable, write
 from deployctl.errors import DeployctlError
 from deployctl.files import text_of
@@ -61,6 +61,7 @@ class Manifest:
     owned: tuple[str, ...] = ()  # and so were these volumes of add-ons
     engine_caches: tuple[str, ...] = ()  # folders in it of stacks that answered, the newest first
     lan_url: str | None = None  # what other machines are told, if they reach it
+    addon_ports: tuple[int, ...] = ()  # on this machine, of add-ons
     pages: tuple[tuple[str, str], ...] = ()  # what add-ons show: what it is called, and where
     # What follows is of the last `compose up` that was carried out whole, so that `plan` can tell
     # without Docker. A manifest of an older deployctl has none of it.
@@ -71,6 +72,8 @@ class Manifest:
     override: Mapping[str, str] = field(default_factory=dict)  # parts of the operator's own file
     # What was chosen on the command line, as of the last `up`, carried out whole or not.
     selection: Mapping[str, Any] = field(default_factory=dict)
+    # Names of what was ever written beside compose.yaml and not taken away since.
+    files: tuple[str, ...] = ()
 
 
 class Workspace:
@@ -105,7 +108,7 @@ class Workspace:
         try:
             known = stacksecrets.kept(self.secrets_file)
         except (OSError, ValueError):  # said by whoever needs them
-            known = stacksecrets.of_dotenv(self.folder / ".env")
+            known, _ = stacksecrets.salvaged(self.secrets_file)
         return () if known is None else known.each
 
     @property
@@ -117,12 +120,6 @@ class Workspace:
     def override_text(self) -> str | None:
         """What the operator's own Compose file says; ``None`` when there is none."""
         return None if self.override is None else text_of(self.override)
-
-    def own_files(self, folder: str) -> tuple[tuple[str, bytes], ...]:
-        """The operator's ``*.yaml`` in a folder beside the stack's file: names and contents."""
-        with usable(self.folder / folder):
-            found = sorted((self.folder / folder).glob("*.yaml"))
-            return tuple((path.name, path.read_bytes()) for path in found if path.is_file())
 
     def ensure(self) -> None:
         """Make the folder (0700); ``workspace-unwritable`` when that cannot be."""
@@ -198,15 +195,17 @@ class Workspace:
     def put_secrets_back(self) -> tuple[str, Path] | None:
         """Mend damaged secrets from ``.env``: for ``up`` alone, which holds the lock.
 
-        What was wrong, and where the damaged file is kept; ``None`` where nothing was, or could be,
-        done.
+        What was wrong, with what is lost for good, and where the damaged file is kept; ``None``
+        where nothing was, or could be, done.
         """
         try:
             with usable(self.secrets_file):
                 stacksecrets.kept(self.secrets_file)
         except stacksecrets.DamagedError as problem:
-            if (found := stacksecrets.of_dotenv(self.folder / ".env")) is not None:
-                return str(problem), stacksecrets.put_back(self.secrets_file, found)
+            found, gone = stacksecrets.salvaged(self.secrets_file)
+            lost = f". Its {' and '.join(gone)} is lost, and will be a new one" if gone else ""
+            if found is not None:
+                return f"{problem}{lost}", stacksecrets.put_back(self.secrets_file, found)
         return None
 
     def make_secrets(self, again: str = "", addons: tuple[str, ...] = ()) -> StackSecrets:
@@ -289,7 +288,7 @@ class Workspace:
         self.ensure()
         for name in folders:
             with usable(self.folder / name):
-                (self.folder / name).mkdir(mode=0o755, exist_ok=True)
+                stackfolders.have_folder(self.folder / name)
         for file in bundle.files:
             have(self.folder / file.name, file.text, file.mode)
         lines = [f"{name}={_dotenv(value)}" for name, value in variables]
@@ -321,6 +320,8 @@ class Workspace:
                     engine_caches=tuple(read.engine_caches),
                     pages=pages,
                     owned=tuple(read.owned),
+                    addon_ports=tuple(read.addon_ports),
+                    files=tuple(read.files),
                 )
         except (ValueError, TypeError):
             pass  # damaged, or another tool's: as good as none
@@ -335,12 +336,16 @@ class Workspace:
         )
 
     def forget(self) -> None:
-        """Remove everything of ours from the folder; the operator's override stays."""
+        """Remove everything of ours; the override stays, and what the operator put in folders."""
         keep = {_OVERRIDE, "lock"}
+        theirs = stackfolders.own_folders()
         with usable(self.folder):
             for path in self.folder.iterdir() if self.folder.is_dir() else ():
-                if path.name not in keep:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                if path.name in theirs:
+                    stackfolders.remove_empty(path)
+                elif path.name not in keep:
+                    is_folder = path.is_dir() and not path.is_symlink()
+                    shutil.rmtree(path) if is_folder else path.unlink()
 
 
 def _dotenv(value: str) -> str:

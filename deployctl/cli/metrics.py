@@ -31,6 +31,7 @@ def metrics(
             "--interval",
             metavar="SECONDS",
             min=0.2,
+            max=3600,
             help="The time between two looks, over which rates are measured.",
         ),
     ] = 2.0,

@@ -132,14 +132,15 @@ def _addons(typed: list[str]) -> tuple[str, ...]:
     from deployctl.errors import DeployctlError
 
     names = [name.strip() for text in typed for name in text.split(",")]
+    meant = [difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5) for name in names]
+    better = [name for name in NAMES if [name] in meant] or list(NAMES)
     for name in names:
         if name not in NAMES:
-            near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5)
             raise DeployctlError(
                 f"There is no add-on `{name}`." if name else "--with names no add-on.",
                 code="usage",
                 where="--with",
-                hint=f"--with {near[0] if near else ','.join(NAMES)}",
+                hint=f"--with {','.join(better)}",
             )
     return tuple(name for name in NAMES if name in names)
 

@@ -281,7 +281,8 @@ def _explained(profile: Profile, found: Explanation) -> str:
     from deployctl.profiles.writing import steps
 
     if found.value is None:
-        lines = [f"{found.path}: not written, so its default holds"]
+        default = "" if found.default is None else f": {found.default}"
+        lines = [f"{found.path}: not written, so its default holds{default}"]
     elif Keys().is_block(steps(found.path)):
         lines = [annotated(profile, steps(found.path)).strip("\n")]
     else:

@@ -35,7 +35,11 @@ def render(
     set_: SetOption = None,
     to: Annotated[
         Path | None,
-        typer.Option("--to", metavar="DIR", help="Write PROFILE.yaml into this folder."),
+        typer.Option(
+            "--to",
+            metavar="DIR",
+            help="Write PROFILE.yaml into this folder; with add-ons PROFILE/compose.yaml.",
+        ),
     ] = None,
     check: Annotated[
         bool,

@@ -18,6 +18,7 @@ _MENDED = {
     "--profile": ("--profile", "-p"),
     "--model": ("--model",),
     "--stack": ("--stack",),
+    "--with": ("--with",),
     "--only": ("--only",),
     "--file": ("--file",),
     "--prompt-tokens": ("--prompt-tokens",),
@@ -27,7 +28,7 @@ _MENDED = {
 #: A hint that is one option, alone or behind a command, and perhaps a remark.
 _ONE_OPTION = re.compile(
     r"(?:deployctl (?P<command>\w+) )?"
-    r"(?P<option>--(?:profile|model|stack|only|file|prompt-tokens|output-tokens)) "
+    r"(?P<option>--(?:profile|model|stack|with|only|file|prompt-tokens|output-tokens)) "
     r"(?P<value>[^\s'\"`]+|'[^']*')(?P<remark>\s+#.*)?"
 )
 

@@ -21,6 +21,7 @@ from deployctl.cli.options import (
     ProfileOption,
     QuietOption,
     SetOption,
+    WithOption,
     chosen,
 )
 from deployctl.cli.verify import Written
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 def smoke(  # one parameter per option
     profile: ProfileOption = AUTO,
     overlay: OverlayOption = None,
+    with_: WithOption = None,
     model: ModelOption = None,
     set_: SetOption = None,
     fit: FitOption = False,
@@ -82,7 +84,7 @@ def smoke(  # one parameter per option
     seconds = _seconds(timeout)
     request = SmokeRequest(
         stack=stack,
-        selection=chosen(profile, overlay, model, set_),
+        selection=chosen(profile, overlay, model, set_, with_),
         images=images,
         fit=fit,
         force=force,

@@ -31,9 +31,10 @@ def lines_of(report: StatusReport, width: int) -> tuple[str, ...]:
     head = [f"Stack {report.stack}: {_state(report)}"]
     if report.profile:
         head += [f"profile {report.profile}", f"{report.model}"]
+    column = max(18, *(len(check.name) for check in report.checks), 0)
     return (
         *_row("", head, width),
-        *(line for check in report.checks for line in _check(check, width)),
+        *(line for check in report.checks for line in _check(check, width, column)),
         *(line for service in report.services for line in _service(service, width)),
         *(() if report.engine is None else _engine(report.engine, width)),
         *_drifted(report.drift, width),
@@ -63,11 +64,13 @@ def _words(start: str, text: str, width: int) -> list[str]:
     return [start + lines[0], *(" " * len(start) + line for line in lines[1:])]
 
 
-def _check(check: CheckResult, width: int) -> tuple[str, ...]:
+def _check(check: CheckResult, width: int, column: int) -> tuple[str, ...]:
     code = f" [{check.code}]" if check.status == "failed" and check.code else ""
     evidence = check.details[-8:] if check.status == "failed" else ()
     return (
-        *_words(f"  {_MARKS[check.status]} {check.name:<18} ", f"{check.summary}{code}", width),
+        *_words(
+            f"  {_MARKS[check.status]} {check.name:<{column}} ", f"{check.summary}{code}", width
+        ),
         *(f"    | {line}" for line in evidence),
         *((f"    next: {check.hint}",) if check.hint else ()),
     )

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from deployctl import stackfolders
 from deployctl.addons import ADDONS
 from deployctl.atomic import have
 from deployctl.deploy import stack
 from deployctl.errors import DeployctlError, Fault
+from deployctl.fitting import next_memory
+from deployctl.profiles.units import format_size
 from deployctl.readiness import PROBE_EVERY_S
 from deployctl.trouble import trouble
 
@@ -21,9 +24,6 @@ if TYPE_CHECKING:
     from deployctl.talk import PhaseTalk
     from deployctl.workspace import Workspace
 
-#: The folder beside the stack's file in which containers find what this machine knows of them.
-EXPORTED = "exported"
-
 #: Lines of a log that stand beside what went wrong.
 _TAIL = 15
 
@@ -35,11 +35,11 @@ def export_names(world: World, space: Workspace) -> None:
 
     It sees control groups, which are called after containers, and nothing of Docker.
     """
-    folder = space.folder / EXPORTED
+    folder = space.folder / stackfolders.EXPORTED
     if not folder.is_dir():
         return
     known = {s.id: {"service": s.service} for s in world.docker.containers(space.stack)}
-    have(folder / "containers.json", json.dumps({"containers": known}, indent=1) + "\n", 0o644)
+    have(folder / stackfolders.NAMES, json.dumps({"containers": known}, indent=1) + "\n", 0o644)
 
 
 def wait_for_addons(run: Run, space: Workspace, plan: Plan, way: Way) -> None:
@@ -85,10 +85,19 @@ def _not_ready(
     return Fault(
         code="addon-not-ready",
         message=f"{title} does not run: the container of {service.name} {what}. Engine and chat "
-        "window have answered and go on.",
+        "window have answered.",
         where=service.name,
-        hint=f"{way.logs(service.name)}  # then: {way.same()}",
+        hint=_more_memory(service, way)
+        if state is not None and state.oom_killed and service.memory_key
+        else f"{way.logs(service.name)}  # then: {way.same()}",
         details=tuple(map(mask_of(world, space.stack), (*lines, *checked))),
+    )
+
+
+def _more_memory(service: Service, way: Way) -> str:
+    needed = service.need.bytes if service.need is not None else 0
+    return way.with_set(
+        (service.memory_key, format_size(next_memory(service.memory_bytes, needed)))
     )
 
 

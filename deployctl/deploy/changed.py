@@ -94,6 +94,16 @@ def networks_meant(space: Workspace) -> Mapping[str, frozenset[str]]:
     }
 
 
+def volumes_of(space: Workspace, services: tuple[str, ...]) -> tuple[str, ...]:
+    """The volumes that these services mounted when the stack was last applied, each once."""
+    kept = space.manifest()
+    compose = _read(kept.compose) if kept is not None else None
+    named = services_of(compose)
+    declared = (compose or {}).get("volumes") or {}
+    found = (name for service in services for name in used("volumes", named.get(service)))
+    return tuple(name for name in dict.fromkeys(found) if name in declared)
+
+
 # ── what goes on record ───────────────────────────────────────────────────────────────────────
 
 

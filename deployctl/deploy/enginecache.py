@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deployctl.commands import inside
-from deployctl.services.common import CACHE_VOLUME
+from deployctl.services.common import CACHE_VOLUME, DATA_VOLUME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,9 +32,11 @@ def without(volumes: tuple[str, ...]) -> tuple[str, ...]:
 
 def in_words(volumes: tuple[str, ...]) -> str:
     """What is in them, in brackets."""
-    chats = "the chats" if without(volumes) else ""
+    chats = "the chats" if any(name.endswith(f"_{DATA_VOLUME}") for name in volumes) else ""
     compiled = "what the engine compiled" if without(volumes) != volumes else ""
-    return f"({', and '.join(word for word in (chats, compiled) if word)})"
+    core = (f"_{DATA_VOLUME}", f"_{CACHE_VOLUME}")
+    more = "data of add-ons" if any(not name.endswith(core) for name in volumes) else ""
+    return f"({', and '.join(word for word in (chats, compiled, more) if word)})"
 
 
 def place_of(plan: Plan) -> str | None:

@@ -7,6 +7,7 @@ again once the stack is held: what another command has done meanwhile is not und
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -211,10 +212,19 @@ class Healer:
             text = f"Docker could not start {service} again: {said}"
             fault = Fault(code="compose-failed", message=text, hint=patient.fault.hint)
             return self._event("not-healed", status, text, patient, fault, hint=fault.hint)
+        if patient.state is None:
+            self._export_names()
         if patient.fault.code == "engine-gpu-unused":
             self._keep_start(service)
         text = f"{service} was started again; restarts still allowed this hour: {left}."
         return self._event("healed", status, text, patient)
+
+    def _export_names(self) -> None:
+        """Tell those that measure containers of the new one; what healed is not to fail for it."""
+        from deployctl.deploy.addons import export_names  # with all that add-ons are
+
+        with contextlib.suppress(DeployctlError):
+            export_names(self.world, self.space)
 
     def _keep_start(self, service: str) -> None:
         """Note which start of the engine this is: where the card is not used again, it is left."""

@@ -87,7 +87,9 @@ def _caused(world: World, request: UpRequest, state: ContainerState, engine: str
         code="stack-not-running",
         message=f"The container of {state.service} {what}.",
         where=state.service,
-        hint=f"deployctl logs {state.service} --stack {request.stack}",
+        hint=request.again
+        if state.status == "exited" and not state.exit_code  # somebody stopped it
+        else f"deployctl logs {state.service} --stack {request.stack}",
         details=_last_words(world, request.stack, state),
     )
 

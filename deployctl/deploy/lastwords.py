@@ -61,7 +61,7 @@ def without_containers(fault: Fault, stack: str, again: str) -> Fault:
     ``again`` is the command that brings them back to be looked at.
     """
     command = fault.hint.partition("  #")[0]
-    named = rf"(?<![\w-]){re.escape(stack)}-(?:engine|webui)-\d+(?![\w-])"
+    named = rf"(?<![\w-]){re.escape(stack)}-[a-z][a-z-]*-\d+(?![\w-])"
     if not (_LOOKS.search(command) or re.search(named, command)):
         return fault
     return replace(fault, hint=f"{again}  # leaves it to be looked at")

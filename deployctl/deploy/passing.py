@@ -85,8 +85,8 @@ def on_free_ports(
     busy = world.facts(asked_ports(plan), own_project=own_project).busy_ports
     wanted = {port.host_port for service in plan.services for port in service.ports}
     free = iter(n for n in asked_ports(plan) if n not in busy and n not in wanted)
-    for name in ("webui", "engine"):
-        key, port = f"ports.{name}", plan.service(name).ports[0].host_port
+    keys = {p.key: (s.name, p.host_port) for s in plan.services for p in s.ports if p.key}
+    for key, (name, port) in keys.items():
         if port not in busy or any(text.startswith(f"{key}=") for text in selection.sets):
             continue
         if (other := next(free, None)) is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from deployctl.deploy.changed import changed
+from deployctl.deploy.kept import kept_selection
 from deployctl.deploy.select import fit, runs, select
 from deployctl.errors import DeployctlError, Fault
 from deployctl.images.recipes import BUILT_HERE
@@ -79,8 +80,16 @@ def plan(
     # Only where the processor computes is the speed of this machine's memory the limit.
     facts = world.local(measure=chosen.plan.requirements.card is None)
     # What the stack itself uses is not somebody else's; Docker is asked only if there is one.
-    running = space.manifest() is not None and runs(world, stack)
-    fitted = fit(world, chosen, facts, make=make_fit, running=running)
+    kept = space.manifest()
+    running = kept is not None and runs(world, stack)
+    fitted = fit(
+        world,
+        chosen,
+        facts,
+        make=make_fit,
+        running=running,
+        kept=kept_selection(kept).adapted if kept is not None and running else (),
+    )
     profile, decided = fitted.selected.profile, fitted.selected.plan
     checks = preflight(
         decided,

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from deployctl.deploy import enginecache
+from deployctl.deploy.addons import wait_for_addons
 from deployctl.deploy.changed import identity
 from deployctl.deploy.misset import blame_settings
 from deployctl.deploy.reviving import wake
@@ -26,7 +27,7 @@ def prove_and_keep(
 ) -> Answer:
     """Have the stack answer, restarting what hangs; keep on record what did.
 
-    Raises what :func:`prove_stack` raises.
+    Raises what :func:`prove_stack` and, once it has answered, :func:`wait_for_addons` raise.
     """
     plan = prepared.wanted.plan
     if not started.changed:
@@ -37,6 +38,7 @@ def prove_and_keep(
     except DeployctlError as error:
         error.faults = tuple(blame_settings(run.world, space, plan, f) for f in error.faults)
         raise
+    wait_for_addons(run, space, plan, way)  # what lacks one of its parts is nothing to go back to
     with contextlib.suppress(DeployctlError):  # a full disk must not fail what has answered
         keep_proved(space, _proved(prepared))
         enginecache.prune(run.world, space, plan, prepared.cache)

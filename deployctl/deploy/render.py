@@ -13,7 +13,9 @@ from deployctl.files import text_of
 from deployctl.model import BundleFile
 from deployctl.planner import build_plan
 from deployctl.profiles.selection import AUTO, Selection
+from deployctl.render import folders
 from deployctl.render import render as render_plan
+from deployctl.stackfolders import have_folder
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import World
@@ -48,30 +50,55 @@ def render(
         )
     names = world.catalog.shipped_names() if every else (selection.profile,)
     selections = tuple(selection.of(name) for name in names)
-    made = tuple(_files(world, chosen) for chosen in selections)
-    files = tuple(each[0] for each in made)
-    beside = tuple({file.name: file for each in made for file in each[1:]}.values())
+    made = tuple(_rendered(world, chosen) for chosen in selections)
+    files = tuple(each.stack for each in made)
+    beside = tuple({file.name: file for each in made for file in each.beside}.values())
     if to is not None and check:
         pairs = zip(made, selections, strict=True)
-        _compare([(file, chosen) for each, chosen in pairs for file in each], to)
+        _compare([(file, chosen) for each, chosen in pairs for file in each.files], to)
     elif to is not None:
-        _write((*files, *beside), to)
+        _write(made, to)
     elif beside:
-        mounted = ", ".join(file.name for file in beside)
+        mounted = ", ".join(dict.fromkeys(Path(file.name).name for file in beside))
         world.talk.warn(f"It mounts {mounted}, which belongs beside it: --to DIR writes both.")
     return RenderReport(files=files, beside=beside, folder=to, checked=check)
 
 
-def _files(world: World, selection: Selection) -> tuple[BundleFile, ...]:
-    """The profile's file, and what it mounts of ours."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rendered:
+    """A profile's file, and what it mounts, by the names that these have in the folder."""
+
+    stack: BundleFile
+    beside: tuple[BundleFile, ...]
+    folders: tuple[str, ...]
+
+    @property
+    def files(self) -> tuple[BundleFile, ...]:
+        return (self.stack, *self.beside)
+
+
+def _rendered(world: World, selection: Selection) -> _Rendered:
+    """Render a profile: as PROFILE.yaml, or with add-ons as PROFILE/compose.yaml.
+
+    Their files differ from profile to profile, and have the same names.
+    """
     if selection.profile == AUTO:
         plan = select(world, selection, stack="deployctl", again=_again).plan
     else:
         plan = build_plan(_resolved(world, selection))
     bundle = render_plan(plan, world.catalog.templates_dir)
     stem = Path(plan.profile).stem if "/" in plan.profile else plan.profile
-    beside = (file for file in bundle.files if file.name != "compose.yaml")
-    return (BundleFile(name=f"{stem}.yaml", text=bundle.text("compose.yaml")), *beside)
+    at = f"{stem}/" if plan.addons else ""
+    stack = "compose.yaml" if plan.addons else f"{stem}.yaml"
+    return _Rendered(
+        stack=BundleFile(name=f"{at}{stack}", text=bundle.text("compose.yaml")),
+        beside=tuple(
+            replace(file, name=f"{at}{file.name}")
+            for file in bundle.files
+            if file.name != "compose.yaml"
+        ),
+        folders=tuple(f"{at}{name}" for name in folders(plan, bundle)),
+    )
 
 
 def _resolved(world: World, selection: Selection) -> Profile:
@@ -119,11 +146,21 @@ def _first_difference(file: BundleFile, folder: Path) -> int:
     return different or min(len(wanted), len(found)) + 1
 
 
-def _write(files: tuple[BundleFile, ...], folder: Path) -> None:
+def _write(made: tuple[_Rendered, ...], folder: Path) -> None:
+    """Write them, and make the folders that they mount: Docker would not.
+
+    What is mounted can be read by containers, whatever the umask.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            (folder / file.name).write_text(file.text, encoding="utf-8")
+        for each in made:
+            for file in each.files:
+                (folder / file.name).parent.mkdir(exist_ok=True)
+                (folder / file.name).write_text(file.text, encoding="utf-8")
+            for file in each.beside:
+                (folder / file.name).chmod(file.mode)
+            for name in each.folders:
+                have_folder(folder / name)
     except OSError as problem:
         raise DeployctlError(
             f"The files cannot be written to {folder}: {problem.strerror}.",

@@ -20,7 +20,9 @@ from deployctl.profiles.selection import AUTO, Selection
 from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
+    from deployctl.deploy.names import ImageMode
     from deployctl.deploy.world import World
+    from deployctl.profiles.selection import Adaptation
 
 #: How long a registry may take to answer before what it has is left out, seconds.
 _REGISTRY_S = 3.0
@@ -184,27 +186,49 @@ def adapted(world: World, selected: Selected, facts: HostFacts) -> Selected:
     return _remade(world, bare, replace(bare.selection, adapted=found))
 
 
-def _with_images(world: World, selected: Selected, facts: HostFacts) -> HostFacts:
+def _as_it_runs(world: World, selected: Selected, kept: tuple[Adaptation, ...]) -> Selected:
+    """The same, with the parts that the running stack was made without."""
+    asked = {part.key for part in selected.plan.optional if part.chosen == "auto"}
+    known = tuple(each for each in kept if each.key in asked)
+    if not known or selected.selection.adapted:
+        return selected
+    return _remade(world, selected, replace(selected.selection, adapted=known))
+
+
+def _with_images(world: World, selected: Selected, facts: HostFacts, mode: ImageMode) -> HostFacts:
     """The facts with what is known of images that may be left out; nothing else is asked for."""
-    bare = replace(selected.selection, adapted=())
-    plan = _planned(world, bare)[1] if selected.selection.adapted else selected.plan
-    asked = tuple(part.reference for part in plan.optional if part.chosen == "auto")
-    absent = tuple(reference for reference in asked if not _is_here(world, reference))
-    if not absent:
-        return replace(facts, unobtainable={})
-    try:
-        found = world.images.reach(absent, timeout_s=_REGISTRY_S)
-    except DeployctlError:  # the mirrors' file is wrong: said where an image is pulled
+    known = {each.key for each in selected.selection.adapted}
+    asked = [p for p in selected.plan.optional if p.chosen == "auto" and p.key not in known]
+    if not asked:
         return facts
+    if mode == "build":
+        return _looked(facts, {p.reference: "is in no package (--images build)" for p in asked})
+    found: dict[str, str | None] = {
+        part.reference: None if _is_here(world, part.reference) else "is not here" for part in asked
+    }
+    absent = tuple(reference for reference, why in found.items() if why is not None)
+    if absent and mode != "local":
+        found |= _asked(world, absent)
+    return _looked(facts, found)
+
+
+def _looked(facts: HostFacts, found: Mapping[str, str | None]) -> HostFacts:
+    return replace(facts, unobtainable={**facts.unobtainable, **found})
+
+
+def _asked(world: World, references: tuple[str, ...]) -> Mapping[str, str | None]:
+    """Why these cannot be had of their registries, each asked once; ``None`` where one answers."""
+    try:
+        found = world.images.reach(references, timeout_s=_REGISTRY_S)
+    except DeployctlError:  # the mirrors' file is wrong: said where an image is pulled
+        return dict.fromkeys(references)
     silent = {each.name: each.asked for each in found if not each.answers}
-    return replace(
-        facts,
-        unobtainable={
-            reference: f"{silent[registry]} does not answer"
-            for reference in absent
-            if (registry := parse_reference(reference).registry) in silent
-        },
-    )
+    said: dict[str, str | None] = {}
+    for reference in references:
+        registry = parse_reference(reference).registry
+        away = registry in silent
+        said[reference] = f"is not here, {silent[registry]} does not answer" if away else None
+    return said
 
 
 def _is_here(world: World, reference: str) -> bool:
@@ -231,9 +255,23 @@ class Fitted:
     applied: tuple[tuple[str, str], ...] = ()
 
 
-def fit(world: World, selected: Selected, facts: HostFacts, *, make: bool, running: bool) -> Fitted:
-    """Hold the plan, as this machine has it, against it; with ``make`` take what does fit."""
-    facts = _with_images(world, selected, facts)
+def fit(  # the plan, the machine, and what was asked of both
+    world: World,
+    selected: Selected,
+    facts: HostFacts,
+    *,
+    make: bool,
+    running: bool,
+    images: ImageMode = "auto",
+    kept: tuple[Adaptation, ...] = (),
+) -> Fitted:
+    """Hold the plan, as this machine has it, against it; with ``make`` take what does fit.
+
+    ``images``: where they may come from. ``kept``: what was decided for the stack that runs; what
+    it does without it goes on doing without, since a registry that comes and goes must not.
+    """
+    selected = _as_it_runs(world, selected, kept)
+    facts = _with_images(world, selected, facts, images)
     selected = adapted(world, selected, facts)
     first: tuple[tuple[str, str], ...] = ()
     if make and (trained := too_long(selected.plan)) is not None:

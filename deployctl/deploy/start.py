@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from deployctl.deploy import enginecache, ownfiles, reviving, stack
+from deployctl.deploy import enginecache, leftovers, ownfiles, reviving, stack
+from deployctl.deploy.addons import export_names
 from deployctl.deploy.changed import identities, identity
 from deployctl.deploy.composing import compose_up, give_away
 from deployctl.deploy.credentials import refuse_lost
@@ -83,6 +84,7 @@ class Started:
 def prepare(world: World, space: Workspace, wanted: Wanted) -> Prepared:
     """Check what shall run. ``render-invalid``, ``secrets-lost``; the running stack stays as is."""
     refuse_lost(world, space, UpRequest(stack=space.stack, selection=wanted.selection))
+    ownfiles.look(world, space, wanted.plan, _again(space, wanted))
     ids = {i.service: world.docker.image_id(i.reference) or "" for i in wanted.images}
     cache = enginecache.key_of(wanted.plan, ids, wanted.weights)
     variables = (*_variables(space, wanted), *enginecache.variables(wanted.plan, cache))
@@ -93,8 +95,9 @@ def prepare(world: World, space: Workspace, wanted: Wanted) -> Prepared:
     kept = space.manifest()
     same = kept if kept is not None and kept.fingerprint == fingerprint else None
     hashes = same.hashes if same else {}
-    if same is None or space.override is not None:  # an override may name files of its own
+    if same is None:
         ownfiles.check(world, space, wanted, _again(space, wanted))
+    if same is None or space.override is not None:  # an override may name files of its own
         hashes = _check(world, space, wanted, stack.project(space, variables))
     lost = reviving.cut_off(world, space.stack, states)
     # One that was broken off is gone over again: an image of the same name leaves no other hash.
@@ -125,6 +128,7 @@ def start(run: Run, progress: Progress, space: Workspace, what: Prepared, way: W
     if what.as_wanted:
         _write(space, what)
         _keep(space, what.kept, _applied(now, what))
+        export_names(world, space)  # somebody else may have made one of them anew, just like it
         return Started(changed=False, summary="nothing to do")
     project = stack.project(space, what.variables)
     now = replace(now, hashes=what.hashes)
@@ -138,14 +142,16 @@ def start(run: Run, progress: Progress, space: Workspace, what: Prepared, way: W
     lost = tuple(name for name in what.without_network if name in what.hashes)
     reviving.revive(world, space, project, wanted.plan, states, lost)
     compose_up(world, progress, space, project, way)
+    leftovers.tidy(space, wanted, what.kept)
     space.save_manifest(_applied(now, what))
     summary = f"{len(wanted.plan.services)} containers"
     return Started(changed=True, summary=summary)
 
 
 def _write(space: Workspace, what: Prepared) -> None:
-    space.write(what.wanted.bundle, what.variables, folders(what.wanted.plan))
-    space.write_credentials(sheet(space, what.wanted.plan))
+    wanted = what.wanted
+    space.write(wanted.bundle, what.variables, folders(wanted.plan, wanted.bundle))
+    space.write_credentials(sheet(space, wanted.plan))
 
 
 def _check(world: World, space: Workspace, wanted: Wanted, project: Project) -> Mapping[str, str]:
@@ -233,6 +239,7 @@ def _manifest(space: Workspace, what: Prepared) -> Manifest:
         webui_port=frontend,
         engine_port=engine,
         lan_url=stack.lan_url(plan),
+        addon_ports=tuple(p.host_port for s in plan.services if s.addon for p in s.ports),
         pages=tuple((page.label, page.url) for page in plan.pages),
         images={image.service: image.reference for image in wanted.images},
         hashes={},
@@ -240,6 +247,7 @@ def _manifest(space: Workspace, what: Prepared) -> Manifest:
         cache_owned=bool(kept and kept.cache_owned),
         owned=kept.owned if kept else (),
         engine_caches=kept.engine_caches if kept else (),
+        files=leftovers.on_record(wanted.bundle, kept),
         standing="unfinished",
         compose=before,
         weights=kept.weights if kept else None,
@@ -255,6 +263,7 @@ def _applied(begun: Manifest, what: Prepared) -> Manifest:
     return replace(
         begun,
         hashes=what.hashes,
+        files=leftovers.beside(wanted.bundle),
         standing="applied",
         compose=wanted.bundle.text("compose.yaml"),
         weights=identity(wanted.weights),

@@ -135,9 +135,10 @@ class Trying:
                 if each.verdict == "no" or held.fitting.short:
                     return f"it does not fit: {each.reason}"
         limit = held.selected.profile.spec.engine.memory
-        ram = sum(p.bytes for p in held.fitting.parts if p.place == "ram") if held.fitting else 0
-        beside = sum(part.bytes for part in held.selected.plan.beside if part.place == "ram")
-        if limit is not None and ram - beside > limit:
+        others = {part.name for part in held.selected.plan.beside}
+        parts = held.fitting.parts if held.fitting else ()
+        ram = sum(p.bytes for p in parts if p.place == "ram" and p.name not in others)
+        if limit is not None and ram > limit:
             return "it needs more than engine.memory allows (predicted)"
         return ""
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from deployctl.adapting import changed_by
 from deployctl.deploy import stack
 from deployctl.deploy.attempt import Attempt
-from deployctl.deploy.changed import changed, of_this_machine
+from deployctl.deploy.changed import changed, of_this_machine, volumes_of
 from deployctl.deploy.credentials import beside_of, put_back_damaged, refuse_lost
+from deployctl.deploy.kept import kept_selection
 from deployctl.deploy.learn import learn, learn_taken
 from deployctl.deploy.plan import refuse
 from deployctl.deploy.run import Run
@@ -20,7 +21,6 @@ from deployctl.deploy.world import ResolvedImage, UpReport, UpRequest, World
 from deployctl.diagnosis import Way
 from deployctl.errors import DeployctlError
 from deployctl.preflight import asked_ports, preflight
-from deployctl.services.common import CACHE_VOLUME
 from deployctl.workspace import Manifest, Workspace
 
 if TYPE_CHECKING:
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from deployctl.choice import Choice
     from deployctl.deploy.names import ImageMode
     from deployctl.deploy.start import Started, Wanted
+    from deployctl.errors import Fault
     from deployctl.model import HostFacts, Plan, Weights
     from deployctl.outcomes import Answer, ContainerState
+    from deployctl.profiles.selection import Adaptation
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,6 @@ def _bring_up(attempt: Attempt, held: contextlib.ExitStack) -> UpReport:
         held.enter_context(space.lock(world.doing))
         judged = _preflight(attempt, chosen)
         # Loaded while Docker was asked for its facts, by the session.
-        from deployctl.deploy.addons import wait_for_addons
         from deployctl.deploy.proving import prove_and_keep
         from deployctl.deploy.start import Wanted, prepare, start
         from deployctl.render import render
@@ -85,6 +86,7 @@ def _bring_up(attempt: Attempt, held: contextlib.ExitStack) -> UpReport:
         plan = judged.selected.plan
         bundle = render(plan, world.catalog.templates_dir)
         changes = changed(world, space, judged.selected.profile, plan, judged.facts, bundle)
+        kept_volumes = _kept_volumes(space, changes, plan)  # as the record of before has them
         _say_changes(world, changes)
         phase.text = judged.summary
     way = Way(
@@ -94,7 +96,11 @@ def _bring_up(attempt: Attempt, held: contextlib.ExitStack) -> UpReport:
         plan=plan,
         card_access=judged.facts.card_access or (),
     )
-    images, weights = _obtain(run, plan, request.images)
+    try:
+        images, weights = _obtain(run, plan, request.images)
+    except DeployctlError as error:
+        error.faults = tuple(_without_it(fault, plan, way) for fault in error.faults)
+        raise
     if plan.weights.source.kind != "file":  # what is the operator's own is not ours to delete
         way = replace(way, weights=str(weights.path))
     wanted = Wanted(
@@ -113,12 +119,11 @@ def _bring_up(attempt: Attempt, held: contextlib.ExitStack) -> UpReport:
         phase.text = started.summary
     attempt.stands = True
     answer = prove_and_keep(run, space, prepared, started, way)
-    wait_for_addons(run, space, plan, way)
     if run.loaded:
         learn(world, request.stack, plan)
     if started.changed:
         learn_taken(world, request.stack, plan)
-    return _report(attempt, chosen.choice, wanted, changes, started, answer)
+    return _report(attempt, chosen.choice, wanted, changes, started, answer, kept_volumes)
 
 
 def _report(
@@ -128,6 +133,7 @@ def _report(
     changes: tuple[Change, ...],
     started: Started,
     answer: Answer,
+    kept_volumes: tuple[str, ...],
 ) -> UpReport:
     run, plan = attempt.run, wanted.plan
     webui_url, engine_url = stack.addresses(*stack.host_ports(plan))
@@ -153,16 +159,15 @@ def _report(
         adapted=wanted.selection.adapted,
         pages=tuple((page.label, page.url) for page in plan.pages),
         stopped=tuple(change.service for change in changes if change.action == "remove"),
-        kept_volumes=_kept_volumes(attempt, plan),
+        kept_volumes=kept_volumes,
     )
 
 
-def _kept_volumes(attempt: Attempt, plan: Plan) -> tuple[str, ...]:
-    """The data of add-ons that are off now; with ``down --volumes`` it goes too."""
-    stack_name = attempt.request.stack
-    used = {f"{stack_name}_{volume}" for volume in (*plan.volumes, CACHE_VOLUME)}
-    found = attempt.run.world.docker.volumes(stack_name)
-    return tuple(volume for volume in found if volume not in used)
+def _kept_volumes(space: Workspace, changes: tuple[Change, ...], plan: Plan) -> tuple[str, ...]:
+    """The data of services that are removed; with ``down --volumes`` it goes too."""
+    gone = tuple(change.service for change in changes if change.action == "remove")
+    used = volumes_of(space, gone) if gone else ()
+    return tuple(f"{space.stack}_{name}" for name in used if name not in plan.volumes)
 
 
 def _preflight(attempt: Attempt, chosen: Selected) -> _Judged:
@@ -182,14 +187,22 @@ def _preflight(attempt: Attempt, chosen: Selected) -> _Judged:
         refuse_lost(world, space, request)
     running = any(state.status == "running" for state in states)
     facts = _without_own_ports(facts, states, space.manifest())
-    fitted = fit(world, chosen, facts, make=request.fit, running=running)
+    kept = space.manifest()
+    fitted = fit(
+        world,
+        chosen,
+        facts,
+        make=request.fit,
+        running=running,
+        images=request.images,
+        kept=kept_selection(kept).adapted if kept is not None and running else (),
+    )
     if fitted.applied:
         sets = " ".join(f"--set {key}={value}" for key, value in fitted.applied)
         world.talk.say(f"made to fit: {sets}")
     plan = fitted.selected.plan
     for each in changed_by(chosen.profile, fitted.selected.selection.adapted):
-        world.talk.say(f"{each.key} is {each.value}: {each.reason}")
-    kept = space.manifest()
+        world.talk.say(_decided(each, plan))
     _say_moved_ports(world, plan, kept)
     checks = preflight(
         plan,
@@ -218,7 +231,7 @@ def _without_own_ports(
         return facts
     own = {
         port
-        for port in (kept.webui_port, kept.engine_port)
+        for port in (kept.webui_port, kept.engine_port, *kept.addon_ports)
         if "docker-proxy" in facts.busy_ports.get(port, "")
     }
     busy = {port: who for port, who in facts.busy_ports.items() if port not in own}
@@ -260,6 +273,22 @@ def _obtain(run: Run, plan: Plan, mode: ImageMode) -> tuple[tuple[ResolvedImage,
         except BaseException:
             run.world.weights.stop()  # Ctrl-C reaches this thread only
             raise
+
+
+def _decided(each: Adaptation, plan: Plan) -> str:
+    """What this machine made of a value that the profile leaves to it."""
+    part = next((part for part in plan.optional if part.key == each.key), None)
+    what = f"{each.key} is {each.value}" if part is None else f"without {part.title}"
+    return f"{what}: {each.reason}"
+
+
+def _without_it(fault: Fault, plan: Plan, way: Way) -> Fault:
+    """The fault; of an image that may be left out, with the command that does without it."""
+    named = {s.name: s.image.reference for s in plan.services}.get(fault.where or "")
+    part = next((part for part in plan.optional if part.reference == named), None)
+    if part is None:
+        return fault
+    return replace(fault, hint=f"{way.with_set((part.key, 'never'))}  # without {part.title}")
 
 
 _HOW = {"local": "here already", "pull": "pulled", "build": "built from packages"}

@@ -125,7 +125,9 @@ def _who(evidence: Evidence) -> str:
 def _service(output: tuple[str, ...], way: Way) -> str | None:
     """Whose container it was, as far as Docker named it; the one named last."""
     said = "\n".join(output)
-    at = {name: said.rfind(f"{way.stack}-{name}-") for name in ("engine", "webui")}
+    addons = [s.name for s in way.plan.services if s.addon] if way.plan is not None else []
+    names = ("engine", "webui", *addons)
+    at = {name: said.rfind(f"{way.stack}-{name}-") for name in names}
     name = max(at, key=lambda each: at[each])
     return name if at[name] >= 0 else None
 

@@ -26,8 +26,9 @@ def _next_port(found: Found) -> str:
 
 def _key_of(found: Found, number: int) -> str:
     for service in found.way.plan.services if found.way.plan is not None else ():
-        if any(port.host_port == number for port in service.ports):
-            return f"ports.{service.name}"
+        for port in service.ports:
+            if port.host_port == number and port.key:
+                return port.key
     return "ports.engine" if found.evidence.service == "engine" else "ports.webui"
 
 
@@ -52,12 +53,17 @@ def _stranger(found: Found) -> str | None:
     """
     stack, plan = found.way.stack, found.way.plan
     name = found.word("endpoint").removeprefix(f"{stack}-").rpartition("-")[0]
-    if name and name not in ("engine", "webui"):
+    known = {service.name for service in plan.services} if plan is not None else set(_CORE)
+    if name and name not in known:
         return name
     if plan is None or not _port(found):
         return None
     ours = {str(port.host_port) for service in plan.services for port in service.ports}
     return None if _port(found) in ours else (name or "a service")
+
+
+#: The services that every stack has.
+_CORE = ("engine", "webui")
 
 
 def _in_the_override(found: Found, stranger: str, what: str) -> str:

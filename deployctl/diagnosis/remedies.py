@@ -110,7 +110,9 @@ def more_memory(found: Found) -> str:
         return found.way.with_set((key, "4GiB"))
     limit = plan.service("webui" if service == "webui" else "engine").memory_bytes
     parts = need(plan.load) if plan.load is not None else ()
-    parts = plan.beside if service == "webui" else parts
+    if service == "webui":
+        window = plan.service("webui").need
+        parts = () if window is None else (window,)
     predicted = sum(part.bytes for part in parts if part.place == "ram")
     return found.way.with_set((key, format_size(next_memory(limit, predicted))))
 

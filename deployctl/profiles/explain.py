@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from deployctl.errors import DeployctlError
 from deployctl.model import Origin
@@ -48,6 +50,7 @@ class Explanation:
     reason: str
     reason_of: str
     description: str
+    default: str | None = None  # where it has one
 
 
 def complete(profile: Profile) -> Node:
@@ -89,6 +92,7 @@ def explain(profile: Profile, name: str) -> Explanation:
         reason=reason,
         reason_of=reason_of,
         description=field.description or "",
+        default=_default(field),
     )
 
 
@@ -96,6 +100,12 @@ def place(profile: Profile, node: Node) -> str:
     """``file:line``, or what was typed, or that it is a default."""
     at = _at(node)
     return DEFAULT if at == _NOWHERE else excerpt.where(at, profile.sources.get(at.file, ()))
+
+
+def _default(field: FieldInfo) -> str | None:
+    """What holds where nothing is written, as it would be; ``None`` for nothing, and for blocks."""
+    value = field.default
+    return None if value is None or value is PydanticUndefined else flow(Node(value, _NOWHERE))
 
 
 # ── the parts ─────────────────────────────────────────────────────────────────────────────────

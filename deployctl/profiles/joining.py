@@ -25,6 +25,8 @@ _ABOUT_THE_FILE = ("sha256", "size", "size_about")
 
 def merge(below: Node, above: Node, path: Path = ()) -> Node:
     """``above`` laid over ``below``; ``path`` is where the two stand in the profile."""
+    if isinstance(above.value, Mapping) and not isinstance(below.value, Mapping | None):
+        return below  # no block, where keys of one are laid over it: it is refused at its place
     if not isinstance(below.value, Mapping) or not isinstance(above.value, Mapping):
         return above
     if path == ("engine",) and _differs(below, above, "kind"):

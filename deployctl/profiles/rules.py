@@ -179,9 +179,10 @@ def _ports_of_their_own(spec: ProfileSpec) -> None:
         spec.ports.webui: ("ports", "webui"),
         spec.ports.engine: ("ports", "engine"),
     }
+    every = {*taken, *(port for _, port, _ in _addon_ports(spec))}
     for at, port, written in _addon_ports(spec):
         if port in taken:
-            free = next(n for n in (*range(port + 1, 65536), *range(8000, port)) if n not in taken)
+            free = next(n for n in (*range(port + 1, 65536), *range(8000, port)) if n not in every)
             # Of the two the one that somebody wrote: a default stands in no file.
             blamed, other = (at, taken[port]) if written else (taken[port], at)
             sentence = f"`{'.'.join(other)}` is the same, and one port serves one of them."

@@ -22,6 +22,15 @@ NO_PROXIES: tuple[tuple[str, Text], ...] = (
     ("no_proxy", "*"),
 )
 
+#: Of a service that mounts files of ours: what is in them.
+FILES_LABEL = "io.github.deployctl.files"
+
+#: Of a service of an add-on: which.
+ADDON_LABEL = "io.github.deployctl.addon"
+
+#: The volume with chats and accounts.
+DATA_VOLUME = "webui-data"
+
 #: The volume for what an engine compiles at its start. It is no data: it can always go.
 CACHE_VOLUME = "engine-cache"
 

@@ -6,6 +6,7 @@ import json
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,18 +16,22 @@ from deployctl.addons.monitored.grafana import IMAGE as GRAFANA
 from deployctl.catalog import Catalog
 from deployctl.cli.options import chosen
 from deployctl.deploy.kept import kept_selection
+from deployctl.deploy.names import ImageMode, OnFailure
+from deployctl.deploy.passing import on_free_ports
 from deployctl.deploy.plan import plan as planning
 from deployctl.deploy.up import up
 from deployctl.deploy.world import UpReport, UpRequest
 from deployctl.errors import DeployctlError
 from deployctl.model import Plan, Service, Variable
+from deployctl.outcomes import Command, CommandResult
 from deployctl.planner import build_plan
 from deployctl.profiles.resolve import resolve
 from deployctl.profiles.selection import Selection
-from deployctl.render import ADDON_LABEL, FILES_LABEL, render
-from deployctl.services.common import NO_PROXIES
+from deployctl.proved import last_proved
+from deployctl.render import render
+from deployctl.services.common import ADDON_LABEL, FILES_LABEL, NO_PROXIES
 from deployctl.workspace import Workspace
-from tests.fakes import container
+from tests.fakes import FakeFacts, container
 from tests.world import Box
 
 CATALOG = Catalog({"HOME": "/nonexistent"})
@@ -205,9 +210,119 @@ def test_one_that_does_not_run_is_named_and_the_core_has_answered(box: Box) -> N
         "cache",
         6,
     )
-    assert "Engine and chat window have answered" in fault.message
+    assert fault.message.endswith("Engine and chat window have answered.")
     assert fault.details == ("cannot read its file",)
     assert fault.hint.startswith("deployctl logs cache --stack deployctl")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"health": "starting"}, "is starting"),  # for ever
+        ({"status": "exited", "health": None}, "stopped with exit code 0"),
+    ],
+)
+def test_the_wait_ends_whatever_is_wrong(box: Box, changes: dict[str, str], said: str) -> None:
+    box.docker.states["cache"] = container("cache", "hash-cache", **changes)
+    box.docker.inspected = {
+        box.docker.states["cache"].id: {
+            "State": {"Health": {"Log": [{"ExitCode": 7, "Output": "no\nanswer "}]}}
+        }
+    }
+    with pytest.raises(DeployctlError) as refused:
+        bring_up(box, "cache")
+    (fault,) = refused.value.faults
+    assert fault.code == "addon-not-ready"
+    assert f"the container of cache {said}." in fault.message
+    assert fault.details[-1] == "its healthcheck ended with 7: no answer"
+
+
+def test_one_that_needs_more_memory_gets_the_command_that_gives_it(box: Box) -> None:
+    state = container("cache", "hash-cache", status="exited", health=None)
+    box.docker.states["cache"] = replace(state, oom_killed=True, exit_code=137)
+    with pytest.raises(DeployctlError) as refused:
+        bring_up(box, "cache", sets=("addons.cache.memory=10MiB",))
+    hint = refused.value.faults[0].hint
+    assert hint.startswith("deployctl up --profile smoke --with cache --set addons.cache.memory=")
+    assert "=10MiB" not in hint
+
+
+def test_one_whose_container_is_gone_is_named(box: Box) -> None:
+    run = box.runner.run
+
+    def without(command: Command, **more: Any) -> CommandResult:
+        result = run(command, **more)
+        if "up" in command.argv:
+            box.docker.states.pop("cache", None)
+        return result
+
+    box.runner.run = without  # type: ignore[method-assign]
+    with pytest.raises(DeployctlError) as refused:
+        bring_up(box, "cache")
+    (fault,) = refused.value.faults
+    assert (fault.code, fault.where) == ("addon-not-ready", "cache")
+    assert "is not there" in fault.message
+
+
+@pytest.mark.parametrize(
+    ("policy", "did"), [("keep", "kept"), ("down", "taken-down"), ("rollback", "rolled-back")]
+)
+def test_what_is_done_about_one_that_fails_is_as_asked(
+    box: Box, policy: OnFailure, did: str
+) -> None:
+    """A stack that lacks one of its parts is never the one that `rollback` goes back to."""
+    bring_up(box)
+    box.runner.services = tuple(services(planned("cache")))
+    box.docker.states["cache"] = container("cache", "hash-cache", status="restarting", restarts=4)
+    selection = Selection(profile="smoke", addons=("cache",))
+    with pytest.raises(DeployctlError) as refused:
+        up(
+            box.world(),
+            UpRequest(stack="deployctl", selection=selection, on_failure=policy),
+        )
+    assert refused.value.faults[0].code == "addon-not-ready"
+    assert refused.value.after is not None
+    assert refused.value.after.did == did
+    proved = last_proved(Workspace(box.home, "deployctl"))
+    assert proved is not None
+    assert proved.plan.addons == ()
+
+
+def test_one_that_restarts_holds_its_own_port(box: Box) -> None:
+    bring_up(box, "cache")
+    box.docker.states["cache"] = replace(
+        box.docker.states["cache"], status="restarting", restarts=4, health=None
+    )
+    box.facts = FakeFacts(replace(box.facts.facts, busy_ports={8001: "process docker-proxy"}))
+    with pytest.raises(DeployctlError) as refused:
+        bring_up(box, "cache")
+    assert refused.value.faults[0].code == "addon-not-ready"  # not port-taken
+
+
+def test_a_port_that_was_taken_meanwhile_is_moved_by_its_own_key(box: Box) -> None:
+    box.runner.fail = {
+        "start the stack": "Error response from daemon: driver failed programming external "
+        "connectivity on endpoint deployctl-cache-1 (4b7a): Bind for 127.0.0.1:8001 failed: port "
+        "is already allocated"
+    }
+    with pytest.raises(DeployctlError) as refused:
+        bring_up(box, "cache")
+    (fault,) = refused.value.faults
+    assert fault.code == "start-port-taken"
+    assert "--set addons.cache.port=8002" in fault.hint
+    assert "compose.override" not in fault.message
+
+
+def test_a_trial_gets_other_ports_for_all_that_are_held(box: Box) -> None:
+    plan = planned("cache", "jupyter")
+    busy = {7860: "x", 8001: "x", 8888: "x"}
+    box.facts = FakeFacts(replace(box.facts.facts, busy_ports=busy))
+    selection = Selection(profile="smoke", addons=("cache", "jupyter"))
+    found = on_free_ports(box.world(), plan, selection)
+    moved = {text.partition("=")[0] for text in found.sets}
+    assert moved == {"ports.webui", "addons.cache.port", "addons.jupyter.port"}
+    numbers = [text.partition("=")[2] for text in found.sets]
+    assert len(set(numbers)) == len(numbers)
 
 
 def test_secrets_of_addons_are_made_once_and_stay_while_they_are_off(box: Box) -> None:
@@ -268,7 +383,7 @@ def test_a_part_that_cannot_be_had_is_left_out_and_told(box: Box) -> None:
     assert each.reason == (
         f"{GRAFANA} is not here, docker.io does not answer, and no packages can replace it"
     )
-    assert any(each.reason in said for said in box.talk.said)
+    assert f"without Grafana: {each.reason}" in box.talk.said
 
 
 _OFF = "addons.monitoring.grafana=never"
@@ -299,6 +414,49 @@ def test_the_plan_goes_by_image_and_registry_unless_the_operator_decides(
         again=request.again_with,
     )
     assert ("grafana" in services(report.plan)) == there
+
+
+def up_with_monitoring(box: Box, images: ImageMode = "auto") -> UpReport:
+    selection = Selection(profile="smoke", addons=("monitoring",))
+    box.runner.services = tuple(services(planned("monitoring", sets=(_OFF,))))
+    request = UpRequest(stack="deployctl", selection=selection, images=images)
+    return up(box.world(), request)
+
+
+def test_a_stack_that_runs_without_it_goes_on_without_it(box: Box) -> None:
+    """A registry that comes and goes must not make anything of it anew."""
+    box.docker.absent, box.images.silent = WITHOUT_GRAFANA, DOCKER_IO
+    first = up_with_monitoring(box)
+    box.images.silent, box.images.patience_s = frozenset(), None
+    again = up_with_monitoring(box)
+    assert not again.changed
+    assert again.adapted == first.adapted
+    assert box.images.patience_s is None  # nobody was asked
+    box.docker.states.clear()  # what does not run is decided anew
+    box.runner.services = tuple(services(planned("monitoring")))
+    selection = Selection(profile="smoke", addons=("monitoring",))
+    report = up(box.world(), UpRequest(stack="deployctl", selection=selection))
+    assert report.adapted == ()
+    assert "grafana" in box.docker.states
+
+
+@pytest.mark.parametrize(("mode", "asked"), [("local", False), ("build", False), ("auto", True)])
+def test_where_images_may_come_from_is_regarded(box: Box, mode: ImageMode, *, asked: bool) -> None:
+    box.docker.absent, box.images.silent = WITHOUT_GRAFANA, DOCKER_IO
+    (each,) = up_with_monitoring(box, mode).adapted
+    assert (each.value, box.images.patience_s is not None) == ("never", asked)
+
+
+def test_a_registry_that_answers_and_gives_nothing_is_said_with_the_way_without(box: Box) -> None:
+    box.docker.absent = WITHOUT_GRAFANA
+    box.images.error = DeployctlError(
+        "refused", code="image-pull-failed", where="grafana", hint="docker save"
+    )
+    with pytest.raises(DeployctlError) as refused:
+        up_with_monitoring(box)
+    (fault,) = refused.value.faults
+    assert "--set addons.monitoring.grafana=never" in fault.hint
+    assert fault.hint.endswith("# without Grafana")
 
 
 def test_nothing_is_asked_of_a_registry_for_a_stack_without_such_a_part(box: Box) -> None:
@@ -356,3 +514,30 @@ def test_an_addon_that_measures_containers_is_told_their_names(box: Box) -> None
     bring_up(box, "monitoring", sets=("concurrency=3",))
     found = json.loads((folder / "exported/containers.json").read_text())["containers"]
     assert found["f" * 64] == {"service": "engine"}
+
+
+# ── what was refused, and how changes are told ────────────────────────────────────────────────
+
+
+def test_what_is_no_block_is_refused_whatever_is_laid_over_it(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("extends: smoke\naddons: [jupyter]\n")
+    selection = Selection(profile=str(file), sets=("addons.cache.port=8005",))
+    with pytest.raises(DeployctlError) as refused:
+        resolve(selection, CATALOG.readers())
+    (fault,) = refused.value.faults
+    assert fault.where == f"{file}:2"
+    assert "a block of keys" in fault.message
+
+
+def test_a_change_of_an_addon_names_its_cause(box: Box) -> None:
+    bring_up(box, "cache")
+    bring_up(box, "cache", sets=("addons.cache.ttl=2h", "addons.cache.frontend=true"))
+    changes = [said for said in box.talk.said if said.startswith("change: ")]
+    (cache,) = (said for said in changes if said.startswith("change: cache"))
+    assert "a file that it reads is another (--with cache)" in cache
+    assert "deployctl.files" not in cache
+    (window,) = (said for said in changes if said.startswith("change: webui"))
+    assert "OPENAI_API_BASE_URL" in window
+    assert "(--with cache)" in window
+    assert "base/llama-cpp.yaml" not in window

@@ -110,3 +110,24 @@ def test_what_services_took_here_is_what_the_next_plan_reckons_with(tmp_path: Pa
     assert window().bytes == 300
     known.keep_taken(plan(), {"webui": ("sha256:other", 200)})
     assert window().bytes == 200
+
+
+def test_what_was_measured_at_work_is_not_less_because_one_has_only_started(
+    tmp_path: Path,
+) -> None:
+    with_cache = build_plan(
+        resolve(Selection(profile="smoke", addons=("cache",)), CATALOG.readers())
+    )
+    shipped = with_cache.service("cache").need
+    assert shipped is not None
+    known = Learned(tmp_path)
+
+    def cache() -> int:
+        fitted = fitting(with_cache, facts(), learned=known.of(with_cache))
+        assert fitted is not None
+        return next(part.bytes for part in fitted.parts if part.name == shipped.name)
+
+    known.keep_taken(with_cache, {"cache": ("sha256:one", 300)})
+    assert cache() == shipped.bytes
+    known.keep_taken(with_cache, {"cache": ("sha256:one", 10 * shipped.bytes)})
+    assert cache() == 10 * shipped.bytes

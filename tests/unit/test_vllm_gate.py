@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from deployctl.planner import build_plan
-from deployctl.render import FILES_LABEL, render
+from deployctl.render import render
+from deployctl.services.common import FILES_LABEL
 from tests.profilefiles import shipped
 
 GATE = Path(__file__).parents[2] / "templates/vllm_gate.py"
