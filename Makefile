@@ -26,7 +26,7 @@ OR_SAY    = || { code=$$?; $(SAY) >&2; exit $$code; }
 .DEFAULT_GOAL := help
 # Suites share one Docker and this folder: `make -j` must not run them at once.
 .NOTPARALLEL:
-.PHONY: help up down status logs setup test test-fast test-docker test-e2e test-faults lint format golden bench bench-fit bench-profiles bench-ready bench-cycles bench-agrees bench-defaults bench-gateways clean
+.PHONY: help up down status logs setup test test-fast test-docker test-e2e test-faults lint format golden screenshots bench bench-fit bench-profiles bench-ready bench-cycles bench-agrees bench-defaults bench-gateways clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -87,6 +87,11 @@ format: $(DEV_STAMP) ## Let ruff put the code in order
 
 golden: $(DEV_STAMP) ## Write the checked-in files that are made from the code
 	@$(PY) -m tests.golden.update
+
+screenshots: $(DEV_STAMP) ## Take the pictures of the guides, of a stack of their own
+	@$(TOOL) setup --yes
+	@sh .ci/browser
+	@$(PY) -m docs.screenshots.take
 
 bench: $(DEV_STAMP) ## Compare up, no-op and down with raw docker compose, in one run
 	@$(TOOL) setup --yes
