@@ -1,4 +1,7 @@
-"""Monitoring: Prometheus with alert rules, exporters, and Grafana where it can be had. Pure."""
+"""Monitoring: Prometheus with alert rules, exporters, and Grafana where it can be had. Pure.
+
+What it is made of is imported where it is asked for: most stacks have none of it.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from deployctl.addons.monitored.exporters import GPU_IMAGE, exporters
-from deployctl.addons.monitored.grafana import IMAGE as GRAFANA_IMAGE
-from deployctl.addons.monitored.grafana import NEED as GRAFANA_NEED
-from deployctl.addons.monitored.grafana import USER as GRAFANA_USER
-from deployctl.addons.monitored.grafana import grafana
-from deployctl.addons.monitored.ownrules import OWN_RULES
-from deployctl.addons.monitored.prometheus import NEED as PROMETHEUS_NEED
-from deployctl.addons.monitored.prometheus import prometheus
-from deployctl.addons.monitored.scope import scope_of
-from deployctl.addons.nouns import Addon, Optional, Page
+from deployctl.addons.nouns import Addon, Optional, OwnFiles, Page
 from deployctl.profiles.block import Block
 from deployctl.profiles.values import Duration, PortNumber, Size
 
@@ -70,6 +64,13 @@ _GRAFANA_PASSWORD = "grafana_password"  # noqa: S105  # its name
 
 
 def _services(spec: ProfileSpec) -> tuple[Service, ...]:
+    from deployctl.addons.monitored.exporters import exporters
+    from deployctl.addons.monitored.grafana import NEED as GRAFANA_NEED
+    from deployctl.addons.monitored.grafana import grafana
+    from deployctl.addons.monitored.prometheus import NEED as PROMETHEUS_NEED
+    from deployctl.addons.monitored.prometheus import prometheus
+    from deployctl.addons.monitored.scope import scope_of
+
     shown = spec.addons.monitoring.grafana != "never"
     asked = exporters(spec)
     takes = [(service.name, service.need) for service in asked if service.need is not None]
@@ -84,12 +85,14 @@ def _services(spec: ProfileSpec) -> tuple[Service, ...]:
 
 
 def _pages(spec: ProfileSpec) -> tuple[Page, ...]:
+    from deployctl.addons.monitored.grafana import USER
+
     chosen = spec.addons.monitoring
     shown = Page(
         label="Grafana",
         port=chosen.grafana_port,
         secret=_GRAFANA_PASSWORD,
-        user=GRAFANA_USER,
+        user=USER,
     )
     return (
         Page(label="Prometheus", port=chosen.port),
@@ -98,12 +101,15 @@ def _pages(spec: ProfileSpec) -> tuple[Page, ...]:
 
 
 def _optional(spec: ProfileSpec) -> tuple[Optional, ...]:
+    from deployctl.addons.monitored.exporters import GPU_IMAGE
+    from deployctl.addons.monitored.grafana import IMAGE
+
     chosen = spec.addons.monitoring
     return (
         Optional(
             key="addons.monitoring.grafana",
             title="Grafana",
-            reference=GRAFANA_IMAGE,
+            reference=IMAGE,
             chosen=chosen.grafana,
         ),
         *(
@@ -121,6 +127,12 @@ def _optional(spec: ProfileSpec) -> tuple[Optional, ...]:
     )
 
 
+def _own_files() -> tuple[OwnFiles, ...]:
+    from deployctl.addons.monitored.ownrules import OWN_RULES
+
+    return (OWN_RULES,)
+
+
 ADDON: Addon = Addon(
     name="monitoring",
     title="Monitoring",
@@ -128,5 +140,5 @@ ADDON: Addon = Addon(
     pages=_pages,
     secrets=(_GRAFANA_PASSWORD,),
     optional=_optional,
-    own_files=(OWN_RULES,),
+    own_files=_own_files,
 )

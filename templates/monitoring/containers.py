@@ -21,13 +21,16 @@ ROOT = Path("/host/cgroup")
 LIST = Path("/exported/containers.json")
 PORT = 9101
 
-#: Where Docker puts a container's group: by its own driver, by systemd's, and for one user only.
+#: Where Docker puts a container's group: by its own driver, by systemd's, for one user only, and
+#: below a group that its daemon was given (cgroup-parent), where that is not nested.
 #: Version 1 of cgroups has a tree for each of memory and processors, version 2 one for all.
 PLACES = (
     "docker/{id}",
     "system.slice/docker-{id}.scope",
     "user.slice/user-*.slice/user@*.service/*/docker-{id}.scope",
     "*/docker/{id}",
+    "*/{id}",
+    "*/docker-{id}.scope",
 )
 MEMORY, CPU = ("memory", "."), ("cpuacct", "cpu,cpuacct", ".")
 

@@ -474,6 +474,17 @@ def test_an_engine_that_began_anew_in_between_has_no_window(
 # ── again and again ───────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("interval", ["inf", "1e12", "3600.1", "nan", "-inf", "0.1", "soon"])
+@pytest.mark.parametrize("watch", [(), ("--watch",)])
+def test_an_interval_that_nobody_could_wait_for_is_a_slip(
+    stack: Box, capsys: pytest.CaptureFixture[str], interval: str, watch: tuple[str, ...]
+) -> None:
+    begun = stack.clock.now()
+    assert deployctl(stack, "metrics", f"--interval={interval}", *watch) == 2
+    assert stack.clock.now() == begun
+    assert "--interval" in capsys.readouterr().err
+
+
 def test_watching_is_a_line_each(stack: Box, capsys: pytest.CaptureFixture[str]) -> None:
     with_clock(stack, Until(3))
     assert deployctl(stack, "metrics", "--watch", "--interval", "4") == 130

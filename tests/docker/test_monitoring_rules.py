@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from deployctl.addons.monitored.alerts import alerts
+from deployctl.addons.monitored.engineboard import engine_board
 from deployctl.addons.monitored.ownrules import check_argv, refusals
 from deployctl.addons.monitored.prometheus import IMAGE
 from deployctl.addons.monitored.rules import rules_yaml
@@ -36,6 +37,7 @@ LLAMA_CPP = Scope(
     planned=(("engine", 1000),),
 )
 VLLM = replace(LLAMA_CPP, engine="vllm", engine_port=8000, gpu=True)
+SLOW = replace(VLLM, engine_start_s=600, frontend_start_s=600)
 
 ENGINE = '{service="engine",instance="http://engine:8080/health"}'
 WEBUI = '{service="webui",instance="http://webui:8080/ready"}'
@@ -58,12 +60,20 @@ class Case:
 
 
 def engine(probes: str, began: str = "-9000x200") -> dict[str, str]:
-    return {f"probe_success{ENGINE}": probes, f"container_start_time_seconds{OWN}": began}
+    return {
+        f"probe_success{ENGINE}": probes,
+        f"container_start_time_seconds{OWN}": began,
+        f"container_running{OWN}": "1x200",
+    }
 
 
 def webui(probes: str, began: str = "-9000x200") -> dict[str, str]:
     began_of = 'container_start_time_seconds{service="webui"}'
-    return {f"probe_success{WEBUI}": probes, began_of: began}
+    return {
+        f"probe_success{WEBUI}": probes,
+        began_of: began,
+        'container_running{service="webui"}': "1x200",
+    }
 
 
 def disk(free: str, size: str) -> dict[str, str]:
@@ -80,15 +90,66 @@ def memory(used: str) -> dict[str, str]:
     }
 
 
+def ending(service: str, every: int) -> dict[str, str]:
+    """It never answers: so many looks after each start it ends, and is started at once."""
+    began = " ".join(f"{5 * every * number}x{every - 1}" for number in range(1200 // every))
+    counts = " ".join(f"{number}x{every - 1}" for number in range(1200 // every))
+    of = f'{{service="{service}"}}'
+    return {
+        f"probe_success{ENGINE if service == 'engine' else WEBUI}": "0x1200",
+        f"container_running{of}": "1x1200",
+        f"container_start_time_seconds{of}": began,
+        f"container_starts_total{of}": counts,
+    }
+
+
+def target(job: str, looks: str) -> dict[str, str]:
+    return {f'up{{job="{job}",service="{job}",instance="{job}:1"}}': looks}
+
+
 STARTS = f"container_starts_total{OWN}"
 KV = 'vllm:kv_cache_usage_perc{engine="0"}'
 CARD = 'nvidia_smi_memory_total_bytes{uuid="0"}'
+CARDS = [f'nvidia_smi_memory_total_bytes{{uuid="{number}"}}' for number in range(2)]
+WAITING = 'vllm:num_requests_waiting{engine="0"}'
 
 CASES: dict[str, Case] = {
     # it hangs: its container began long ago
     "engine hangs": Case(alert="EngineDown", fires=True, at="3m", series=engine("1x12 0x60")),
     "engine is stopped: it has no container any more": Case(
         alert="EngineDown", fires=True, at="3m", series=engine("1x12 0x60", "-9000x12 stale")
+    ),
+    "engine is stopped, and its last start was moments ago": Case(
+        alert="EngineDown",
+        fires=True,
+        at="3m",
+        series={
+            f"probe_success{ENGINE}": "1x12 0x60",
+            f"container_start_time_seconds{OWN}": "50x12 _x60",
+            f"container_running{OWN}": "1x12 0x60",
+        },
+    ),
+    "engine starts slowly, and the last start is still told": Case(
+        alert="EngineDown",
+        fires=True,
+        at="3m",
+        series={
+            f"probe_success{ENGINE}": "1x12 0x60",
+            f"container_start_time_seconds{OWN}": "50x72",
+            f"container_running{OWN}": "1x12 0x60",
+        },
+    ),
+    "nobody asks the engine": Case(
+        alert="EngineDown",
+        fires=True,
+        at="3m",
+        series={f"probe_success{ENGINE}": "1x12 stale", f"container_running{OWN}": "0x60"},
+    ),
+    "nobody asked the engine for moments": Case(
+        alert="EngineDown",
+        fires=False,
+        at="3m",
+        series={f"probe_success{ENGINE}": "1x12 stale _x8 1x60"},
     ),
     "engine down for less than a minute": Case(
         alert="EngineDown", fires=False, at="1m50s", series=engine("1x12 0x60")
@@ -108,9 +169,40 @@ CASES: dict[str, Case] = {
     "three starts": Case(
         alert="RestartLoop", fires=True, at="5m", series={STARTS: "0x9 1x9 2x9 3x50"}
     ),
+    "a slow engine that ends in the middle of its start": Case(
+        alert="RestartLoop", fires=True, at="20m", series=ending("engine", 60), scope=SLOW
+    ),
+    "a slow chat window that ends in the middle of its start": Case(
+        alert="RestartLoop", fires=True, at="20m", series=ending("webui", 60), scope=SLOW
+    ),
+    "a slow engine that was started twice": Case(
+        alert="RestartLoop",
+        fires=False,
+        at="20m",
+        series={STARTS: "0x59 1x59 2x300"},
+        scope=SLOW,
+    ),
     "one start": Case(alert="RestartLoop", fires=False, at="5m", series={STARTS: "0x9 1x90"}),
     "a start now and then": Case(
         alert="RestartLoop", fires=False, at="40m", series={STARTS: "0x150 1x150 2x150 3x150"}
+    ),
+    "an exporter is gone": Case(
+        alert="TargetDown", fires=True, at="7m", series=target("blackbox", "1x12 0x99")
+    ),
+    "an exporter was never there": Case(
+        alert="TargetDown", fires=True, at="7m", series=target("node", "0x99")
+    ),
+    "an exporter just starts": Case(
+        alert="TargetDown", fires=False, at="4m55s", series=target("node", "0x99")
+    ),
+    "an exporter misses a look now and then": Case(
+        alert="TargetDown", fires=False, at="7m", series=target("node", "0x30 1 0x30 1 0x30")
+    ),
+    "the engine tells no figures while it computes": Case(
+        alert="TargetDown", fires=False, at="7m", series=target("engine", "0x99")
+    ),
+    "full since there are figures": Case(
+        alert="KVFull", fires=False, at="4m55s", series={KV: "0.97x200"}, scope=VLLM
     ),
     "conversations' memory full": Case(
         alert="KVFull", fires=True, at="7m", series={KV: "0.97x200"}, scope=VLLM
@@ -121,15 +213,25 @@ CASES: dict[str, Case] = {
     "a queue that stays": Case(
         alert="QueueGrowing",
         fires=True,
-        at="7m",
+        at="11m",
         series={"llamacpp:requests_deferred": "2x200"},
     ),
     "a queue that grows": Case(
         alert="QueueGrowing",
         fires=True,
-        at="7m",
-        series={'vllm:num_requests_waiting{engine="0"}': "1+1x200"},
+        at="11m",
+        series={WAITING: "0x60 1+1x200"},
         scope=VLLM,
+    ),
+    "a queue that goes up and down": Case(
+        alert="QueueGrowing",
+        fires=True,
+        at="15m",
+        series={WAITING: " ".join(["6 7 8 7 6 5 4 5"] * 50)},
+        scope=VLLM,
+    ),
+    "a queue since moments": Case(
+        alert="QueueGrowing", fires=False, at="4m55s", series={WAITING: "2x200"}, scope=VLLM
     ),
     "a queue that gets shorter": Case(
         alert="QueueGrowing",
@@ -149,6 +251,16 @@ CASES: dict[str, Case] = {
         at="4m",
         series={CARD: "8x90", "nvidia_smi_last_collect_success": "1x9 0x90"},
         scope=VLLM,
+    ),
+    "one of two cards is gone": Case(
+        alert="GPULost",
+        fires=True,
+        at="8m",
+        series={CARDS[0]: "8x120", CARDS[1]: "8x60 stale"},
+        scope=VLLM,
+    ),
+    "both cards are there": Case(
+        alert="GPULost", fires=False, at="8m", series=dict.fromkeys(CARDS, "8x120"), scope=VLLM
     ),
     "the card is there": Case(
         alert="GPULost",
@@ -268,6 +380,50 @@ def test_an_alert_says_what_is_wrong_and_what_to_type(image: str, tmp_path: Path
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_an_engine_that_nobody_asks_is_not_called_silent(image: str, tmp_path: Path) -> None:
+    said = {
+        "eval_time": "3m",
+        "alertname": "EngineDown",
+        "exp_alerts": [
+            {
+                "exp_labels": {"service": "engine", "severity": "critical"},
+                "exp_annotations": {
+                    "summary": "Nobody asks whether the engine answers.",
+                    "description": (
+                        "For a minute no probe has told of it. See: deployctl status; "
+                        "deployctl logs blackbox"
+                    ),
+                },
+            }
+        ],
+    }
+    gone = {f"probe_success{ENGINE}": "1x12 stale"}
+    files = bench_files(LLAMA_CPP, bench(gone, alert_rule_test=[said]))
+    done = promtool(image, tmp_path, files)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_errors_are_none_only_where_there_are_answers(
+    image: str, tmp_path: Path, *, served: bool
+) -> None:
+    """A figure that the engine does not have must not look like one that is zero."""
+    asked = [
+        {
+            "expr": query.expr,
+            "eval_time": "2m",
+            "exp_samples": [{"labels": "{}", "value": 0}] if served else [],
+        }
+        for query in engine_board(VLLM).queries
+        if "http_requests_total" in query.expr
+    ]
+    assert len(asked) == 2
+    name = "http_requests_total" if served else "of_another_name_total"
+    series = {f'{name}{{handler="/v1/models",method="GET",status="2xx"}}': "0+1x60"}
+    done = promtool(image, tmp_path, bench_files(VLLM, bench(series, promql_expr_test=asked)))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 #: What both engines' figures become: series, then question → answer, two minutes in.
 NAMES: dict[str, tuple[Scope, dict[str, str], dict[str, float]]] = {
     "llama.cpp": (
@@ -311,6 +467,7 @@ NAMES: dict[str, tuple[Scope, dict[str, str], dict[str, float]]] = {
             'vllm:kv_cache_usage_perc{engine="0"}': "0.5x60",
             'vllm:generation_tokens_total{engine="0"}': "0+20x60",
             'vllm:prompt_tokens_total{engine="0"}': "0+40x60",
+            'vllm:prompt_tokens_cached_total{engine="0"}': "0+10x60",
             'vllm:prefix_cache_queries_total{engine="0"}': "0+40x60",
             'vllm:prefix_cache_hits_total{engine="0"}': "0+10x60",
             'vllm:time_to_first_token_seconds_bucket{le="1"}': "0+1x60",
@@ -322,7 +479,7 @@ NAMES: dict[str, tuple[Scope, dict[str, str], dict[str, float]]] = {
             "llm:requests_waiting": 4,
             "llm:kv_cache_usage:ratio": 0.5,
             "llm:tokens_per_second:rate1m": 4,
-            "llm:prompt_tokens_per_second:rate1m": 8,
+            "llm:prompt_tokens_per_second:rate1m": 6,
             "llm:prefix_cache_hits:ratio5m": 0.25,
             "llm:time_to_first_token_seconds:p50_5m": 0.5,
         },

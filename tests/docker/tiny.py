@@ -6,16 +6,26 @@ import io
 import re
 import subprocess
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 
 _PROGRAMS = ("/bin/sh", "/bin/sleep")
 
 
-def import_image(tag: str) -> None:
-    """Import ``sh``, ``sleep`` and the libraries they need as an image."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """A folder of an image, with what its owner and others may do there."""
+
+    path: str
+    owner: int
+    mode: int
+
+
+def import_image(tag: str, *more: str, folders: tuple[Folder, ...] = ()) -> None:
+    """Import ``sh``, ``sleep``, more programs and the libraries they need as an image."""
     done = subprocess.run(
         ["docker", "import", "-", tag],
-        input=_archive(),
+        input=_archive((*_PROGRAMS, *more), folders),
         capture_output=True,
         check=False,
         timeout=60,
@@ -23,10 +33,15 @@ def import_image(tag: str) -> None:
     assert done.returncode == 0, done.stderr.decode()
 
 
-def _archive() -> bytes:
+def _archive(programs: tuple[str, ...], folders: tuple[Folder, ...]) -> bytes:
     whole = io.BytesIO()
     with tarfile.open(fileobj=whole, mode="w") as archive:
-        for name in sorted({*_PROGRAMS, *_libraries()}):
+        for folder in folders:
+            made = tarfile.TarInfo(folder.path)
+            made.type, made.mode = tarfile.DIRTYPE, folder.mode
+            made.uid = made.gid = folder.owner
+            archive.addfile(made)
+        for name in sorted({*programs, *_libraries(programs)}):
             # The name under which it is asked for, with the content it leads to.
             path = Path(name).resolve()
             entry = archive.gettarinfo(path, arcname=name)
@@ -35,9 +50,9 @@ def _archive() -> bytes:
     return whole.getvalue()
 
 
-def _libraries() -> set[str]:
+def _libraries(programs: tuple[str, ...]) -> set[str]:
     found: set[str] = set()
-    for program in _PROGRAMS:
+    for program in programs:
         listed = subprocess.run(
             ["ldd", program], capture_output=True, text=True, check=False, timeout=10
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +110,25 @@ def test_prometheus_is_bounded_and_speaks_to_nobodys_pages() -> None:
     assert "--storage.tsdb.retention.time=172800s" in service.command
     assert "--storage.tsdb.retention.size=268435456B" in service.command
     assert "--web.cors.origin=nobody" in service.command
+    # Samples of 16 bytes each, of all questions at once: less than its memory.
+    bounds = {name: int(number) for name, number in map(_bound, service.command) if number}
+    samples = bounds["--query.max-samples"] * bounds["--query.max-concurrency"]
+    assert samples * 16 < service.memory_bytes
     assert not any("enable-lifecycle" in word or "admin-api" in word for word in service.command)
     assert service.memory_bytes == 512 * 1024**2
     assert dict(service.environment)["GOMEMLIMIT"] == str(service.memory_bytes * 9 // 10)
+
+
+def _bound(flag: str) -> tuple[str, str]:
+    name, _, value = flag.partition("=")
+    return name, value if value.isdecimal() else ""
+
+
+def test_a_card_that_was_not_put_into_its_exporter_does_not_end_up() -> None:
+    """Docker's check is of what the image itself has; what is with the card is for the alerts."""
+    service = services("rtx3060")["gpu-exporter"]
+    assert service.healthcheck is not None
+    assert service.healthcheck.test[0] == service.entrypoint[0]
 
 
 def test_grafana_asks_for_a_password_and_asks_nobody_outside() -> None:
@@ -235,6 +252,45 @@ def test_dashboards_are_whole(scope: Scope) -> None:
         asked = [target["expr"] for panel in panels for target in panel.get("targets", ())]
         assert asked == [query.expr for query in board.queries]
         assert "$" not in "".join(asked)  # a variable of Grafana's nobody else could fill in
+
+
+@EACH
+def test_a_stat_shows_what_is_now_and_red_below_what_is_good(scope: Scope) -> None:
+    panels = [
+        panel
+        for board in boards(scope)
+        for panel in json.loads(dashboard_json(board))["panels"]
+        if panel["type"] != "row"
+    ]
+    for panel in panels:
+        for target in panel["targets"]:
+            assert target["instant"] is (panel["type"] == "stat")
+            assert target["range"] is (panel["type"] != "stat")
+    stats = {panel["title"]: panel for panel in panels if panel["type"] == "stat"}
+    good = {"Answers now": 1, "Availability, 24 h": 0.99}
+    assert set(stats) == set(good)
+    for title, panel in stats.items():
+        assert panel["options"]["graphMode"] == "none"
+        assert panel["fieldConfig"]["defaults"]["thresholds"]["steps"] == [
+            {"color": "red", "value": None},
+            {"color": "green", "value": good[title]},
+        ]
+
+
+def test_of_vllm_the_rates_that_count_the_remembered_do_not() -> None:
+    rules = {rule.record: rule.expr for rule in recorded(SCOPES["vllm"])}
+    assert "vllm:prompt_tokens_cached_total" in rules["llm:prompt_tokens_per_second:rate1m"]
+    assert "llm:prompt_seconds_per_token:avg5m" not in rules
+    told = (Path(__file__).parent / "records/metrics/vllm-0.32.txt").read_text(encoding="utf-8")
+    assert "\nvllm:prompt_tokens_cached_total{" in told
+
+
+@pytest.mark.parametrize(("start_s", "window"), [(60, 600), (600, 2400)])
+def test_a_slow_start_is_watched_for_as_long_as_four_of_it(start_s: int, window: int) -> None:
+    scope = replace(SCOPES["vllm"], engine_start_s=start_s, frontend_start_s=150)
+    (loop,) = (alert for alert in alerts(scope) if alert.name == "RestartLoop")
+    assert f'container_starts_total{{service="engine"}}[{window}s]' in loop.query.expr
+    assert 'container_starts_total{service="webui"}[600s]' in loop.query.expr
 
 
 def test_the_caches_figures_are_shown_where_it_is_on() -> None:

@@ -58,6 +58,8 @@ PLACES = {
     "systemd's driver": "system.slice/docker-{}.scope",
     "for one user": "user.slice/user-1000.slice/user@1000.service/app.slice/docker-{}.scope",
     "within another group": "outer/docker/{}",
+    "below a group of the daemon's own": "mine/{}",
+    "below a slice of the daemon's own": "mine.slice/docker-{}.scope",
 }
 
 

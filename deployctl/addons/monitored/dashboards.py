@@ -23,7 +23,10 @@ _COLUMNS, _HEIGHT = 24, 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """One picture. ``unit`` is Grafana's word for it; ``top`` the value at the top, where known."""
+    """One picture. ``unit`` is Grafana's word for it; ``top`` the value at the top, where known.
+
+    A stat is green from ``good`` on, and red below.
+    """
 
     title: str
     unit: str
@@ -31,6 +34,7 @@ class Panel:
     about: str
     kind: Literal["timeseries", "stat"] = "timeseries"
     top: float | None = None
+    good: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +123,10 @@ def _panel(panel: Panel, *, number: int, spot: dict[str, int]) -> dict[str, Any]
     defaults: dict[str, Any] = {"unit": panel.unit, "min": 0}
     if panel.top is not None:
         defaults["max"] = panel.top
+    if panel.good is not None:
+        steps = [{"color": "red", "value": None}, {"color": "green", "value": panel.good}]
+        defaults["thresholds"] = {"mode": "absolute", "steps": steps}
+        defaults["color"] = {"mode": "thresholds"}
     made = {
         "id": number,
         "type": panel.kind,
@@ -127,18 +135,21 @@ def _panel(panel: Panel, *, number: int, spot: dict[str, int]) -> dict[str, Any]
         "datasource": _SOURCE,
         "gridPos": spot,
         "fieldConfig": {"defaults": defaults, "overrides": []},
-        "targets": [_target(query, place) for place, query in enumerate(panel.queries)],
+        "targets": [_target(panel, query, place) for place, query in enumerate(panel.queries)],
     }
     return made | {"options": _OPTIONS[panel.kind]}
 
 
-def _target(query: Query, place: int) -> dict[str, Any]:
+def _target(panel: Panel, query: Query, place: int) -> dict[str, Any]:
+    """A stat shows what is now, and asks only for that."""
+    now = panel.kind == "stat"
     return {
         "refId": chr(ord("A") + place),
         "datasource": _SOURCE,
         "expr": query.expr,
         "legendFormat": query.legend,
-        "range": True,
+        "range": not now,
+        "instant": now,
     }
 
 
@@ -150,6 +161,6 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "stat": {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "colorMode": "value",
-        "graphMode": "area",
+        "graphMode": "none",
     },
 }

@@ -35,6 +35,7 @@ _AVAILABILITY = (
         title="Answers now",
         unit="bool_yes_no",
         kind="stat",
+        good=1,
         queries=one("probe_success", "{{service}}"),
         about="Whether each page of the stack answered the last probe from inside.",
     ),
@@ -43,6 +44,7 @@ _AVAILABILITY = (
         unit="percentunit",
         kind="stat",
         top=1,
+        good=0.99,
         queries=one("avg_over_time(probe_success[24h])", "{{service}}"),
         about="The share of probes that were answered in 24 hours, or since there are figures.",
     ),
@@ -82,18 +84,21 @@ _ERRORS = Panel(
     about="Zero is well. llama.cpp does not count requests that it refused.",
 )
 
+
+def _answered(first: str, legend: str) -> Query:
+    """HTTP answers of a kind. None of it is zero, but only once there was any answer at all."""
+    wanted = f'sum(rate(http_requests_total{{status=~"{first}..|{first}xx"}}[1m]))'
+    return Query(
+        expr=f"{wanted} or 0 * sum(rate(http_requests_total[1m]))", legend=legend, needs="traffic"
+    )
+
+
 _VLLM_ERRORS = Panel(
     title="Errors per second",
     unit="reqps",
     queries=(
-        Query(
-            expr='sum(rate(http_requests_total{status=~"4..|4xx"}[1m])) or vector(0)',
-            legend="refused (4xx)",
-        ),
-        Query(
-            expr='sum(rate(http_requests_total{status=~"5..|5xx"}[1m])) or vector(0)',
-            legend="failed (5xx)",
-        ),
+        _answered("4", "refused (4xx)"),
+        _answered("5", "failed (5xx)"),
     ),
     about="HTTP answers of the engine's API that were no answer.",
 )

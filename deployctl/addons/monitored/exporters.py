@@ -26,6 +26,7 @@ _NODE = "quay.io/prometheus/node-exporter:v1.9.1"
 _BLACKBOX = "quay.io/prometheus/blackbox-exporter:v0.27.0"
 _PYTHON = "docker.io/library/python:3.13-slim-bookworm"
 GPU_IMAGE = "docker.io/utkuozdemir/nvidia_gpu_exporter:1.9.1"
+_GPU_PROGRAM = "/usr/bin/nvidia_gpu_exporter"
 
 #: Where the two disks show in the node exporter, and what it passes over: all that is no place.
 VOLUME = "prometheus-data"
@@ -91,7 +92,6 @@ def _exporter(
         tmpfs=(Tmpfs(target="/tmp", size_bytes=4 * _MIB),),  # noqa: S108  # in the container
         memory_bytes=memory,
         need=takes,
-        addon="monitoring",
         gpu=gpu,
         hops=hops,
         egress=egress,
@@ -171,15 +171,18 @@ def _blackbox(hops: int, egress: bool) -> Service:  # noqa: FBT001  # as `reach`
 
 
 def _gpu(hops: int, egress: bool) -> Service:  # noqa: FBT001  # as `reach` gives them
-    """Asks the card's driver. Its image has no shell; what it is checked with comes with the card.
+    """Asks the card's driver.
 
-    Its documentation says so, and that any user may ask (nvidia_gpu_exporter 1.9, INSTALL.md).
+    Its image has no shell, and nvidia-smi comes with the card: where that was not put into the
+    container, a check by it would end `up`. So Docker's check only says that the program can be
+    run (--version: claimed); alerts say whether the card answers (GPULost) and whether the exporter
+    does (TargetDown). Any user may ask (nvidia_gpu_exporter 1.9, INSTALL.md).
     """
     return _exporter(
         "gpu-exporter",
         Image(service="gpu-exporter", reference=GPU_IMAGE, recipe=None),
-        ("/usr/bin/nvidia_gpu_exporter", f"--web.listen-address=:{scrape.GPU}"),
-        check=("nvidia-smi", "-L"),
+        (_GPU_PROGRAM, f"--web.listen-address=:{scrape.GPU}"),
+        check=(_GPU_PROGRAM, "--version"),
         takes=Part(
             place="ram",
             name="card exporter",

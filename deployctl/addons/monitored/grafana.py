@@ -63,7 +63,6 @@ def grafana(spec: ProfileSpec, scope: Scope) -> Service:
         tmpfs=(Tmpfs(target="/tmp", size_bytes=64 * _MIB),),  # noqa: S108  # in the container
         memory_bytes=384 * _MIB,
         need=NEED,
-        addon="monitoring",
         hops=hops,
         egress=egress,
         healthcheck=healthcheck(asked_by_wget(PORT, "/api/health"), start_s=300),

@@ -34,6 +34,10 @@ _START = (
 #: Samples that one question may touch, 16 bytes each: else one is enough to end it.
 _MOST_SAMPLES = 5_000_000
 
+#: So many questions at once, each with samples of its own; more wait their turn. The default, 20,
+#: times the samples above would be more than its memory.
+_MOST_QUESTIONS = 4
+
 
 def prometheus(spec: ProfileSpec, scope: Scope) -> Service:
     """Prometheus, with what it watches and warns of."""
@@ -74,7 +78,6 @@ def prometheus(spec: ProfileSpec, scope: Scope) -> Service:
         memory_bytes=chosen.memory,
         memory_key="addons.monitoring.memory",
         need=NEED,
-        addon="monitoring",
         hops=hops,
         egress=egress,
         # After a crash it reads its log of the last hours again before it is ready.
@@ -91,6 +94,7 @@ def _flags(spec: ProfileSpec) -> tuple[str, ...]:
         f"--storage.tsdb.retention.time={chosen.retention}s",
         f"--storage.tsdb.retention.size={chosen.retention_size}B",
         f"--query.max-samples={_MOST_SAMPLES}",
+        f"--query.max-concurrency={_MOST_QUESTIONS}",
         f"--web.listen-address=0.0.0.0:{scrape.PROMETHEUS}",
         f"--web.external-url={url(LOOPBACK, chosen.port)}/",
         # The default lets every page that is open in a browser of this machine read all figures.

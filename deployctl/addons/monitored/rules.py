@@ -64,7 +64,11 @@ _VLLM: Mapping[str, str] = {
     "llm:requests_waiting": "sum(vllm:num_requests_waiting)",
     "llm:kv_cache_usage:ratio": "max(vllm:kv_cache_usage_perc)",
     "llm:tokens_per_second:rate1m": "sum(rate(vllm:generation_tokens_total[1m]))",
-    "llm:prompt_tokens_per_second:rate1m": "sum(rate(vllm:prompt_tokens_total[1m]))",
+    # It counts what it remembered as read, too.
+    "llm:prompt_tokens_per_second:rate1m": (
+        "clamp_min(sum(rate(vllm:prompt_tokens_total[1m]))"
+        " - sum(rate(vllm:prompt_tokens_cached_total[1m])), 0)"
+    ),
 }
 
 
@@ -82,10 +86,6 @@ def _quantile(share: float, histogram: str) -> str:
 
 _VLLM_BUSY: Mapping[str, str] = {
     "llm:inter_token_latency_seconds:avg5m": _average("vllm:inter_token_latency_seconds"),
-    "llm:prompt_seconds_per_token:avg5m": (
-        "sum(rate(vllm:request_prefill_time_seconds_sum[5m]))"
-        " / (sum(rate(vllm:request_prompt_tokens_sum[5m])) > 0)"
-    ),
     "llm:prefix_cache_hits:ratio5m": (
         "sum(rate(vllm:prefix_cache_hits_total[5m]))"
         " / (sum(rate(vllm:prefix_cache_queries_total[5m])) > 0)"

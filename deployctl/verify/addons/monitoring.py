@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -14,27 +14,40 @@ from deployctl.verify.nouns import Check, Seen, doubtful, failed, ok, skipped
 
 if TYPE_CHECKING:
     from deployctl.loopback import Reply
+    from deployctl.secret import Secret
     from deployctl.verify.nouns import Subject
 
 _PROMETHEUS, _GRAFANA = "prometheus", "grafana"
 
+#: What Grafana was given (deployctl/addons/monitored); named here, so that no check has to be
+#: imported with the dashboards.
+_USER, SOURCE_UID = "admin", "deployctl-prometheus"
+BOARD_UIDS = ("deployctl-engine", "deployctl-machine")
+
 #: A look at everything happens within this many seconds of Prometheus' own start.
 _FIRST_LOOKS_S, _LOOK_EVERY_S = 30.0, 1.0
 
-#: Figures are looked at every 5 s, the engine's every 10: three of these may be missed.
-_OLDEST_S = 30.0
+#: By then it has looked again at everything, the engine too, which it asks every ten.
+_NEXT_LOOKS_S = 15.0
+
+#: Most figures are looked at every 5 s: three of these may be missed.
+_OLDEST_S = 15.0
 
 #: Lines of its log in which a full disk would be told.
 _TAIL = 200
 
 
-def _ask(subject: Subject, service: str, path: str, body: object = None) -> Reply:
+def _ask(
+    subject: Subject, service: str, path: str, body: object = None, *, admin: Secret | None = None
+) -> Reply:
+    """Ask one of them, as nobody or, by HTTP's basic scheme, as Grafana's user."""
     found = subject.wanted.service(service)
     published = found.published if found is not None else ()
     if not published:
         raise LookupError(service)
     address, port = published[0]
-    return subject.ports.http.call(f"http://{address}:{port}{path}", body=body, timeout_s=10)
+    who = "" if admin is None else f"{_USER}:{quote(admin.reveal(), safe='')}@"
+    return subject.ports.http.call(f"http://{who}{address}:{port}{path}", body=body, timeout_s=10)
 
 
 def _logs(subject: Subject, service: str) -> str:
@@ -54,27 +67,53 @@ def ready(subject: Subject) -> Seen:
 
 def targets(subject: Subject) -> Seen:
     """``monitoring-targets``: everything that is looked at answers, and so do the pages probed."""
-    rows = _active(subject)
-    until = subject.ports.clock.now() + _FIRST_LOOKS_S
-    while any(dig(row, "health") == "unknown" for row in rows):
-        if subject.ports.clock.now() >= until:
-            break
+    return _after_next_looks(subject, _targets)
+
+
+def _after_next_looks(subject: Subject, look: Callable[[Subject], Seen]) -> Seen:
+    """What is seen, once it is well or Prometheus has looked again at everything.
+
+    What it knows of a service that has just come back is of the time before.
+    """
+    until = subject.ports.clock.now() + _NEXT_LOOKS_S
+    while (seen := look(subject)).status == "failed" and subject.ports.clock.now() < until:
         subject.ports.clock.sleep(_LOOK_EVERY_S)
-        rows = _active(subject)
+    return seen
+
+
+def _targets(subject: Subject) -> Seen:
+    rows = _active(subject)
     silent = [_silent(row) for row in rows if dig(row, "health") != "up"]
+    silent += [_UNSEEN] if _unseen(subject) else []
     silent += [
         f"{labels.get('service')}: its page does not answer the probe ({labels.get('instance')})"
         for labels, _ in _query(subject, "probe_success == 0") or ()
     ]
     if silent or not rows:
         return failed(
-            f"{len(silent)} of {len(rows)} that are looked at do not answer"
-            if rows
-            else "Prometheus looks at nothing",
-            _next(subject, rows),
+            _told_silent(silent, rows),
+            _GROUPS if silent == [_UNSEEN] else _next(subject, rows),
             details=tuple(silent),
         )
     return ok(f"all {len(rows)} that are looked at answer")
+
+
+def _told_silent(silent: list[str], rows: list[Any]) -> str:
+    if not rows:
+        return "Prometheus looks at nothing"
+    if silent == [_UNSEEN]:
+        return "the containers are not seen"
+    return f"{len(silent)} of {len(rows)} that are looked at do not answer"
+
+
+#: Where a daemon with a cgroup-parent of its own keeps them, containers.py may not find them.
+_UNSEEN = "containers: containers listed, none running"
+_GROUPS = "docker info --format '{{.CgroupDriver}}'  # and cgroup-parent in /etc/docker/daemon.json"
+
+
+def _unseen(subject: Subject) -> bool:
+    """Whether the stack's containers are known by name, and the kernel's account of none found."""
+    return bool(_query(subject, "(sum(container_running) == 0) and (max(containers_listed) > 0)"))
 
 
 def _active(subject: Subject) -> list[Any]:
@@ -107,17 +146,20 @@ def _query(subject: Subject, expr: str) -> list[tuple[Mapping[str, str], float]]
 
 
 def fresh(subject: Subject) -> Seen:
-    """``monitoring-fresh``: what is seen is kept: the last figure is seconds old, none was lost.
+    """``monitoring-fresh``: what is seen is kept: the last figure is seconds old, none was lost."""
+    return _fresh(subject) if _full(subject) else _after_next_looks(subject, _fresh)
 
-    What Prometheus says of its own failed writes is read from itself: it cannot keep that either.
-    """
-    ages = _query(subject, "max(time() - timestamp(up))")
+
+def _fresh(subject: Subject) -> Seen:
+    """What Prometheus says of its own failed writes is read from itself: it cannot keep it."""
+    # The youngest: of what is not looked at any more Prometheus tells for five more minutes.
+    ages = _query(subject, "time() - max(timestamp(up))")
     lost = _lost(subject)
     if ages is None:
         return failed("Prometheus answers no question", _logs(subject, _PROMETHEUS))
     age = ages[0][1] if ages else None
     if age is not None and age <= _OLDEST_S:
-        return ok(f"the oldest of the last figures is {age:.0f} s old")
+        return ok(f"the last figures are {age:.0f} s old")
     how_old = "there are no figures" if age is None else f"the last figures are {age:.0f} s old"
     if not _full(subject):
         return failed(
@@ -205,14 +247,40 @@ def grafana(subject: Subject) -> Seen:
     password = subject.secrets.get("grafana_password")
     if password is None:
         return ok("Grafana answers, and says HTTP 401 without a password")
-    signed_in = _ask(subject, _GRAFANA, "/login", {"user": "admin", "password": password.reveal()})
+    signed_in = _ask(subject, _GRAFANA, "/login", {"user": _USER, "password": password.reveal()})
     if not good(signed_in):
         return failed(
             "Grafana does not take the password of the credentials file: its data is older",
             f"docker exec {shlex.quote(subject.stack)}-grafana-1 grafana cli admin "
             "reset-admin-password NEW  # or take the password it was first started with",
         )
-    return ok("Grafana takes its password, and says HTTP 401 without one")
+    until = subject.ports.clock.now() + _FIRST_LOOKS_S  # it takes them up after its own start
+    while missing := _not_shown(subject, password):
+        if subject.ports.clock.now() < until:
+            subject.ports.clock.sleep(_LOOK_EVERY_S)
+            continue
+        return failed(
+            "Grafana takes its password, and does not show the stack's figures",
+            _logs(subject, _GRAFANA),
+            details=missing,
+        )
+    return ok("Grafana shows the stack's figures for its password, and says HTTP 401 without one")
+
+
+def _not_shown(subject: Subject, password: Secret) -> tuple[str, ...]:
+    """What it was given and does not have: its data source answers, and both dashboards are there.
+
+    By Grafana's documentation (13.2) alone; it was never run here.
+    """
+    source = _ask(subject, _GRAFANA, f"/api/datasources/uid/{SOURCE_UID}/health", admin=password)
+    found = []
+    if not good(source) or dig(source.data, "status") != "OK":
+        found.append(f"the data source {SOURCE_UID}: {told(source)}")
+    for uid in BOARD_UIDS:
+        board = _ask(subject, _GRAFANA, f"/api/dashboards/uid/{uid}", admin=password)
+        if not good(board):
+            found.append(f"the dashboard {uid}: {told(board)}")
+    return tuple(found)
 
 
 _READY = "monitoring-ready"
@@ -252,7 +320,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         name="monitoring-grafana",
-        promise="Grafana answers, and shows nothing without its password.",
+        promise="Grafana answers, shows the stack's figures for its password, and nothing without.",
         look=grafana,
         where=_GRAFANA,
         addon="monitoring",
