@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from deployctl.addons.nouns import Addon, Page
 from deployctl.engines import engine
@@ -26,7 +26,7 @@ from deployctl.model import (
     Variable,
 )
 from deployctl.profiles.block import Block
-from deployctl.profiles.values import Duration, PortNumber, Size
+from deployctl.profiles.values import Duration, PortNumber, Size, refuse
 from deployctl.reach import LOOPBACK
 from deployctl.services.common import NO_PROXIES, generated, reach
 from deployctl.sizing import Part
@@ -53,8 +53,22 @@ _SCRIPTS = (
     ("gateway.sh", "start.sh"),
     ("gateway.lua", "gateway.lua"),
     ("gateway-canonical.lua", "canonical.lua"),
+    ("gateway-chance.lua", "chance.lua"),
     ("gateway-store.lua", "store.lua"),
 )
+
+#: Flags with which an engine samples at temperature 0 too, whatever their value: llama.cpp's ways
+#: around the temperature, and code of the operator's own in vLLM.
+_SAMPLING_FLAGS = {
+    "llama.cpp": (
+        *("--samplers", "--sampler-seq", "--sampling-seq", "--xtc-probability", "--dynatemp-range"),
+        *("--mirostat", "--spec-draft-sampling", "--spec-synth-len", "--spec-synth-rates"),
+    ),
+    "vllm": ("--logits-processors",),
+}
+
+#: Less keeps next to nothing: nginx looks every ten seconds, and one answer can be 2 MB.
+_LEAST_SIZE = 1024**2
 
 #: OpenResty's image has no Python; bash and grep are in every Debian.
 _CHECK = (
@@ -107,6 +121,13 @@ class CacheSpec(Block):
         examples=[False],
     )
 
+    @field_validator("size")
+    @classmethod
+    def _some(cls, size: int) -> int:
+        if size < _LEAST_SIZE:
+            refuse("Next to nothing fits in less than 1MiB.", write="1MiB")
+        return size
+
 
 def _services(spec: ProfileSpec) -> tuple[Service, ...]:
     own = spec.addons.cache
@@ -138,7 +159,6 @@ def _services(spec: ProfileSpec) -> tuple[Service, ...]:
                 basis="measured",
                 why="nginx after 300 answers; more of them is the kernel's cache, which gives way",
             ),
-            addon="cache",
             hops=hops,
             egress=egress,
             healthcheck=Healthcheck(
@@ -184,11 +204,24 @@ def _environment(spec: ProfileSpec) -> tuple[tuple[str, Text], ...]:
         # With another model, or another way to run it, nothing that was kept is an answer.
         ("ENGINE_STARTED_AS", _started_as(spec)),
         ("ENGINE_WEIGHTS", Variable(name="DEPLOYCTL_WEIGHTS", default="as-named")),
+        # Then nothing is kept unless it is asked for.
+        ("ENGINE_SAMPLES", _flag(on=_samples(spec))),
         ("CACHE_SAMPLED", _flag(on=own.sampled)),
         ("CACHE_SHARED", _flag(on=own.shared)),
         ("CACHE_LIMIT_BYTES", str(own.size)),
+        ("CACHE_MEMORY_BYTES", str(own.memory)),
         *NO_PROXIES,
     )
+
+
+def _samples(spec: ProfileSpec) -> bool:
+    """Whether the engine's own arguments have it choose by chance, whatever a question asks for."""
+    flags = (word.partition("=")[0].replace("_", "-") for word in spec.engine.extra_args)
+    known = _SAMPLING_FLAGS[spec.engine.kind]
+    if spec.engine.kind == "llama.cpp":
+        return any(flag in known for flag in flags)
+    # vLLM's parser also takes the beginning of a flag.
+    return any(len(flag) > 4 and each.startswith(flag) for flag in flags for each in known)
 
 
 def _flag(*, on: bool) -> str:

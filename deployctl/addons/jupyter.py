@@ -92,7 +92,6 @@ def _services(spec: ProfileSpec) -> tuple[Service, ...]:
             memory_bytes=own.memory,
             memory_key="addons.jupyter.memory",
             need=NEED,
-            addon="jupyter",
             hops=hops,
             egress=egress,
             healthcheck=Healthcheck(

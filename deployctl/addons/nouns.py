@@ -90,4 +90,4 @@ class Addon:
     frontend: Callable[[ProfileSpec], tuple[tuple[str, Text], ...]] = _nothing
     #: Its parts that can be left out, whatever the profile says of each.
     optional: Callable[[ProfileSpec], tuple[Optional, ...]] = _nothing
-    own_files: tuple[OwnFiles, ...] = ()
+    own_files: Callable[[], tuple[OwnFiles, ...]] = tuple

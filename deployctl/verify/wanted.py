@@ -13,7 +13,8 @@ from typing import Any, Literal
 import yaml
 
 from deployctl.libyaml import LOADER
-from deployctl.render import ADDON_LABEL, HOP_LIMIT
+from deployctl.render import HOP_LIMIT
+from deployctl.services.common import ADDON_LABEL
 from deployctl.vitals import capacity
 
 Device = Literal["cpu", "cuda", "vulkan"]

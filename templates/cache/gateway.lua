@@ -3,6 +3,7 @@
 local cjson = require("cjson.safe")
 local ffi = require("ffi")
 local canonical = require("canonical")
+local nothing_to_chance = require("chance")
 local store = require("store")
 
 ffi.cdef([[
@@ -12,12 +13,18 @@ ffi.cdef([[
                       unsigned char *digest, unsigned int *digest_length);
 ]])
 
--- A longer question is passed on unread: nginx holds no more than this in memory.
-local LONGEST_QUESTION = 1024 * 1024
+-- A longer question is passed on unread. client_body_buffer_size in nginx.conf is as much.
+local LONGEST_QUESTION = 256 * 1024
 
--- Where one of these is not what it stands for, the answer is chance even at temperature 0: several
--- answers, and llama.cpp's ways to sample around the temperature.
-local ONE_ANSWER = { n = 1, best_of = 1, dynatemp_range = 0, mirostat = 0 }
+-- Questions are held in memory until the engine has answered them: together no more than a quarter
+-- of it. What comes then passes on without being held.
+local MOST_HELD = (tonumber(os.getenv("CACHE_MEMORY_BYTES") or "") or 128 * 1024 * 1024) / 4
+local held = 0
+
+-- What nginx itself would answer without a body, as if the client had one.
+local CONDITIONS = {
+  "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range",
+}
 
 local RESULTS = { "hit", "miss", "bypass", "uncacheable", "unstored", "error" }
 
@@ -55,13 +62,11 @@ local function says(headers, name, word)
   return false
 end
 
-local function deterministic(path, question)
-  if path == "/v1/embeddings" then return true end
-  if question.temperature ~= 0 then return false end
-  for name, value in pairs(ONE_ANSWER) do
-    local asked = question[name]
-    if asked ~= nil and asked ~= cjson.null and asked ~= value then return false end
-  end
+-- Takes note of what a question holds until it is done with; false where that is too much.
+local function hold(length)
+  if held + length > MOST_HELD then return false end
+  held = held + length
+  ngx.var.held = length
   return true
 end
 
@@ -70,22 +75,30 @@ local function body_of(headers)
   local length = tonumber(headers["content-length"] or "")
   if not length or length > LONGEST_QUESTION then return nil end
   if not tostring(headers["content-type"] or ""):lower():find("^application/json") then return nil end
+  if not hold(length) then return nil end
   ngx.req.read_body()
   return ngx.req.get_body_data()
 end
 
+-- Engines let web pages of this origin read the answer, and say so in its header.
+local function origin_of(headers)
+  local origin = headers["origin"] or ""
+  return type(origin) == "table" and table.concat(origin, ",") or origin
+end
+
 -- What is kept under for this question, or nil where nothing is.
 local function key_of(headers)
-  local owner = owners[headers["authorization"] or ""]
-  if not owner or ngx.req.get_method() ~= "POST" or ngx.var.args then return nil end
+  local owner, path = owners[headers["authorization"] or ""], ngx.var.uri
+  -- Written in another way, or with something behind it, it may be another page to the engine.
+  if not owner or ngx.req.get_method() ~= "POST" or ngx.var.request_uri ~= path then return nil end
   local body = body_of(headers)
-  local question = body and cjson.decode(body)
+  local text = body and canonical(body)
+  local question = text and cjson.decode(body)
   if type(question) ~= "table" then return nil end
-  local path = ngx.var.uri
   local wanted = sampled or says(headers, "x-cache", "allow")
-  if not wanted and not deterministic(path, question) then return nil end
-  local text = canonical(body)
-  return text and digest(table.concat({ path, shared and "" or owner, text }, "\0"))
+  if not wanted and not nothing_to_chance(path, question) then return nil end
+  local asker = shared and "" or owner
+  return digest(table.concat({ path, asker, origin_of(headers), text }, "\0"))
 end
 
 -- Before the engine is asked: is there an answer, may there be one, or is it none of our business?
@@ -98,6 +111,7 @@ function gateway.decide()
   local key = key_of(headers)
   if not key then return ngx.exec("@through") end
   ngx.var.cache_key = key
+  for _, name in ipairs(CONDITIONS) do ngx.req.clear_header(name) end
   if says(headers, "cache-control", "no-cache") then ngx.var.ask_anew = "1" end
   if not store.usable() then ngx.var.keep_nothing = "1" end
 end
@@ -136,9 +150,11 @@ function gateway.judge_now()
   local key = ngx.var.cache_key
   if ngx.ctx.judged or key == "" or ngx.var.upstream_cache_status == "HIT" then return end
   ngx.ctx.judged = true
-  local answer = store.read(key)
-  if not answer then return end
-  local stream = (ngx.header.content_type or ""):find("^text/event%-stream")
+  -- Only these were put there; under the same key may lie a good one of before.
+  if ngx.status ~= 200 or ngx.var.keep_nothing == "1" then return end
+  local headers, answer = store.read(key)
+  if not headers then return end
+  local stream = headers:lower():find("\ncontent%-type: *text/event%-stream")
   local good = stream and whole_stream(answer) or not stream and not failed(cjson.decode(answer))
   if not good then store.remove(key) end
 end
@@ -160,6 +176,7 @@ end
 function gateway.count()
   gateway.judge_now() -- where the client was gone before the end
   ngx.shared.counters:incr(outcome(), 1, 0)
+  held = held - (tonumber(ngx.var.held) or 0)
 end
 
 local function say_error(status, kind, message)
@@ -168,14 +185,19 @@ local function say_error(status, kind, message)
   ngx.print(cjson.encode({ error = { message = message, type = kind, code = status } }), "\n")
 end
 
+-- In place of what nginx says of an engine that gives no answer.
 function gateway.engine_down()
   ngx.var.counted_as = "error"
+  local reached = tonumber(ngx.var.upstream_connect_time or "")
+  if not reached then
+    return say_error(503, "engine_unavailable",
+      "The engine cannot be reached: it is stopped or still starting. Only questions whose answers "
+      .. "are kept are answered now.")
+  end
   if ngx.status == 504 then
     return say_error(504, "engine_timeout", "The engine did not answer in time.")
   end
-  say_error(503, "engine_unavailable",
-    "The engine cannot be reached: it is stopped or still starting. Only questions whose answers "
-    .. "are kept are answered now.")
+  say_error(502, "engine_broke_off", "The engine took the question and hung up without an answer.")
 end
 
 function gateway.metrics()

@@ -1,7 +1,8 @@
 """Plays an engine in a container: it says of each answer which one it is, and fails as told.
 
-Standard library; the question says what to do: ``stream``, ``pieces``, ``do`` (refuse, error, part,
-die, abort, tool), ``hold`` (send nothing after the first piece until /release was asked).
+Standard library; the question's ``metadata`` says what to do: ``pieces``, ``length``, ``do``
+(refuse, error, part, die, abort, tool; gone: hang up unanswered), ``hold`` (send nothing after the
+first piece, or nothing at all, until /release was asked). A POST to /slow is not read until then.
 """
 
 import http.server
@@ -15,6 +16,7 @@ KEYS = {f"Bearer key-{name}" for name in ("one", "two")}
 CALL = {"index": 0, "id": "call_7", "function": {"name": "add", "arguments": '{"a": "\u00e4\n"}'}}
 NUMBERS = itertools.count(1)
 RELEASED = threading.Event()
+HELD = threading.Semaphore(0)
 FINISHED: list[int] = []
 
 
@@ -24,20 +26,27 @@ class Engine(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/release":
             RELEASED.set()
+            HELD.release(1000)
         self.whole(200, {"path": self.path, "finished": FINISHED})
 
     def do_POST(self) -> None:
+        if self.path == "/slow":
+            assert HELD.acquire(timeout=60)
         body = self.body()
         if self.headers["Authorization"] not in KEYS:
             self.whole(401, {"error": {"message": "Invalid API Key"}})
             return
         try:
             read = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             read = None
-        asked = read if isinstance(read, dict) else {}
+        question = read if isinstance(read, dict) else {}
+        asked = question.get("metadata") or {}
         number, do = next(NUMBERS), asked.get("do", "")
-        if asked.get("stream"):
+        if do == "gone":
+            self.close_connection = True
+            return
+        if question.get("stream"):
             self.stream(asked, number, do)
             return
         answer: dict[str, Any] = {"number": number, "bytes": len(body), "path": self.path}
@@ -46,6 +55,8 @@ class Engine(http.server.BaseHTTPRequestHandler):
         answer |= {"choices": [{"finish_reason": "abort"}]} if do == "abort" else {}
         answer |= {"choices": [{"message": {"tool_calls": [CALL]}}]} if do == "tool" else {}
         answer |= {"filler": "x" * asked.get("length", 0)}
+        if asked.get("hold"):
+            assert HELD.acquire(timeout=60)
         self.whole(400 if do == "refuse" else 200, answer)
 
     def body(self) -> bytes:
@@ -63,6 +74,8 @@ class Engine(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
+        if "Origin" in self.headers:  # as llama-server does
+            self.send_header("Access-Control-Allow-Origin", self.headers["Origin"])
         self.end_headers()
         self.wfile.write(content)
 
@@ -104,6 +117,7 @@ class Engine(http.server.BaseHTTPRequestHandler):
 
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
+    request_queue_size = 1024
 
 
 if __name__ == "__main__":

@@ -30,6 +30,11 @@ def unique() -> dict[str, Any]:
     return {"temperature": 0, "messages": [{"role": "user", "content": str(uuid.uuid4())}]}
 
 
+def play(**what: Any) -> dict[str, Any]:
+    """What the engine is to do with this question; see ``answering.py``."""
+    return {"metadata": what}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """What came back; ``cut`` says that its end did not."""
@@ -38,6 +43,7 @@ class Answer:
     cache: str | None
     body: bytes
     cut: bool = False
+    headers: dict[str, str] = field(default_factory=dict)  # names in lower case
 
     @property
     def data(self) -> Any:
@@ -216,7 +222,9 @@ def read(response: http.client.HTTPResponse) -> Answer:
         body = response.read()
     except http.client.IncompleteRead as partly:
         body, cut = partly.partial, True
-    return Answer(status=response.status, cache=response.getheader("X-Cache"), body=body, cut=cut)
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    cache = headers.get("x-cache")
+    return Answer(status=response.status, cache=cache, body=body, cut=cut, headers=headers)
 
 
 Make = Callable[..., Gateway]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.docker.gatewayworld import CHAT, ONE, TWO, Gateway, Make, read, unique
+from tests.docker.gatewayworld import CHAT, ONE, TWO, Gateway, Make, play, read, unique
 from tests.e2e import machine
 
 # ── what is kept ──────────────────────────────────────────────────────────────────────────────
@@ -18,11 +18,12 @@ from tests.e2e import machine
     [
         (CHAT, {}),
         (CHAT, {"stream": True}),
-        (CHAT, {"n": 1, "dynatemp_range": 0.0, "temperature": 0.0}),
-        (CHAT, {"tools": [{"function": {"name": "add"}}], "do": "tool"}),
-        (CHAT, {"tools": [{"function": {"name": "add"}}], "do": "tool", "stream": True}),
+        (CHAT, {"n": 1, "dynatemp_range": 0.0, "temperature": 0.0, "xtc_probability": 0}),
+        (CHAT, {"samplers": None, "anything": None, "min_p": 0.1, "xtc_threshold": 0.2}),
+        (CHAT, {"tools": [{"function": {"name": "add"}}], **play(do="tool")}),
+        (CHAT, {"tools": [{"function": {"name": "add"}}], "stream": True, **play(do="tool")}),
         ("/v1/completions", {"prompt": "a"}),
-        ("/v1/embeddings", {"input": "a", "temperature": None}),
+        ("/v1/embeddings", {"input": "a", "temperature": None, "anything": 1}),
     ],
 )
 def test_the_same_question_has_the_same_answer(
@@ -35,13 +36,32 @@ def test_the_same_question_has_the_same_answer(
     assert (b'"tool_calls"' in first.body) == ("tools" in more)
 
 
-def test_order_and_space_between_the_parts_do_not_matter(gateway: Gateway) -> None:
+def test_order_and_space_between_its_own_parts_do_not_matter(gateway: Gateway) -> None:
     asked = unique() | {"tools": [{"b": 1, "a": {"y": [], "x": {}}}], "seed": 12345678901234567890}
     first = gateway.ask(asked)
-    turned = dict(reversed(asked.items())) | {"tools": [{"a": {"x": {}, "y": []}, "b": 1}]}
+    turned = dict(reversed(asked.items()))
     for text in (json.dumps(turned), json.dumps(turned, indent=3).replace("\n", "\r\n\t")):
         again = gateway.ask(text.encode())
         assert (again.cache, again.body) == ("HIT", first.body)
+
+
+#: A model fills in a schema in the order of its properties, and is shown tools as they are written.
+REASON_FIRST = {"reason": {"type": "string"}, "answer": {"type": "string"}}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda properties: {"response_format": {"schema": {"properties": properties}}},
+        lambda properties: {"tools": [{"function": {"parameters": {"properties": properties}}}]},
+    ],
+    ids=["response_format", "tools"],
+)
+def test_the_order_of_properties_is_another_question(gateway: Gateway, form: Any) -> None:
+    asked, answer_first = unique(), dict(reversed(REASON_FIRST.items()))
+    assert gateway.said(
+        *(asked | form(properties) for properties in (REASON_FIRST, answer_first, REASON_FIRST))
+    ) == ["MISS", "MISS", "HIT"]
 
 
 BASE = {
@@ -91,12 +111,29 @@ def test_another_question_is_asked(gateway: Gateway, more: dict[str, Any]) -> No
         {"best_of": 3},
         {"dynatemp_range": 0.5},
         {"mirostat": 2},
+        {"xtc_probability": 0.5},
+        {"samplers": ["top_k"]},
+        {"samplers": "k"},
+        {"samplers": []},
+        {"n_cmpl": 2},
+        {"use_beam_search": True},
+        {"t_max_predict_ms": 100},
+        {"vllm_xargs": {"chance": 1}},
+        {"a_sampler_of_next_year": 0.5},
     ],
     ids=str,
 )
 def test_an_answer_of_chance_is_not_kept(gateway: Gateway, more: dict[str, Any]) -> None:
     asked = unique() | more
     assert gateway.said(asked, asked) == ["UNCACHEABLE", "UNCACHEABLE"]
+
+
+def test_an_engine_that_samples_at_temperature_0_has_nothing_kept_unasked(make: Make) -> None:
+    gateway = make(settings=('engine.extra_args=["--xtc-probability", "0.5"]',))
+    asked = unique()
+    assert gateway.said(asked, asked) == ["UNCACHEABLE", "UNCACHEABLE"]
+    assert gateway.said(asked, asked, x_cache="allow") == ["MISS", "HIT"]
+    assert gateway.said(asked, path="/v1/embeddings") == ["MISS"]
 
 
 def test_no_temperature_is_the_engines_own(gateway: Gateway) -> None:
@@ -121,7 +158,15 @@ def test_what_cannot_be_read_for_sure_passes_through(gateway: Gateway, text: byt
     assert (first.status, first.data["bytes"]) == (200, len(text))
 
 
-@pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages", f"{CHAT}?a=b", "/tokenize"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v1/responses", "/v1/messages", f"{CHAT}?a=b", f"{CHAT}?", "/tokenize"),
+        # Decoded or tidied up they would be a page whose answers are kept.
+        *(f"{CHAT}%0a", f"{CHAT}/", f"/v1/..{CHAT}"),
+        *("/v1//chat/completions", "/v1/ch%61t/completions"),
+    ],
+)
 def test_other_pages_pass_through(gateway: Gateway, path: str) -> None:
     asked = unique()
     answers = [gateway.ask(asked, path=path) for _ in range(2)]
@@ -141,17 +186,27 @@ def test_a_long_question_and_one_without_a_length_pass_through(gateway: Gateway)
     assert (answer.status, answer.cache, answer.data["bytes"]) == (200, "UNCACHEABLE", 17)
 
 
+def test_what_takes_long_to_read_passes_through(gateway: Gateway) -> None:
+    """Reading a question holds up all others."""
+    short, long = (unique() | {"stop": [{}] * number} for number in (9_000, 25_000))
+    assert gateway.said(short, short) == ["MISS", "HIT"]
+    assert len(json.dumps(long)) < 256 * 1024
+    assert gateway.said(long, long) == ["UNCACHEABLE", "UNCACHEABLE"]
+    deep = json.dumps(unique()).encode()[:-1] + b',"stop":' + b"[" * 99_000
+    assert gateway.said(deep, deep) == ["UNCACHEABLE", "UNCACHEABLE"]
+
+
 @pytest.mark.parametrize(
     "more",
     [
-        {"do": "refuse"},
-        {"do": "error"},
-        {"do": "abort"},
-        {"do": "error", "stream": True},
-        {"do": "abort", "stream": True},
-        {"do": "part", "stream": True},
-        {"do": "die", "stream": True},
-        {"length": 9_000_000},
+        play(do="refuse"),
+        play(do="error"),
+        play(do="abort"),
+        {"stream": True} | play(do="error"),
+        {"stream": True} | play(do="abort"),
+        {"stream": True} | play(do="part"),
+        {"stream": True} | play(do="die"),
+        play(length=3_000_000),
     ],
     ids=str,
 )
@@ -160,7 +215,37 @@ def test_only_whole_and_good_answers_are_kept(gateway: Gateway, more: dict[str, 
     first, second = (gateway.ask(asked) for _ in range(2))
     assert [first.cache, second.cache] == ["MISS", "MISS"]
     assert first.body != second.body
-    assert first.cut == second.cut == (more.get("do") == "die")
+    assert first.cut == second.cut == (more == {"stream": True} | play(do="die"))
+
+
+def test_an_answer_is_for_pages_of_one_origin(gateway: Gateway) -> None:
+    """The engine names the asker's in it, and a browser reads no answer that names another's."""
+    asked = unique()
+    for origin in ("http://a.example", "http://b.example"):
+        answers = [gateway.ask(asked, origin=origin) for _ in range(2)]
+        assert [each.cache for each in answers] == ["MISS", "HIT"]
+        assert {each.headers["access-control-allow-origin"] for each in answers} == {origin}
+    answers = [gateway.ask(asked) for _ in range(2)]
+    assert [each.cache for each in answers] == ["MISS", "HIT"]
+    assert not any("access-control-allow-origin" in each.headers for each in answers)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"if_none_match": "*"},
+        {"if_match": '"a"'},
+        {"if_unmodified_since": "Fri, 01 Jan 1999 00:00:00 GMT"},
+    ],
+    ids=str,
+)
+def test_a_kept_answer_comes_whole_on_any_condition(
+    gateway: Gateway, condition: dict[str, str]
+) -> None:
+    asked = unique()
+    first, again = gateway.ask(asked, **condition), gateway.ask(asked, **condition)
+    assert (first.status, again.status, again.cache) == (200, 200, "HIT")
+    assert again.body == first.body != b""
 
 
 # ── what a client can say ─────────────────────────────────────────────────────────────────────
@@ -240,7 +325,7 @@ def test_neither_keys_nor_questions_can_be_read(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("temperature", [0, 0.5], ids=["kept", "passed through"])
 def test_a_stream_comes_piece_by_piece(gateway: Gateway, temperature: float) -> None:
-    asked = unique() | {"stream": True, "hold": True, "temperature": temperature}
+    asked = unique() | {"stream": True, "temperature": temperature} | play(hold=True)
     with gateway.connection() as connection:
         headers = {"Authorization": f"Bearer {ONE}", "Content-Type": "application/json"}
         connection.request("POST", CHAT, json.dumps(asked).encode(), headers)
@@ -270,7 +355,7 @@ def finished(gateway: Gateway) -> int:
 
 @pytest.mark.parametrize("do", ["", "die", "error"])
 def test_what_may_be_kept_is_finished_for_a_client_that_left(gateway: Gateway, do: str) -> None:
-    asked = unique() | {"stream": True, "hold": not do, "pieces": 400, "do": do}
+    asked = unique() | {"stream": True} | play(hold=not do, pieces=400, do=do)
     before = gateway.counted("miss")
     left(gateway, asked)
     gateway.ask(path="/release")
@@ -284,14 +369,14 @@ def test_what_may_be_kept_is_finished_for_a_client_that_left(gateway: Gateway, d
 
 
 def test_what_is_not_kept_ends_with_its_client(gateway: Gateway) -> None:
-    asked = unique() | {"stream": True, "hold": True, "pieces": 5000, "temperature": 1}
+    asked = unique() | {"stream": True, "temperature": 1} | play(hold=True, pieces=5000)
     ended, counted = finished(gateway), gateway.counted("uncacheable")
     left(gateway, asked)
     machine.eventually(
         lambda: gateway.counted("uncacheable") > counted, within_s=20, what="the client is missed"
     )
     gateway.ask(path="/release")
-    gateway.ask(unique() | {"stream": True, "pieces": 5000})
+    gateway.ask(unique() | {"stream": True} | play(pieces=5000))
     assert finished(gateway) == ended + 1
 
 

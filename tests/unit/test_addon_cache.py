@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from deployctl.addons.cache import ADDON, PORT
+from deployctl.errors import DeployctlError
 from deployctl.loopback import Reply
 from deployctl.model import Bundle, Service, Variable
 from deployctl.outcomes import CheckStatus
@@ -76,8 +77,8 @@ def test_the_configuration_names_the_engines_port_and_the_bounds(profile: str, e
 
 def test_every_file_that_it_mounts_lies_beside_the_stacks_own() -> None:
     bundle = rendered()
-    assert [bundle.text(file.name) != "" for file in service().files] == [True] * 5
-    assert len({file.target for file in service().files}) == 5
+    assert [bundle.text(file.name) != "" for file in service().files] == [True] * 6
+    assert len({file.target for file in service().files}) == 6
 
 
 def test_another_model_or_way_to_run_it_has_no_answers_yet() -> None:
@@ -93,6 +94,41 @@ def test_another_model_or_way_to_run_it_has_no_answers_yet() -> None:
     found = {environment(*sets)["ENGINE_STARTED_AS"] for sets in others}
     assert len(found | set(same)) == len(others) + 1
     assert environment()["ENGINE_WEIGHTS"] == Variable(name="DEPLOYCTL_WEIGHTS", default="as-named")
+
+
+@pytest.mark.parametrize(
+    ("profile", "words", "samples"),
+    [
+        ("smoke", '["--threads-http", "4"]', "false"),
+        ("smoke", '["--xtc-probability", "0.5"]', "true"),
+        ("smoke", '["--samplers", "top_k"]', "true"),
+        ("smoke", '["--sampling_seq", "k"]', "true"),
+        ("smoke", '["--mirostat", "2"]', "true"),
+        ("smoke", '["--dynatemp-range", "0.5"]', "true"),
+        ("smoke-vllm", '["--max-logprobs", "4"]', "false"),
+        ("smoke-vllm", '["--logits-processors=a.B"]', "true"),
+        ("smoke-vllm", '["--logits_proc", "a.B"]', "true"),
+    ],
+)
+def test_an_engine_that_samples_at_temperature_0_is_known(
+    profile: str, words: str, samples: str
+) -> None:
+    made = service(f"engine.extra_args={words}", profile=profile)
+    assert dict(made.environment)["ENGINE_SAMPLES"] == samples
+
+
+def test_a_size_in_which_next_to_nothing_fits_is_refused() -> None:
+    with pytest.raises(DeployctlError) as refused:
+        shipped("smoke", ON, "addons.cache.size=1048575B")
+    (fault,) = refused.value.faults
+    assert "Next to nothing fits in less than 1MiB." in fault.message
+    assert "1MiB" in fault.hint
+    assert environment("addons.cache.size=1MiB")["CACHE_LIMIT_BYTES"] == str(1024**2)
+
+
+def test_it_is_told_its_memory() -> None:
+    made = environment("addons.cache.memory=200MiB")
+    assert made["CACHE_MEMORY_BYTES"] == str(200 * 1024**2)
 
 
 def test_flags_are_words_for_lua() -> None:
@@ -260,6 +296,12 @@ def test_a_check_fails_for_what_it_is_there_for(name: str, gateway: FakeGateway,
 def test_where_the_profile_wants_chance_kept_it_has_to_be(keeps: bool, status: str) -> None:
     gateway = FakeGateway(keeps_chance=keeps)
     assert look("cache-sampled-not-kept", gateway, "CACHE_SAMPLED=true").status == status
+
+
+def test_where_the_engine_samples_at_temperature_0_no_hit_is_wanted() -> None:
+    gateway, samples = FakeGateway(keeps=False), "ENGINE_SAMPLES=true"
+    assert look("cache-hit", gateway, samples).status == "skipped"
+    assert look("cache-hit", gateway, samples, "CACHE_SAMPLED=true").status == "failed"
 
 
 def test_the_checks_are_the_add_ons_own() -> None:

@@ -216,6 +216,8 @@ class Model:
     calls: bool = True
     refuses_tools: bool = False
     thinks: bool = False
+    says_nothing_in: tuple[str, ...] = ()  # "tools", "response_format" or "", neither
+    ends: str = "stop"  # how it ends there
     asked: list[dict[str, Any]] = field(default_factory=list)
 
     def create(self, **body: Any) -> Any:
@@ -230,9 +232,13 @@ class Model:
             content, calls = None, [Call()]
         elif "response_format" in body:
             content = json.dumps(_instance(body["response_format"]["json_schema"]["schema"]))
-        more = {"reasoning_content": "Hm."} if self.thinks else {}
+        more, ended = {"reasoning_content": "Hm."} if self.thinks else {}, "stop"
+        asks_in = next((each for each in ("tools", "response_format") if each in body), "")
+        if asks_in in self.says_nothing_in:
+            content, ended = None, self.ends
+            calls = calls and [Call(arguments='{"operation": "mul')]
         message = SimpleNamespace(content=content, tool_calls=calls, model_extra=more)
-        choice = SimpleNamespace(message=message, finish_reason="stop")
+        choice = SimpleNamespace(message=message, finish_reason=ended)
         return SimpleNamespace(choices=[choice])
 
     def _pieces(self) -> Iterator[Any]:
@@ -252,7 +258,9 @@ class Model:
 
 class Call:
     id = "call1"
-    function = SimpleNamespace(arguments='{"operation": "multiply", "a": 23, "b": 17}')
+
+    def __init__(self, arguments: str = '{"operation": "multiply", "a": 23, "b": 17}') -> None:
+        self.function = SimpleNamespace(arguments=arguments)
 
     def model_dump(self) -> dict[str, Any]:
         return {"id": self.id, "type": "function"}
@@ -315,6 +323,24 @@ def test_a_model_that_thinks_is_followed_as_well(
     assert "(thought for 3 characters)" in said["chat"]
     assert "3 pieces, 9 tokens" in said["stream"]
     assert "tokens/s (9 tokens)" in said["timing"]
+
+
+@pytest.mark.parametrize("where", ["tools", "response_format"])
+def test_a_model_that_is_cut_short_is_said_to_need_more_tokens(
+    played: Callable[[Model], dict[str, str]], where: str
+) -> None:
+    with pytest.raises(AssertionError, match="64 tokens were too few; set MAX_TOKENS higher"):
+        played(Model(thinks=True, says_nothing_in=(where,), ends="length"))
+
+
+def test_where_there_are_only_thoughts_there_is_no_answer_yet(
+    played: Callable[[Model], dict[str, str]],
+) -> None:
+    said = played(Model(thinks=True, says_nothing_in=("",), ends="length"))
+    for cell in ("chat", "tool"):
+        assert said[cell].endswith("(no answer yet)\n")
+    with pytest.raises(AssertionError, match="ended without an answer"):
+        played(Model(thinks=True, says_nothing_in=("response_format",)))
 
 
 # ── the checks ────────────────────────────────────────────────────────────────────────────────

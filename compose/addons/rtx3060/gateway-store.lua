@@ -20,12 +20,15 @@ local ANSWERS, COMING = "/tmp/store/answers", "/tmp/store/coming"
 local MAY_WRITE_AND_ENTER = 3
 -- nginx breaks off an answer that it cannot write down: stop long before the disk is full.
 local SPARE_BYTES = 32 * 1024 * 1024
--- A larger answer is not kept; it would have to be read as a whole.
-local LARGEST_BYTES = 8 * 1024 * 1024
-local LOOK_EVERY_S, MEASURE_EVERY_S = 1, 10
+-- A larger answer is not kept: it is read as a whole, and meanwhile nobody else is answered. One that
+-- says how long it is does not come this far; nginx.conf has the same number.
+local LARGEST_BYTES = 2 * 1000 * 1000
+-- nginx's own part of a file and the engine's headers.
+local MOST_HEADERS = 64 * 1024
+local MEASURE_EVERY_S = 10
 
 local store = {}
-local looked_at, is_usable = 0, false
+local was_usable = true
 local measured_at, bytes = 0, 0
 
 local function look()
@@ -37,16 +40,16 @@ local function look()
   return tonumber(room.available) * tonumber(room.fragment) >= SPARE_BYTES
 end
 
--- Whether an answer may be written there now.
+-- Whether an answer may be written there now. Looked at for each question: nginx breaks off every
+-- answer that comes while it is believed to be there and is not.
 function store.usable()
-  if ngx.now() - looked_at >= LOOK_EVERY_S then
-    local now = look()
-    if is_usable and not now then
-      ngx.log(ngx.ERR, "the cache's volume is full or cannot be written: answers are not kept")
-    end
-    is_usable, looked_at = now, ngx.now()
+  local now = look()
+  if was_usable and not now then
+    -- Not by ngx.log, which adds the request's first line.
+    io.stderr:write("the cache's volume is full or cannot be written: answers are not kept\n")
   end
-  return is_usable
+  was_usable = now
+  return now
 end
 
 local function each(folder, what)
@@ -70,7 +73,8 @@ end
 
 -- Bytes of all answers, measured at most every ten seconds.
 function store.size()
-  if ngx.now() - measured_at >= MEASURE_EVERY_S then
+  local passed = ngx.now() - measured_at
+  if passed >= MEASURE_EVERY_S or passed < 0 then -- the clock was set back
     measured_at, bytes = ngx.now(), 0
     each(ANSWERS, function(folder) each(folder, add) end)
   end
@@ -83,16 +87,19 @@ local function path_of(key)
   return ANSWERS .. "/" .. name:sub(-1) .. "/" .. name
 end
 
--- The kept answer to a key, without its headers: nil where there is none, '' if it is too large.
+-- The headers and the body of the answer that is kept for a key, as the engine sent them: nil where
+-- there is none, '' for the body if it is too large.
 function store.read(key)
   local file = io.open(path_of(key), "rb")
   if not file then return nil end
   local size = file:seek("end") or 0
   file:seek("set", 0)
-  local whole = size <= LARGEST_BYTES and file:read("*a") or ""
+  local whole = file:read(math.min(size, LARGEST_BYTES + MOST_HEADERS)) or ""
   file:close()
   local _, headers_end = whole:find("\r\n\r\n", 1, true)
-  return headers_end and whole:sub(headers_end + 1) or ""
+  if not headers_end then return whole, "" end
+  if size - headers_end > LARGEST_BYTES then return whole:sub(1, headers_end), "" end
+  return whole:sub(1, headers_end), whole:sub(headers_end + 1)
 end
 
 -- Forgets the answer to a key. nginx takes a file that is gone for an answer that never was, and

@@ -9,6 +9,7 @@ nothing but Python. Names as cAdvisor's, which says the same of containers; size
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -20,19 +21,22 @@ ROOT = Path("/host/cgroup")
 LIST = Path("/exported/containers.json")
 PORT = 9101
 
-#: Where Docker puts a container's group: by its own driver, by systemd's, and for one user only.
+#: Where Docker puts a container's group: by its own driver, by systemd's, for one user only, and
+#: below a group that its daemon was given (cgroup-parent), where that is not nested.
 #: Version 1 of cgroups has a tree for each of memory and processors, version 2 one for all.
 PLACES = (
     "docker/{id}",
     "system.slice/docker-{id}.scope",
     "user.slice/user-*.slice/user@*.service/*/docker-{id}.scope",
     "*/docker/{id}",
+    "*/{id}",
+    "*/docker-{id}.scope",
 )
 MEMORY, CPU = ("memory", "."), ("cpuacct", "cpu,cpuacct", ".")
 
 #: Seconds between two looks for containers that were started again: shorter than any lives that
 #: does something before it fails.
-LOOK_EVERY_S = 0.5
+LOOK_EVERY_S = 0.25
 
 
 def wanted(file: Path) -> dict[str, str]:
@@ -84,6 +88,7 @@ class Starts:
     def __init__(self, root: Path, listed: Callable[[], Mapping[str, str]]) -> None:
         self._root, self._listed = root, listed
         self._groups: dict[str, int] = {}
+        self._folders: dict[str, Path] = {}
         self.counts: dict[str, int] = {}
         self.began: dict[str, float] = {}
 
@@ -91,19 +96,28 @@ class Starts:
         """Notice what was started since the last look."""
         listed = self._listed()
         for gone in set(self._groups) - set(listed):
-            for kept in (self._groups, self.counts, self.began):
+            for kept in (self._groups, self._folders, self.counts, self.began):
                 kept.pop(gone, None)
         for identity in listed:
-            folder = group(self._root, MEMORY, identity)
-            try:
-                seen = folder.stat() if folder is not None else None
-            except OSError:
-                continue
+            seen = self._seen(identity)
             if seen is None or self._groups.get(identity) == seen.st_ino:
                 continue
             self.counts[identity] = self.counts.get(identity, -1) + 1
             self._groups[identity] = seen.st_ino
             self.began[identity] = seen.st_ctime
+
+    def _seen(self, identity: str) -> os.stat_result | None:
+        """What there is of its folder; where that was the last time is looked at first."""
+        folder = self._folders.get(identity)
+        if folder is None or not folder.is_dir():
+            folder = group(self._root, MEMORY, identity)
+        if folder is None:
+            return None
+        self._folders[identity] = folder
+        try:
+            return folder.stat()
+        except OSError:  # it went in this moment
+            return None
 
     def watch(self) -> None:
         """Look again and again; never returns."""
