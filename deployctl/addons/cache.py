@@ -15,10 +15,8 @@ from pydantic import Field, field_validator
 from deployctl.addons.nouns import Addon, Page
 from deployctl.engines import engine
 from deployctl.model import (
-    Healthcheck,
     Image,
     Mount,
-    Port,
     Service,
     StackFile,
     Text,
@@ -27,8 +25,7 @@ from deployctl.model import (
 )
 from deployctl.profiles.block import Block
 from deployctl.profiles.values import Duration, PortNumber, Size, refuse
-from deployctl.reach import LOOPBACK
-from deployctl.services.common import NO_PROXIES, generated, reach
+from deployctl.services.common import NO_PROXIES, checked, generated, here, reach
 from deployctl.sizing import Part
 from deployctl.sources import parse_source
 
@@ -138,14 +135,7 @@ def _services(spec: ProfileSpec) -> tuple[Service, ...]:
             image=Image(service="cache", reference=IMAGE, recipe="gateway"),
             command=("sh", f"{_FOLDER}/start.sh"),
             environment=_environment(spec),
-            ports=(
-                Port(
-                    address=LOOPBACK,
-                    host_port=own.port,
-                    container_port=PORT,
-                    key="addons.cache.port",
-                ),
-            ),
+            ports=(here(own.port, PORT, key="addons.cache.port"),),
             mounts=(Mount(kind="volume", source=VOLUME, target=STORE, read_only=False),),
             files=_files(spec),
             # Process id, what waits for room in memory, and the stand-in for a lost volume.
@@ -161,14 +151,7 @@ def _services(spec: ProfileSpec) -> tuple[Service, ...]:
             ),
             hops=hops,
             egress=egress,
-            healthcheck=Healthcheck(
-                test=_CHECK,
-                interval_s=30,
-                timeout_s=5,
-                retries=3,
-                start_period_s=30,
-                start_interval_s=1,
-            ),
+            healthcheck=checked(_CHECK, start_s=30),
             stop_grace_s=10,
         ),
     )

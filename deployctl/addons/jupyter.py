@@ -12,11 +12,10 @@ from pydantic import Field
 
 from deployctl.addons.nouns import Addon, Page
 from deployctl.engines import engine
-from deployctl.model import Healthcheck, Image, Mount, Port, Service, StackFile, Text, Tmpfs
+from deployctl.model import Image, Mount, Service, StackFile, Text, Tmpfs
 from deployctl.profiles.block import Block
 from deployctl.profiles.values import PortNumber, Size
-from deployctl.reach import LOOPBACK
-from deployctl.services.common import NO_PROXIES, asked_by_python, generated, reach
+from deployctl.services.common import NO_PROXIES, asked_by_python, checked, generated, here, reach
 from deployctl.sizing import Part
 
 if TYPE_CHECKING:
@@ -71,14 +70,7 @@ def _services(spec: ProfileSpec) -> tuple[Service, ...]:
             name="jupyter",
             image=Image(service="jupyter", reference=IMAGE, recipe="jupyter"),
             environment=_environment(spec),
-            ports=(
-                Port(
-                    address=LOOPBACK,
-                    host_port=own.port,
-                    container_port=PORT,
-                    key="addons.jupyter.port",
-                ),
-            ),
+            ports=(here(own.port, PORT, key="addons.jupyter.port"),),
             mounts=(Mount(kind="volume", source=VOLUME, target=WORK, read_only=False),),
             files=(
                 StackFile(
@@ -94,14 +86,7 @@ def _services(spec: ProfileSpec) -> tuple[Service, ...]:
             need=NEED,
             hops=hops,
             egress=egress,
-            healthcheck=Healthcheck(
-                test=asked_by_python(f"http://127.0.0.1:{PORT}/api"),  # the one page without token
-                interval_s=30,
-                timeout_s=5,
-                retries=3,
-                start_period_s=120,
-                start_interval_s=1,
-            ),
+            healthcheck=checked(asked_by_python(f"http://127.0.0.1:{PORT}/api"), start_s=120),
             stop_grace_s=10,
         ),
     )

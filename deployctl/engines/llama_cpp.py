@@ -9,13 +9,12 @@ from deployctl.fitting import allowance, batch_of, context_of
 from deployctl.model import (
     Healthcheck,
     Image,
-    Port,
     Service,
     Text,
     Tmpfs,
     Variable,
 )
-from deployctl.services.common import NO_PROXIES, generated, reach, recipe_for, weights_mount
+from deployctl.services.common import NO_PROXIES, generated, here, reach, recipe_for, weights_mount
 
 if TYPE_CHECKING:
     from deployctl.profiles.schema import ProfileSpec
@@ -118,14 +117,7 @@ def service(spec: ProfileSpec, weights_name: str) -> Service:
             # Read by nobody: a file replaced in place must give a new container.
             ("DEPLOYCTL_WEIGHTS", Variable(name="DEPLOYCTL_WEIGHTS", default="as-named")),
         ),
-        ports=(
-            Port(
-                address="127.0.0.1",
-                host_port=spec.ports.engine,
-                container_port=PORT,
-                key="ports.engine",
-            ),
-        ),
+        ports=(here(spec.ports.engine, PORT, key="ports.engine"),),
         mounts=(weights_mount(weights_name, f"{MODELS}/{weights_name}"),),
         tmpfs=(Tmpfs(target="/tmp", size_bytes=64 * 1024**2),),  # noqa: S108  # inside the container
         memory_bytes=allowance(spec),

@@ -16,7 +16,6 @@ from deployctl.model import (
     Healthcheck,
     Image,
     Mount,
-    Port,
     Service,
     StackFile,
     Text,
@@ -28,6 +27,7 @@ from deployctl.services.common import (
     NO_PROXIES,
     asked_by_python,
     generated,
+    here,
     reach,
     recipe_for,
     weights_mount,
@@ -100,14 +100,7 @@ def service(spec: ProfileSpec, weights_name: str) -> Service:
         ),
         command=_command(spec, f"{MODELS}/{weights_name}"),
         environment=_environment(spec),
-        ports=(
-            Port(
-                address="127.0.0.1",
-                host_port=spec.ports.engine,
-                container_port=PORT,
-                key="ports.engine",
-            ),
-        ),
+        ports=(here(spec.ports.engine, PORT, key="ports.engine"),),
         mounts=(
             weights_mount(weights_name, f"{MODELS}/{weights_name}"),
             Mount(kind="volume", source=CACHE_VOLUME, target=CACHE, read_only=False),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deployctl.model import Mount, Text, Variable
+from deployctl.model import Healthcheck, Mount, Port, Text, Variable
+from deployctl.reach import LOOPBACK
 
 if TYPE_CHECKING:
     from deployctl.profiles.schema import ProfileSpec
@@ -42,6 +43,18 @@ def asked_by_python(url: str) -> tuple[str, ...]:
     """A healthcheck for images that have Python and perhaps no curl; proxies are not asked."""
     check = f"u.build_opener(u.ProxyHandler({{}})).open('{url}',timeout=4)"
     return ("python3", "-c", f"import urllib.request as u;{check}")
+
+
+def checked(test: tuple[str, ...], *, start_s: int) -> Healthcheck:
+    """Docker's own check of a service that is up within seconds; ``start_s``: its patience."""
+    return Healthcheck(
+        test=test, interval_s=30, timeout_s=5, retries=3, start_period_s=start_s, start_interval_s=1
+    )
+
+
+def here(host_port: int, container_port: int, *, key: str) -> Port:
+    """A port that this machine alone reaches; ``key`` is what says which in the profile."""
+    return Port(address=LOOPBACK, host_port=host_port, container_port=container_port, key=key)
 
 
 def weights_mount(name: str, target: str) -> Mount:

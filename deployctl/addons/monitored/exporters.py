@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from deployctl.addons.monitored import scrape
 from deployctl.addons.monitored.scope import with_card
 from deployctl.addons.monitored.scrape import blackbox_yaml
-from deployctl.model import Healthcheck, Image, Mount, Service, StackFile, Tmpfs
-from deployctl.services.common import NO_PROXIES, asked_by_python, reach
+from deployctl.model import Image, Mount, Service, StackFile, Tmpfs
+from deployctl.services.common import NO_PROXIES, asked_by_python, checked, reach
 from deployctl.sizing import Part
 
 if TYPE_CHECKING:
@@ -44,13 +44,6 @@ def asked_by_wget(port: int, path: str = "/") -> tuple[str, ...]:
     """
     url = f"http://127.0.0.1:{port}{path}"
     return ("wget", "-q", "-Y", "off", "-O", "/dev/null", url)
-
-
-def healthcheck(test: tuple[str, ...], *, start_s: int = 60) -> Healthcheck:
-    """Docker's own check of a service that is up in a moment."""
-    return Healthcheck(
-        test=test, interval_s=30, timeout_s=5, retries=3, start_period_s=start_s, start_interval_s=1
-    )
 
 
 def need(name: str, mib: int, why: str) -> Part:
@@ -95,7 +88,7 @@ def _exporter(
         gpu=gpu,
         hops=hops,
         egress=egress,
-        healthcheck=healthcheck(check),
+        healthcheck=checked(check, start_s=60),
         stop_grace_s=5,
     )
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from deployctl.addons.monitored import scrape
 from deployctl.addons.monitored.boards import boards
 from deployctl.addons.monitored.dashboards import SOURCE_UID, dashboard_json
-from deployctl.addons.monitored.exporters import asked_by_wget, healthcheck
+from deployctl.addons.monitored.exporters import asked_by_wget
 from deployctl.addons.monitored.scrape import yaml_text
-from deployctl.model import Image, Mount, Port, Service, StackFile, Tmpfs
+from deployctl.model import Image, Mount, Service, StackFile, Tmpfs
 from deployctl.reach import LOOPBACK, url
-from deployctl.services.common import NO_PROXIES, generated, reach
+from deployctl.services.common import NO_PROXIES, checked, generated, here, reach
 from deployctl.sizing import Part
 
 if TYPE_CHECKING:
@@ -49,12 +49,7 @@ def grafana(spec: ProfileSpec, scope: Scope) -> Service:
         image=Image(service="grafana", reference=IMAGE, recipe=None),
         environment=(*_access(spec), *_quiet(), *NO_PROXIES),
         ports=(
-            Port(
-                address=LOOPBACK,
-                host_port=spec.addons.monitoring.grafana_port,
-                container_port=PORT,
-                key="addons.monitoring.grafana_port",
-            ),
+            here(spec.addons.monitoring.grafana_port, PORT, key="addons.monitoring.grafana_port"),
         ),
         mounts=(
             Mount(kind="volume", source="grafana-data", target="/var/lib/grafana", read_only=False),
@@ -65,7 +60,7 @@ def grafana(spec: ProfileSpec, scope: Scope) -> Service:
         need=NEED,
         hops=hops,
         egress=egress,
-        healthcheck=healthcheck(asked_by_wget(PORT, "/api/health"), start_s=300),
+        healthcheck=checked(asked_by_wget(PORT, "/api/health"), start_s=300),
         stop_grace_s=15,
     )
 

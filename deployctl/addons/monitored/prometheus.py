@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deployctl.addons.monitored import scrape
-from deployctl.addons.monitored.exporters import RECIPE, VOLUME, asked_by_wget, healthcheck, need
+from deployctl.addons.monitored.exporters import RECIPE, VOLUME, asked_by_wget, need
 from deployctl.addons.monitored.rules import rules_yaml
-from deployctl.model import Image, Mount, Port, Service, StackFile, Tmpfs, Variable
+from deployctl.model import Image, Mount, Service, StackFile, Tmpfs, Variable
 from deployctl.reach import LOOPBACK, url
-from deployctl.services.common import NO_PROXIES, generated, reach
+from deployctl.services.common import NO_PROXIES, checked, generated, here, reach
 
 if TYPE_CHECKING:
     from deployctl.addons.monitored.scope import Scope
@@ -56,14 +56,7 @@ def prometheus(spec: ProfileSpec, scope: Scope) -> Service:
             # Read by nobody: other rules of the operator's must give a new container.
             ("DEPLOYCTL_RULES", Variable(name="DEPLOYCTL_RULES", default="none")),
         ),
-        ports=(
-            Port(
-                address=LOOPBACK,
-                host_port=chosen.port,
-                container_port=scrape.PROMETHEUS,
-                key="addons.monitoring.port",
-            ),
-        ),
+        ports=(here(chosen.port, scrape.PROMETHEUS, key="addons.monitoring.port"),),
         mounts=(
             Mount(kind="volume", source=VOLUME, target="/prometheus", read_only=False),
             Mount(kind="bind", source=OWN_RULES, target=scrape.OWN_RULES, read_only=True),
@@ -81,7 +74,7 @@ def prometheus(spec: ProfileSpec, scope: Scope) -> Service:
         hops=hops,
         egress=egress,
         # After a crash it reads its log of the last hours again before it is ready.
-        healthcheck=healthcheck(asked_by_wget(scrape.PROMETHEUS, "/-/ready"), start_s=300),
+        healthcheck=checked(asked_by_wget(scrape.PROMETHEUS, "/-/ready"), start_s=300),
         stop_grace_s=30,
     )
 
