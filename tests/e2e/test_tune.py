@@ -38,11 +38,11 @@ def words_of(stack: Stack) -> tuple[str, ...]:
     return tuple(word for each in sets for word in ("--set", each))
 
 
-def tune(stack: Stack, mine: Path, overlay: Path) -> Outcome:
+def tune(stack: Stack, mine: Path, overlay: Path, *more: str) -> Outcome:
     return stack.product.run(
         *("tune", "--profile", "smoke", "--overlay", str(mine), *words_of(stack)),
         *("--goal", "throughput", "--streams", "8", "--budget", "4m"),
-        *("--write", str(overlay), "--output", "json"),
+        *("--write", str(overlay), "--output", "json", *more),
         patience_s=600,
     )
 
@@ -52,6 +52,8 @@ def test_what_is_found_is_measured_and_up_and_bench_have_it(tuning: Stack, tmp_p
     mine, overlay = tmp_path / "mine.yaml", tmp_path / "tuned.yaml"
     mine.write_text("concurrency: 1\n")
     report = tune(tuning, mine, overlay).data
+    if report["overlay"] is None:  # something else had the processors: it calls no noise a gain
+        report = tune(tuning, mine, overlay, "--again").data
     first = report["tried"][0]
     assert (first["changes"], first["verdict"]) == ([], "as it is")
     assert first["outcome"]["level"]["streams"] == 8
