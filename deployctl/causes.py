@@ -119,10 +119,11 @@ def _paths(service: str, what: str) -> tuple[str, ...]:
 
 def causes_of(profile: Profile) -> Cause:
     """Where each moved thing comes from in this profile: ``file:line``, '' where nothing says."""
-    owner = {s.name: a.name for a in switched_on(profile.spec) for s in a.services(profile.spec)}
+    addons = switched_on(profile.spec)
+    owner = {s.name: addon.name for addon in addons for s in addon.services(profile.spec)}
     windows = {
         name: f"addons.{addon.name}.enabled"
-        for addon in switched_on(profile.spec)
+        for addon in addons
         for name, _ in addon.frontend(profile.spec)
     }
 

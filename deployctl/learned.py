@@ -48,26 +48,31 @@ class Learned:
 
     def keep(self, plan: Plan, figures: Mapping[str, int]) -> None:
         """Remember what an engine said; a folder that cannot be written remembers nothing."""
-        self._remember(_key(plan), figures)
+        if figures:
+            self._remember({_key(plan): dict(figures)})
 
     def keep_taken(self, plan: Plan, taken: Mapping[str, tuple[str, int]]) -> None:
         """Remember what services took: name → (image as it runs, bytes); the most of one image."""
+        known = self._all()
+        found: dict[str, Mapping[str, int | str]] = {}
         for service, _ in _beside(plan):
             if service.name not in taken:
                 continue
             image, size = taken[service.name]
             key = _service_key(service)
-            before = self._all().get(key)
+            before = known.get(key)
             if isinstance(before, dict) and before.get(_IMAGE) == image:
                 size = max(size, _sizes(before).get(TAKEN, 0))
-            self._remember(key, {TAKEN: size, _IMAGE: image})
+            found[key] = {TAKEN: size, _IMAGE: image}
+        self._remember(found)
 
-    def _remember(self, key: str, figures: Mapping[str, int | str]) -> None:
+    def _remember(self, found: Mapping[str, Mapping[str, int | str]]) -> None:
+        """Write down what is new of it, all at once."""
         known = self._all()
-        if not figures or known.get(key) == dict(figures):
+        new = {key: dict(figures) for key, figures in found.items() if known.get(key) != figures}
+        if not new:
             return
-        known.pop(key, None)
-        known[key] = dict(figures)
+        known = {key: kept for key, kept in known.items() if key not in new} | new
         text = json.dumps(dict(list(known.items())[-_KEPT:]), indent=1)
         with contextlib.suppress(OSError):
             handle, name = tempfile.mkstemp(dir=self._file.parent, prefix=f".{FILE}.")

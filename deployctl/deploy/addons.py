@@ -45,7 +45,7 @@ def export_names(world: World, space: Workspace) -> None:
 def wait_for_addons(run: Run, space: Workspace, plan: Plan, way: Way) -> None:
     """Wait until every add-on's own healthchecks pass; ``addon-not-ready`` names one that is not.
 
-    Engine and chat window have answered by then, and go on whatever comes of this.
+    Engine and chat window have answered by then.
     """
     for name in plan.addons:
         services = tuple(service for service in plan.services if service.addon == name)

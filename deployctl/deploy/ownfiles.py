@@ -84,9 +84,9 @@ def check(world: World, space: Workspace, wanted: Wanted, again: str) -> None:
     faults: list[Fault] = []
     for own in _own(wanted.plan):
         names = tuple(name for name, _ in _contents(space, own))
-        image = next(i.reference for i in wanted.images if i.service == own.service)
         if not names:
             continue
+        image = next(i.reference for i in wanted.images if i.service == own.service)
         argv = own.check(image, str(space.folder / own.folder), names, CONTAINER_USER)
         result = world.runner.run(Command(argv=argv, label="check your files", timeout_s=_CHECK_S))
         if not result.ok and result.exit_code != NOT_FOUND:
