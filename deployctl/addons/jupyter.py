@@ -33,14 +33,14 @@ IMAGE = "localhost/deployctl/jupyter:4.6.6"
 #: The notebook that the image's start script copies to the volume where there is none.
 STARTER = "start.ipynb"
 
-#: As Docker counts it: 68 MiB after the start, 75 with its page open, 135 with this notebook, and
-#: some 60 for each further one (90 with matplotlib and pandas).
+#: As Docker counts it: 68 MiB after the start, 75 with its page open, 110 with a notebook open, 135
+#: when that one has asked the model; some 60 for each further one, 90 with matplotlib and pandas.
 NEED = Part(
     place="ram",
     name="Jupyter",
-    bytes=135 * 1024**2,
+    bytes=110 * 1024**2,
     basis="measured",
-    why="JupyterLab and one notebook that has asked the model",
+    why="JupyterLab and one open notebook",
 )
 
 
