@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from deployctl.amounts import rough
 from deployctl.aside import Aside
 from deployctl.deploy import stack
+from deployctl.deploy.rhythm import Rhythm
 from deployctl.deploy.vigil import ROLE, Vigil
 from deployctl.deploy.warm import warm_up
-from deployctl.engines import phases
 from deployctl.engines.figures import llama_cpp_figures, vllm_figures
 from deployctl.errors import DeployctlError, Fault
 from deployctl.readiness import (
@@ -39,10 +39,6 @@ if TYPE_CHECKING:
     from deployctl.readiness import Endpoints
     from deployctl.secret import Secret
     from deployctl.workspace import Workspace
-
-#: Seconds between two probes once the log says that it cannot take long any more. Not yet while
-#: the model is warmed up: that takes a large one half a minute, and all cores.
-_SOON_EVERY_S = 0.02
 
 #: An answer breaks off before Docker has noted that a container died: seconds to wait for that.
 _NOTED_S = 1.5
@@ -142,7 +138,8 @@ class _Waiting:
         deadline_s: int,
         summary: Callable[[Probe], str],
     ) -> None:
-        vigil = self.vigil
+        vigil, clock = self.vigil, self.run.world.clock
+        rhythm = Rhythm(clock)
         with self.run.phase(name) as phase:
             vigil.alive(service)
 
@@ -152,9 +149,9 @@ class _Waiting:
             last = wait(
                 lambda: vigil.through(Aside(probe), turn),
                 turn,
-                clock=self.run.world.clock,
+                clock=clock,
                 deadline_s=deadline_s,
-                pause=lambda: _pause(vigil.step(service).name),
+                pause=lambda: rhythm.pause(vigil.step(service).name),
             )
             vigil.listen()
             if not last.ok:
@@ -288,11 +285,6 @@ def _now(seen: Probe) -> str:
     """What was seen, of an engine that had answered before."""
     silent = seen.seen == DOES_NOT_ANSWER
     return "runs and answers nothing" if silent else f"answers: {seen.seen}"
-
-
-def _pause(step: str) -> float:
-    """Seconds until the next probe: short ones when the log says that it is nearly there."""
-    return _SOON_EVERY_S if step == phases.LISTENING else PROBE_EVERY_S
 
 
 def _served(last: Probe, lines: tuple[str, ...], plan: Plan) -> str:
