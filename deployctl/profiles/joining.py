@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from deployctl.profiles.document import Node, Path
 from deployctl.profiles.excerpt import MODEL
+from deployctl.profiles.keys import Keys
 
 #: Keys of ``model`` that say what the operator wants of any model, not what the model is.
 WISHES = frozenset({"context", "max_tokens"})
@@ -26,7 +27,8 @@ _ABOUT_THE_FILE = ("sha256", "size", "size_about")
 def merge(below: Node, above: Node, path: Path = ()) -> Node:
     """``above`` laid over ``below``; ``path`` is where the two stand in the profile."""
     if isinstance(above.value, Mapping) and not isinstance(below.value, Mapping | None):
-        return below  # no block, where keys of one are laid over it: it is refused at its place
+        # Where a block belongs, what is none is refused at its own place, whatever lies over it.
+        return below if Keys().is_block(path) else above
     if not isinstance(below.value, Mapping) or not isinstance(above.value, Mapping):
         return above
     if path == ("engine",) and _differs(below, above, "kind"):

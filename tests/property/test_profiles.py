@@ -28,6 +28,7 @@ from deployctl.render import render
 from tests.mutations import check_refusal, mutant
 from tests.mutations import outcome as outcome_of
 from tests.profilefiles import CATALOG, Files, laid, readers
+from tests.yamltext import parsed
 
 QUICK = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 
@@ -91,6 +92,7 @@ def test_any_text_in_a_field_means_itself(text: str, by_json: bool) -> None:
 @example("file:/m/a #b: c.gguf")
 @example("'")
 @example("=")
+@example("{a: 0}")
 def test_any_text_after_set_means_itself(text: str) -> None:
     profile = outcome(f"model.name={text}", mine="extends: smoke\n")
     if profile is not None and text[:1] not in ("'", '"'):
@@ -158,7 +160,7 @@ def test_any_text_reaches_the_container_or_the_operator_unchanged(path: str, tex
     assert value == text
     if path in WORDS:
         plan = build_plan(profile)
-        stack = yaml.safe_load(render(plan, CATALOG.templates_dir).text("compose.yaml"))
+        stack = parsed(render(plan, CATALOG.templates_dir).text("compose.yaml"))
         # Compose reads two dollars as one.
         words = [word.replace("$$", "$") for word in stack["services"]["engine"]["command"]]
         assert text in words

@@ -123,6 +123,12 @@ def test_the_later_of_two_settings_wins() -> None:
             "mine.yaml:3: `engine.memory` is `12`. A size needs its unit.\n"
             "3 |   memory: 12\n  |           ^\n→ write `memory: 12GiB`",
         ),
+        (  # laid over the catalog's text, which it must not lose to in silence
+            "model:\n  name: {a: 1}\n",
+            "mine.yaml:3: `model.name` is a block of keys. It should be text; text that looks like "
+            "something else goes in quotes.\n"
+            "3 |   name: {a: 1}\n  |   ^\n→ write `name: SmolLM2-135M-Instruct Q4_1`",
+        ),
         (
             "context: 4096\n",
             "mine.yaml:2: `context` is not a key of a profile. Did you mean `model.context`?\n"
