@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -11,6 +12,10 @@ T = TypeVar("T")
 #: How long an answer is waited for, in real seconds, before whoever asked goes on without it. A
 #: daemon that is well answers within some milliseconds.
 _ANSWER_S = 0.5
+
+#: No wait is longer at a time. Ctrl-C in the instant in which one begins is noticed at its end: a
+#: thread may be held up between its last look at signals and its sleep (seen with Python 3.11).
+_SLICE_S = 0.5
 
 
 class Aside(Generic[T]):
@@ -40,14 +45,19 @@ class Aside(Generic[T]):
 
     def done(self, within_s: float = 0.0) -> bool:
         """Whether it has ended; waits so many real seconds for it."""
-        if not self._ended and self._under_way.acquire(timeout=within_s):
-            self._under_way.release()
+        until = time.monotonic() + within_s
+        while not self._ended:
+            left = max(0.0, until - time.monotonic())
+            if self._under_way.acquire(timeout=min(left, _SLICE_S)):
+                self._under_way.release()
+            elif left <= _SLICE_S:
+                break
         return self._ended
 
     def result(self) -> T:
         """What came of it, or the error that ended it; waits until it has ended."""
         while not self._ended:
-            self.done(60)
+            self.done(_SLICE_S)
         if self._error is not None:
             raise self._error
         return self._result[0]
