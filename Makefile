@@ -60,8 +60,11 @@ setup: $(STAMP) ## Give this machine a working Docker, if it has none
 
 test: lint test-fast test-docker test-e2e ## Lint, then all tests but the long half of the faults, on a real Docker
 
+# One process more than processors: a tenth of the tests waits for something.
+PROCESSES = $$($(PY) -c 'import os; print((os.cpu_count() or 1) + 1)')
+
 test-fast: $(DEV_STAMP) ## Unit, golden, property and command-line tests; needs nothing
-	@$(PY) -m pytest -q --numprocesses auto -m "not network and not slow" tests/unit tests/golden tests/property tests/cli $(ARGS)
+	@$(PY) -m pytest -q --numprocesses $(PROCESSES) --dist worksteal -m "not network and not slow" tests/unit tests/golden tests/property tests/cli $(ARGS)
 
 test-docker: $(DEV_STAMP) ## Tests of the adapters against a real daemon
 	@$(TOOL) setup --yes

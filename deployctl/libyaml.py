@@ -1,4 +1,4 @@
-"""The YAML parser: libyaml's where PyYAML has it, many times as fast as the one in Python."""
+"""YAML's parser and writer: libyaml's where PyYAML has it, far faster than those in Python."""
 
 from __future__ import annotations
 
@@ -8,3 +8,6 @@ import yaml
 
 #: A safe loader, for ``yaml.load`` and friends. PyYAML's loaders share no public type.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+#: A safe writer, to derive others from.
+DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)

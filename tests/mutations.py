@@ -20,6 +20,7 @@ from deployctl.profiles.resolve import resolve
 from deployctl.profiles.selection import Selection
 from deployctl.render import render
 from tests.profilefiles import CATALOG, MODELS, SHIPPED, Files, readers
+from tests.yamltext import parsed
 
 #: Values that are not what any key wants, and some that are what some key wants.
 JUNK: list[Any] = [
@@ -127,7 +128,7 @@ def _outcome(spoiled: Mutant) -> Outcome:
         check_refusal(error)
         return Outcome(codes=tuple(fault.code for fault in error.faults))
     stack = render(plan, CATALOG.templates_dir).text("compose.yaml")
-    read = yaml.safe_load(stack)
+    read = parsed(stack)
     assert set(read["services"]) == {"engine", "webui"}
     return Outcome(stack=stack)
 
@@ -219,7 +220,7 @@ def vary(data: Any, dice: random.Random) -> None:
 
 
 def _data(content: bytes, dice: random.Random, change: Callable[[Any, random.Random], None]) -> str:
-    data = yaml.safe_load(content)
+    data = parsed(content)
     for _ in range(dice.randint(1, 4)):
         change(data, dice)
     return str(yaml.safe_dump(data, allow_unicode=True, sort_keys=False))

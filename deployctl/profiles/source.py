@@ -11,6 +11,7 @@ and the tags of everything, and deep nesting cannot exhaust the stack.
 
 from __future__ import annotations
 
+import functools
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -33,10 +34,12 @@ MAX_BYTES = 64 * 1024
 MAX_DEPTH = 12
 
 
+@functools.lru_cache(maxsize=128)
 def load(content: str | bytes, file: str, *, loader: Any = LOADER) -> Document:  # noqa: ANN401  # PyYAML's loaders share no public type
     """Read one file. ``file`` is its name as the operator knows it.
 
-    Never raises: what is wrong is in ``faults``, in file order.
+    Never raises: what is wrong is in ``faults``, in file order. The same text is read once: what
+    comes of it cannot be changed.
     """
     reader = _Reader(file=file, loader=loader)
     root = None

@@ -7,6 +7,7 @@ there, and pip and huggingface_hub trust it too.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -24,6 +25,8 @@ from deployctl.weights.problems import (
 )
 
 if TYPE_CHECKING:
+    import ssl
+
     import requests  # an edge module; imported for real inside the functions
 
 #: A host that does not even connect in this time is not going to serve a gigabyte.
@@ -64,18 +67,16 @@ def url_answers(url: str, *, timeout_s: float) -> bool:
 
 def session() -> requests.Session:
     """A requests session that trusts the system's certificate authorities too."""
-    import ssl
-
     import requests
     from requests.adapters import HTTPAdapter
 
     class SystemTrust(HTTPAdapter):
         def init_poolmanager(self, *args: object, **kwargs: object) -> None:
-            kwargs["ssl_context"] = ssl.create_default_context()
+            kwargs["ssl_context"] = _system_trust()
             super().init_poolmanager(*args, **kwargs)  # type: ignore[arg-type]  # passed through
 
         def proxy_manager_for(self, *args: object, **kwargs: object) -> object:
-            kwargs["ssl_context"] = ssl.create_default_context()
+            kwargs["ssl_context"] = _system_trust()
             return super().proxy_manager_for(*args, **kwargs)  # type: ignore[arg-type]  # the same
 
     http = requests.Session()
@@ -83,6 +84,14 @@ def session() -> requests.Session:
     # Compressed bytes could neither be counted nor resumed.
     http.headers.update({"User-Agent": "deployctl", "Accept-Encoding": "identity"})
     return http
+
+
+@functools.cache
+def _system_trust() -> ssl.SSLContext:
+    """Read once, when the first connection is made: it takes a fiftieth of a second."""
+    import ssl
+
+    return ssl.create_default_context()
 
 
 def open_at(

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from deployctl.profiles.schema import json_schema
 from tests.cli.commandline import deployctl
 from tests.profilefiles import CATALOG, PROFILES
 from tests.world import Box
+from tests.yamltext import parsed
 
 Capture = pytest.CaptureFixture[str]
 
@@ -93,7 +93,7 @@ def test_what_is_shown_can_be_saved_and_checked(box: Box, capsys: Capture, own: 
     assert "✓ saved" in text(box, capsys, "check", "saved")
     found = data(box, capsys, "show", "saved")
     assert found["profile"]["concurrency"] == 3
-    assert found["profile"] == yaml.safe_load(shown)
+    assert found["profile"] == parsed(shown)
 
 
 def test_explain_all_and_one(box: Box, capsys: Capture) -> None:

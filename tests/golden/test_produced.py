@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
 from deployctl.catalog import Catalog
 from tests.golden.produced import ROOT, SCREENS, produced, screen
+from tests.yamltext import parsed
 
 PRODUCED = produced()
 
@@ -31,7 +31,7 @@ def test_no_stack_of_a_profile_that_is_gone() -> None:
 def test_each_stack_mounts_the_model_it_names() -> None:
     for path, text in PRODUCED.items():
         if path.parent.name == "compose" and path.suffix == ".yaml":
-            mounts = yaml.safe_load(text)["services"]["engine"]["volumes"]
+            mounts = parsed(text)["services"]["engine"]["volumes"]
             (mount,) = (mount for mount in mounts if "DEPLOYCTL_MODEL" in mount["source"])
             assert mount["source"].rstrip("}").endswith(mount["target"].rsplit("/", 1)[-1])
 

@@ -15,7 +15,7 @@ from deployctl.lint.lint import lint
 from deployctl.lint.reading import read
 from tests.lintfiles import FILES, content, corrected
 
-QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 KEYS = st.sampled_from(
     [
@@ -127,7 +127,7 @@ def changed(draw: st.DrawFn, text: str) -> str:
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(QUICK, max_examples=25)
+@settings(QUICK, max_examples=15)
 @given(st.data())
 def test_files_of_people_with_something_changed(name: str, data: st.DataObject) -> None:
     checked(data.draw(changed(content(name).decode())).encode("utf-8", "replace"))

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from deployctl.adapting import adaptations, changed_by
 from deployctl.catalog import Catalog
@@ -27,6 +26,7 @@ from deployctl.render import render
 from deployctl.workspace import Workspace
 from tests.fakes import GIB, FakeFacts, facts
 from tests.world import Box
+from tests.yamltext import parsed
 
 CATALOG = Catalog({"HOME": "/nonexistent"})
 NEW, OLD = "vllm/vllm-openai:v0.32.0", "vllm/vllm-openai:v0.32.0-cu129"
@@ -179,7 +179,7 @@ def test_a_way_that_was_asked_for_stays_and_none_is_made_up() -> None:
 
 def rendered(plan: Plan) -> dict[str, Any]:
     text = render(plan, CATALOG.templates_dir).text("compose.yaml")
-    engine: dict[str, Any] = yaml.safe_load(text)["services"]["engine"]
+    engine: dict[str, Any] = parsed(text)["services"]["engine"]
     return engine
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from deployctl.addons.monitored import scrape
 from deployctl.addons.monitored.alerts import alerts
@@ -24,6 +23,7 @@ from deployctl.addons.nouns import Refusal
 from deployctl.model import Service, Variable
 from deployctl.profiles.schema import ProfileSpec
 from tests.profilefiles import shipped
+from tests.yamltext import parsed
 
 ON = "addons.monitoring.enabled=true"
 
@@ -37,7 +37,7 @@ def services(name: str = "smoke", *sets: str) -> dict[str, Service]:
 
 
 def jobs(name: str = "smoke", *sets: str) -> dict[str, dict[str, Any]]:
-    config = yaml.safe_load(prometheus_yaml(scope_of(spec(name, *sets))))
+    config = parsed(prometheus_yaml(scope_of(spec(name, *sets))))
     return {job["job_name"]: job for job in config["scrape_configs"]}
 
 
@@ -167,7 +167,7 @@ def test_the_pages_of_other_add_ons_are_probed_too() -> None:
     probed = {config["labels"]["service"]: config for config in targets}
     assert tuple(probed) == ("engine", "webui", "jupyter")
     assert probed["jupyter"]["labels"]["__param_module"] == "answers"
-    modules = yaml.safe_load(blackbox_yaml())["modules"]
+    modules = parsed(blackbox_yaml())["modules"]
     assert {config["labels"]["__param_module"] for config in targets} == set(modules)
 
 
@@ -175,7 +175,7 @@ def test_plans_of_every_service_are_there_to_compare_with() -> None:
     whole = services()["prometheus"].files[1].text or ""
     planned = {
         rule["labels"]["service"]
-        for rule in yaml.safe_load(whole)["groups"][0]["rules"]
+        for rule in parsed(whole)["groups"][0]["rules"]
         if rule["record"] == "stack:memory_planned_bytes"
     }
     assert planned == {"engine", "webui", *services()}

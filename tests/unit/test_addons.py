@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from deployctl.addons import ADDONS, NAMES, SECRETS
 from deployctl.addons.monitored.grafana import IMAGE as GRAFANA
@@ -33,6 +32,7 @@ from deployctl.services.common import ADDON_LABEL, FILES_LABEL, NO_PROXIES
 from deployctl.workspace import Workspace
 from tests.fakes import FakeFacts, container
 from tests.world import Box
+from tests.yamltext import parsed
 
 CATALOG = Catalog({"HOME": "/nonexistent"})
 PROFILES = ("smoke", "smoke-vllm", "rtx3060")
@@ -153,7 +153,7 @@ def test_a_page_asks_for_a_secret_that_its_addon_has() -> None:
 def test_a_service_is_labelled_with_its_addon_and_with_what_its_files_hold(profile: str) -> None:
     plan = planned(*NAMES, profile=profile)
     bundle = render(plan, CATALOG.templates_dir)
-    read = yaml.safe_load(bundle.text("compose.yaml"))["services"]
+    read = parsed(bundle.text("compose.yaml"))["services"]
     for service in plan.services:
         labels = read[service.name].get("labels", {})
         assert labels.get(ADDON_LABEL) == service.addon

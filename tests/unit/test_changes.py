@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import yaml
 
 from deployctl.causes import PATHS, causes_of
 from deployctl.changes import Applied, Change, changes
@@ -14,6 +13,7 @@ from deployctl.profiles.keys import Keys
 from deployctl.profiles.selection import Selection
 from deployctl.render import render
 from tests.world import Box
+from tests.yamltext import parsed
 
 
 def stack(**engine: Any) -> dict[str, Any]:
@@ -328,7 +328,7 @@ def test_whatever_a_key_moves_names_the_key(case: tuple[str, ...], tmp_path: Any
     def rendered(*sets: str) -> tuple[Any, Any]:
         profile = world.resolve(Selection(profile=name, sets=sets))
         bundle = render(build_plan(profile), world.catalog.templates_dir)
-        return profile, Applied(compose=yaml.safe_load(bundle.text("compose.yaml")))
+        return profile, Applied(compose=parsed(bundle.text("compose.yaml")))
 
     (was, before), (profile, after) = rendered(), rendered(*sets)
     # Backwards too: what goes away is to be named as what comes.

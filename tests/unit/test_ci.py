@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import typer.main
-import yaml
 
 from deployctl.cli import app
+from tests.yamltext import parsed
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs/ci.md"
@@ -18,7 +18,7 @@ SNIPPETS = {name: ROOT / f"docs/ci/{name}.yml" for name in ("github-actions", "g
 
 
 def read(name: str) -> Any:
-    return yaml.safe_load(SNIPPETS[name].read_text(encoding="utf-8"))
+    return parsed(SNIPPETS[name].read_text(encoding="utf-8"))
 
 
 def shell(name: str) -> list[str]:

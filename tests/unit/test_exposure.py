@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import yaml
 
 from deployctl.catalog import Catalog
 from deployctl.deploy.stack import lan_url
@@ -16,6 +15,7 @@ from deployctl.reach import url, who_can_reach
 from deployctl.render import render, variables_of
 from deployctl.services.common import reach
 from tests.profilefiles import shipped
+from tests.yamltext import parsed
 
 LAN = ("exposure=lan", "ports.address=192.168.1.20")
 IPV6 = ("exposure=lan", "ports.address=fd00::20")
@@ -27,7 +27,7 @@ def plan(*sets: str) -> Plan:
 
 def rendered(wanted: Plan) -> dict[str, Any]:
     text = render(wanted, Catalog({"HOME": "/nonexistent"}).templates_dir).text("compose.yaml")
-    found: dict[str, Any] = yaml.safe_load(text)
+    found: dict[str, Any] = parsed(text)
     return found
 
 

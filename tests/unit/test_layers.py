@@ -1,6 +1,7 @@
 """The house's layer rules, held by reading the import statements."""
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -83,9 +84,15 @@ PURE = [
 FORBIDDEN_IN_PURE = {"subprocess", "docker", "requests", "typer", "rich", "time", "os", "socket"}
 
 
+@functools.cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
+@functools.cache
 def imports(path: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -130,7 +137,7 @@ def test_only_the_console_prints() -> None:
     for path in PACKAGE.rglob("*.py"):
         calls = [
             node
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in nodes(path)
             if isinstance(node, ast.Call)
             and isinstance(node.func, ast.Name)
             and node.func.id == "print"
@@ -163,7 +170,7 @@ def test_recipes_open_no_file_and_no_process() -> None:
     touching = {
         path.name
         for path in (PACKAGE / "deploy").glob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.Call)
         and (getattr(node.func, "attr", "") or getattr(node.func, "id", "")) in calls
     }

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from deployctl.lint.rules import RULES
 from tests.golden.produced import ROOT
 from tests.lintfiles import CORPUS, FILES, content, corrected, found, linted, mended
+from tests.yamltext import parsed
 
 EXPECTED: dict[str, list[tuple[int, str]]] = {
     "article-vllm.yml": [
@@ -169,7 +169,7 @@ def test_the_corrected_lines_take_the_finding_away(name: str) -> None:
     for finding in linted(text).findings:
         assert finding.corrected is not None, finding
         made = corrected(text, finding)
-        assert yaml.safe_load(made)
+        assert parsed(made)
         after = linted(made)
         assert after.fault is None, finding
         same = (finding.rule, finding.message)
@@ -180,8 +180,8 @@ def test_the_corrected_lines_take_the_finding_away(name: str) -> None:
 def test_one_correction_after_the_other_leaves_a_good_file(name: str) -> None:
     text = mended(content(name))
     assert found(text) == []
-    services = yaml.safe_load(text)["services"]
-    assert set(services) == set(yaml.safe_load(content(name))["services"])
+    services = parsed(text)["services"]
+    assert set(services) == set(parsed(content(name))["services"])
 
 
 @pytest.mark.parametrize("name", FILES)

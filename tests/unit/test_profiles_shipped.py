@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 from jsonschema import Draft202012Validator
 
 from deployctl.adapting import adaptations
@@ -19,6 +18,7 @@ from deployctl.profiles.schema import ModelEntry, json_schema, model_json_schema
 from deployctl.profiles.selection import Selection
 from deployctl.sizing import need, parameters
 from tests.profilefiles import CATALOG, ROOT, shipped, told
+from tests.yamltext import parsed
 
 FILES = sorted((ROOT / "profiles").rglob("*.yaml"))
 PROFILES = [path for path in FILES if path.parent.name != "models"]
@@ -198,7 +198,7 @@ def test_the_catalog_s_models_have_as_many_parameters_as_their_authors_count() -
     counted = {}
     for name in CATALOG.model_names():
         text = (ROOT / f"profiles/models/{name}.yaml").read_text(encoding="utf-8")
-        counted[name] = parameters(ModelEntry.model_validate(yaml.safe_load(text)).shape.noun())
+        counted[name] = parameters(ModelEntry.model_validate(parsed(text)).shape.noun())
     assert counted == {
         "deepseek-r1-distill-qwen-1.5b": 1_777_088_000,
         "llama-3.2-1b-instruct": 1_235_814_400,
@@ -251,7 +251,7 @@ def test_editors_accept_every_shipped_file() -> None:
     for judge in judges.values():
         judge.check_schema(judge.schema)
     for path in FILES:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = parsed(path.read_text(encoding="utf-8"))
         assert [found.message for found in judges[kind(path)].iter_errors(data)] == [], path
 
 
@@ -267,7 +267,7 @@ def test_editors_accept_every_shipped_file() -> None:
 )
 def test_editors_see_what_is_wrong_in_a_child(text: str, accepted: bool) -> None:
     judge = Draft202012Validator(json.loads(json_schema()))
-    assert judge.is_valid(yaml.safe_load(text)) is accepted
+    assert judge.is_valid(parsed(text)) is accepted
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 
 from deployctl.bench.nouns import Level, Measured, Shape, Subject
 from deployctl.cli.tunetext import text
@@ -27,6 +26,7 @@ from deployctl.talk import PhaseTalk
 from tests.fakes import FakeFacts, facts
 from tests.tuningworld import level
 from tests.world import Box
+from tests.yamltext import parsed
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,7 @@ class Meter:
         seconds: float | None,
     ) -> Measured:
         assert name == STACK
-        rendered = yaml.safe_load((self.box.home / "stacks" / name / "compose.yaml").read_text())
+        rendered = parsed((self.box.home / "stacks" / name / "compose.yaml").read_text())
         command = rendered["services"]["engine"]["command"]
         flags = dict(zip(command, [*command[1:], ""], strict=True))
         (streams,) = shape.streams
@@ -131,7 +131,7 @@ def test_what_is_better_is_an_overlay_that_up_takes(box: Box, tmp_path: Path) ->
     assert report.settings == (("concurrency", 8),)
     path = tmp_path / "here" / "smoke-tuned.yaml"
     assert report.overlay == path
-    assert yaml.safe_load(path.read_text()) == {"concurrency": 8}
+    assert parsed(path.read_text()) == {"concurrency": 8}
     assert report.command == f"deployctl up --profile smoke --overlay {path}"
     assert left(box) == []
     selection = Selection(profile="smoke", overlays=(str(path),))
@@ -564,7 +564,7 @@ def test_an_overlay_that_cannot_be_written_is_printed(box: Box, tmp_path: Path) 
     report = tuned(box, request, meter)
     assert [fault.code for fault in report.faults] == ["workspace-unwritable"]
     assert report.overlay is None
-    assert yaml.safe_load(report.overlay_text) == {"concurrency": 8}
+    assert parsed(report.overlay_text) == {"concurrency": 8}
     assert text(report).endswith(f"by hand:\n\n{report.overlay_text.rstrip()}")
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from deployctl.planner import build_plan
 from deployctl.render import render
 from deployctl.services.common import FILES_LABEL
 from tests.profilefiles import shipped
+from tests.yamltext import parsed
 
 GATE = Path(__file__).parents[2] / "templates/vllm_gate.py"
 
@@ -99,7 +99,7 @@ def test_another_gate_is_another_container(tmp_path: Path) -> None:
     plan = build_plan(shipped("smoke-vllm"))
 
     def label() -> str:
-        services = yaml.safe_load(render(plan, tmp_path / "templates").text("compose.yaml"))
+        services = parsed(render(plan, tmp_path / "templates").text("compose.yaml"))
         return str(services["services"]["engine"]["labels"][FILES_LABEL])
 
     before = label()

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import struct
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -63,21 +62,20 @@ def tensors_of(folder: Path) -> dict[str, NDArray[np.uint16]]:
     }
 
 
-def nearest(value: float) -> int:
-    """The number of 16 bits next to a float of 32, by arithmetic with fractions."""
-    bits: int = struct.unpack("<I", struct.pack("<f", value))[0]
-    below = bits >> 16
-
-    def distance(candidate: int) -> Fraction:
-        (there,) = struct.unpack("<f", struct.pack("<I", candidate << 16))
-        return abs(Fraction(there) - Fraction(value))
-
-    return min((below, below + 1), key=lambda each: (distance(each), each & 1))
-
-
 def rounded(values: NDArray[np.float32]) -> NDArray[np.uint16]:
-    flat = [nearest(float(value)) for value in values.ravel()]
-    return np.array(flat, dtype=np.uint16).reshape(values.shape)
+    """The numbers of 16 bits next to floats of 32, even ones where two are equally near.
+
+    By distance in floats of 64 bits, which hold both and what lies between them exactly.
+    """
+    below = values.view(np.uint32) & 0xFFFF0000
+    above = below + 0x10000
+    exact = values.astype(np.float64)
+    to_below, to_above = (
+        np.abs(each.view(np.float32).astype(np.float64) - exact) for each in (below, above)
+    )
+    odd = (below >> 16) & 1 == 1
+    nearest = np.where((to_above < to_below) | ((to_above == to_below) & odd), above, below)
+    return (nearest >> 16).astype(np.uint16)
 
 
 # ── tensors ───────────────────────────────────────────────────────────────────────────────────

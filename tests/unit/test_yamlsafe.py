@@ -1,9 +1,9 @@
 import pytest
-import yaml
 
 from deployctl import yamlsafe
 from deployctl.model import Variable
 from deployctl.secret import Secret
+from tests.yamltext import parsed
 
 
 def interpolated(text: str) -> str:
@@ -29,7 +29,7 @@ def interpolated(text: str) -> str:
     ],
 )
 def test_text_survives(text: str) -> None:
-    assert interpolated(yaml.safe_load(str(yamlsafe.node(text)))) == text
+    assert interpolated(parsed(str(yamlsafe.node(text)))) == text
 
 
 def test_other_values_are_flow_nodes() -> None:
@@ -45,7 +45,7 @@ def test_variables_keep_their_dollar() -> None:
 
 
 def test_a_required_variable_has_a_default_that_no_environment_can_hold() -> None:
-    read = yaml.safe_load(str(yamlsafe.node(Variable(name="A", required="say so"))))
+    read = parsed(str(yamlsafe.node(Variable(name="A", required="say so"))))
     assert read == "${A:-\0say so}"
 
 

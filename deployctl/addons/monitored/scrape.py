@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from deployctl.libyaml import DUMPER
+
 if TYPE_CHECKING:
     from deployctl.addons.monitored.scope import Scope
 
@@ -127,7 +129,7 @@ def yaml_text(data: dict[str, Any]) -> str:
     return yaml.dump(data, Dumper=_Plain, sort_keys=False, width=1000)
 
 
-class _Plain(yaml.SafeDumper):
+class _Plain(DUMPER):  # type: ignore[misc]  # PyYAML's writers share no public type
     """YAML for people: nothing is an alias of something above."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401, ARG002
