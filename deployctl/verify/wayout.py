@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 #: Nobody's addresses: whoever answers there is not inside the stack.
@@ -62,23 +63,37 @@ def ended(line: socket.socket, problem: OSError, first_hop: str) -> str:
     return "silent" if isinstance(problem, (TimeoutError, socket.timeout)) else "no-route"
 
 
+def tried(kind: int, address: str, port: int, first_hop: str) -> str:
+    """Send something there once; one word for how that ended."""
+    with socket.socket(socket.AF_INET, kind) as line:
+        line.setsockopt(socket.IPPROTO_IP, _RECVERR, 1)
+        line.settimeout(WAIT_S)
+        try:
+            line.connect((address, port))
+            line.send(b"\0")
+            line.recv(1)
+        except OSError as problem:
+            return ended(line, problem, first_hop)
+    return "answered"
+
+
+def judged(ends: Iterable[str]) -> str:
+    """One word for several tries, of which no more are made than it takes.
+
+    Silence is tried again, and so is a refusal of which nobody knows who sent it: a busy kernel may
+    have had no room to note that it was this machine. Somebody beyond refuses again.
+    """
+    refused = False
+    for end in ends:
+        if end not in ("silent", "refused") or (refused and end == "refused"):
+            return end
+        refused = refused or end == "refused"
+    return "refused" if refused else "silent"
+
+
 def attempt(kind: int, address: str, port: int, first_hop: str) -> str:
-    """Send something there, several times where nobody says anything."""
-    for _ in range(TRIES):
-        with socket.socket(socket.AF_INET, kind) as line:
-            line.setsockopt(socket.IPPROTO_IP, _RECVERR, 1)
-            line.settimeout(WAIT_S)
-            try:
-                line.connect((address, port))
-                line.send(b"\0")
-                line.recv(1)
-            except OSError as problem:
-                came_to = ended(line, problem, first_hop)
-            else:
-                return "answered"
-        if came_to != "silent":
-            return came_to
-    return "silent"
+    """Send something there until it is known how that ends."""
+    return judged(tried(kind, address, port, first_hop) for _ in range(TRIES))
 
 
 def attempt_v6() -> str:

@@ -216,6 +216,24 @@ def test_a_try_that_is_answered_or_refused_is_told_apart(open_port: int, closed_
 
 
 @pytest.mark.parametrize(
+    ("ends", "verdict", "left"),
+    [
+        (["stopped", "answered"], "stopped", 1),
+        (["silent", "silent", "stopped", "x"], "stopped", 1),
+        (["silent", "silent"], "silent", 0),
+        (["refused", "stopped", "x"], "stopped", 1),  # by this machine, as the second note says
+        (["refused", "silent", "refused", "x"], "refused", 1),
+        (["refused", "silent", "silent"], "refused", 0),  # at least somebody said no
+        (["refused", "answered"], "answered", 0),
+    ],
+)
+def test_what_tells_nothing_is_tried_again(ends: list[str], verdict: str, left: int) -> None:
+    tries = iter(ends)
+    assert wayout.judged(tries) == verdict
+    assert len(list(tries)) == left
+
+
+@pytest.mark.parametrize(
     ("said", "problem", "ends"),
     [
         ((11, "10.0.0.1"), OSError(113, "no route"), "stopped"),
