@@ -35,6 +35,11 @@ _DURATION_SLIPS = {
     **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), "m"),
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), "h"),
 }
+#: Longer ones, in hours: there is no unit for them.
+_HOURS = {
+    **dict.fromkeys(("d", "day", "days"), 24),
+    **dict.fromkeys(("w", "week", "weeks"), 7 * 24),
+}
 
 
 class UnitError(ValueError):
@@ -152,7 +157,9 @@ def _duration_slip(written: str) -> str:
         return "15m"
     if not found[2]:
         return _duration_of_bare(float(found[1]))
-    unit = _DURATION_SLIPS.get(found[2].lower())
+    word = found[2].lower()
+    times = _HOURS.get(word)
+    unit = "h" if times else _DURATION_SLIPS.get(word)
     if unit is None:
         return "15m"
-    return _duration_of_bare(float(found[1]) * DURATION_UNITS[unit])
+    return _duration_of_bare(float(found[1]) * (times or 1) * DURATION_UNITS[unit])
