@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -35,8 +36,11 @@ class Fetch:
     how: str
     size_bytes: int | None
     basis: Basis | None
+    same_as: str = ""  # the service above of whose image, built from packages, it is a part
 
     def __str__(self) -> str:
+        if self.same_as:
+            return f"{self.source}: {self.how}; built, it is one image with {self.same_as}"
         size = "size unknown"
         if self.size_bytes is not None:
             size = f"{self._size()} ({self.basis})"
@@ -166,7 +170,7 @@ def _fetches(world: World, decided: Plan) -> tuple[Fetch, ...]:
     here = world.weights.locate(spec)
     size = spec.size_bytes or spec.about_bytes
     return (
-        *(_image(service) for service in decided.services),
+        *_images(decided.services),
         Fetch(
             what="weights",
             source=str(spec.source),
@@ -175,6 +179,17 @@ def _fetches(world: World, decided: Plan) -> tuple[Fetch, ...]:
             basis=_basis(spec, here=here is not None) if size else None,
         ),
     )
+
+
+def _images(services: Sequence[Service]) -> Iterator[Fetch]:
+    """The images of all; one that is built for several is counted once."""
+    first: dict[str, str] = {}  # recipe → who has it
+    for service in services:
+        recipe = service.image.recipe
+        of = first.setdefault(recipe, service.name) if recipe else service.name
+        made = _image(service)
+        shared = of != service.name
+        yield replace(made, size_bytes=None, basis=None, same_as=of) if shared else made
 
 
 def _image(service: Service) -> Fetch:

@@ -394,6 +394,19 @@ def test_what_an_image_takes_is_told_as_exactly_as_it_is_known(
     )
 
 
+def test_an_image_that_is_built_for_several_is_counted_once(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("plan", "--profile", "smoke", "--with", "monitoring")
+    found = {one["what"]: one for one in data(box, capsys, *words)["fetches"]}
+    assert found["prometheus"]["size_bytes"] > 0
+    others = {name for name, one in found.items() if one["same_as"] == "prometheus"}
+    assert others == {"node-exporter", "containers", "blackbox"}
+    assert {found[name]["size_bytes"] for name in others} == {None}
+    assert deployctl(box, *words) == 0
+    assert capsys.readouterr().out.count("; built, it is one image with prometheus") == len(others)
+
+
 def test_programs_get_keys_that_stay(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(data(box, capsys, "plan", "--profile", "smoke")) == [
         *("stack", "profile", "files", "description", "chosen_because", "given_up", "model"),
