@@ -11,7 +11,11 @@ from deployctl.cli.options import DEFAULT_STACK_NAME, DebugOption, StackOption
 
 def logs(
     services: Annotated[
-        list[str] | None, typer.Argument(metavar="[SERVICE]...", help="engine, webui; all if none.")
+        list[str] | None,
+        typer.Argument(
+            metavar="SERVICE|ADDON",
+            help="engine, webui, or an add-on for all its services: monitoring; all if none.",
+        ),
     ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on printing until Ctrl-C.")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from deployctl.cli.options import (
     DEFAULT_STACK_NAME,
@@ -18,20 +20,30 @@ if TYPE_CHECKING:
 
 
 def open_(
+    page: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PAGE",
+            help="An add-on or one of its pages: jupyter, prometheus, grafana; the chat window "
+            "if none.",
+            show_default=False,
+        ),
+    ] = None,
     stack: StackOption = DEFAULT_STACK_NAME,
     output: OutputOption = Output.TEXT,
     debug: DebugOption = False,  # noqa: ARG001  # read by the error boundary
 ) -> int:
-    """Open the chat window in this desktop's browser.
+    """Open the chat window, or an add-on's page.
 
-    Without a desktop it says where the chat window is, and how to reach it over SSH.
+    In this desktop's browser; without a desktop it says where the page is, and how to reach it
+    over SSH.
     """
     from deployctl.cli.session import Session
     from deployctl.deploy.open import Seat, open_window
 
     session = Session.open("open", output, quiet=True)
     seat = Seat(environment=session.environment, platform=sys.platform, user=_user())
-    report = open_window(session.world(stack), stack, seat)
+    report = open_window(session.world(stack), stack, seat, page)
     return session.emit(report, text(report))
 
 
@@ -48,9 +60,9 @@ def _user() -> str:
 def text(report: OpenReport) -> str:
     """Write the report for people."""
     lines = [
-        f"Chat window   {report.url}",
+        f"{report.page:<14}{report.url}",
         *((f"In the LAN    {report.lan_url}",) if report.lan_url else ()),
-        f"Sign in with  {report.credentials_file}",
+        *((f"Sign in with  {report.credentials_file}",) if report.credentials_file else ()),
     ]
     if report.opened_with:
         lines.append(f"Opened with   {report.opened_with}")

@@ -130,6 +130,23 @@ def test_verify_covers_each(together: Together) -> None:
         assert set(own) <= {"ok", "skipped"}
 
 
+def test_logs_and_open_know_them_by_name(together: Together) -> None:
+    stack = together.stack
+    outcome = stack.product.run("logs", "monitoring", "--tail", "1", "--stack", stack.name)
+    assert outcome.exit_code == 0, str(outcome)
+    # Compose begins each line with the container: prometheus-1  | …
+    said = {line.split(" ")[0].rpartition("-")[0] for line in outcome.stdout.splitlines()}
+    assert said == set(together.services()) - {*CORE, "jupyter", "cache"}
+    quiet = {"BROWSER": "", "DISPLAY": "", "WAYLAND_DISPLAY": "", "SSH_CONNECTION": ""}
+    words = ("open", "jupyter", "--stack", stack.name, "--output", "json")
+    outcome = stack.product.run(*words, env=quiet)
+    assert outcome.exit_code == 0, str(outcome)
+    assert (outcome.data["page"], outcome.data["addon"]) == ("Jupyter", "jupyter")
+    port = together.ports["addons.jupyter.port"]
+    assert outcome.data["url"].startswith(f"http://localhost:{port}/")
+    assert stack.secrets()["jupyter_token"] not in outcome.stdout
+
+
 def test_secrets_of_addons_are_in_one_private_file(together: Together) -> None:
     secrets = together.stack.secrets()
     assert set(SECRETS) <= set(secrets)

@@ -1,0 +1,137 @@
+"""The parts of a stack by name: its services, its add-ons, and what it could have besides.
+
+Read from the stack's own file, as what runs was made of that. Only looks.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from deployctl.deploy.kept import kept_request, kept_selection, way_of
+from deployctl.errors import DeployctlError
+
+if TYPE_CHECKING:
+    from deployctl.deploy.world import World
+    from deployctl.profiles.selection import Selection
+    from deployctl.verify.wanted import WantedService
+    from deployctl.workspace import Manifest, Workspace
+
+
+def services_of(space: Workspace, manifest: Manifest | None) -> tuple[WantedService, ...]:
+    """The services as the stack's file has them; none where it is lost or cannot be read."""
+    from deployctl.verify.wanted import wanted_of  # slow to import
+
+    applied = manifest.compose if manifest is not None and manifest.standing == "applied" else None
+    try:
+        return wanted_of(applied or space.compose_text() or "", {}).services
+    except ValueError:
+        return ()
+
+
+def services_by_addon(space: Workspace, manifest: Manifest | None) -> dict[str, tuple[str, ...]]:
+    """Add-on → its services, of the add-ons that the stack has."""
+    found: dict[str, tuple[str, ...]] = {}
+    for service in services_of(space, manifest):
+        if service.addon is not None:
+            found[service.addon] = (*found.get(service.addon, ()), service.name)
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A name that was typed and names nothing, and what would have been right.
+
+    ``lists``: what this stack has of them → names. ``published``: only what is reached on this
+    machine would do.
+    """
+
+    command: str  # logs
+    name: str
+    kind: str  # service or add-on
+    lists: Mapping[str, tuple[str, ...]]
+    published: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All the names that would do, each once."""
+        return tuple(dict.fromkeys(name for each in self.lists.values() for name in each))
+
+
+def unknown_part(
+    world: World, space: Workspace, manifest: Manifest | None, asked: Asked
+) -> DeployctlError:
+    """Make ``usage`` of a name that is none; the command that switches on what would have it."""
+    line = f"deployctl {asked.command}"
+    has = f"Stack {space.stack} has no {asked.kind} {asked.name!r}"
+    off = _switched_off(world, space, manifest, asked)
+    addon, reason = off.get(asked.name), _left_out(manifest, asked.name)
+    near = difflib.get_close_matches(asked.name, asked.names, n=1, cutoff=0.6)
+    far = difflib.get_close_matches(asked.name, tuple(off), n=1, cutoff=0.6)
+    if addon is not None:
+        said, hint = f"{has}: the add-on {addon} is not switched on.", _with(space, manifest, addon)
+    elif reason is not None:
+        said = f"{has}, which was left out: {reason}."
+        hint = f"{kept_request(space.stack, manifest).again}  # takes it in once its image is here"
+    elif near:
+        said, hint = f"{has}; did you mean {near[0]}?", f"{line} {near[0]} --stack {space.stack}"
+    elif far:
+        said = f"{has}; did you mean {far[0]}? It comes with an add-on that is not switched on."
+        hint = _with(space, manifest, off[far[0]])
+    else:
+        said, hint = f"{has}.", f"{line} --stack {space.stack}"
+    return DeployctlError(
+        said,
+        code="usage",
+        hint=hint,
+        details=tuple(f"its {kind}: {', '.join(names)}" for kind, names in asked.lists.items()),
+    )
+
+
+def _switched_off(
+    world: World, space: Workspace, manifest: Manifest | None, asked: Asked
+) -> dict[str, str]:
+    """What add-ons that this stack has not would bring, by name: themselves, their services."""
+    services = services_of(space, manifest)
+    if manifest is None or not services:  # then nobody knows which it has
+        return {}
+    from deployctl.addons import NAMES
+    from deployctl.planner import build_plan
+
+    on = {service.addon for service in services}
+    off = {name: name for name in NAMES if name not in on}
+    try:
+        plan = build_plan(world.resolve(_plus(kept_selection(manifest), tuple(off))))
+    except DeployctlError:  # its profile is gone, or not all of them go together
+        return off
+    could = (s for s in plan.services if s.ports or not asked.published)
+    return {**{s.name: s.addon for s in could if s.addon in off}, **off}
+
+
+def _left_out(manifest: Manifest | None, name: str) -> str | None:
+    """Why a part of an add-on is not in this stack, where ``up`` itself left it out; a clause."""
+    for each in kept_selection(manifest).adapted if manifest is not None else ():
+        if each.key.startswith("addons.") and each.key.endswith(f".{name}"):
+            return each.reason
+    return None
+
+
+def _with(space: Workspace, manifest: Manifest | None, addon: str) -> str:
+    """The command that brings the stack up as it was, and this add-on too."""
+    way = way_of(kept_request(space.stack, manifest))
+    return way.again(_plus(way.selection, (addon,)))
+
+
+def _plus(selection: Selection, addons: tuple[str, ...]) -> Selection:
+    """The same with these add-ons; a ``--set`` that takes one of them out gives way."""
+    from deployctl.addons import NAMES
+
+    on = {*selection.addons, *addons}
+    out = tuple(f"addons.{name}.enabled=" for name in addons)
+    return replace(
+        selection,
+        addons=tuple(name for name in NAMES if name in on),
+        sets=tuple(text for text in selection.sets if not text.startswith(out)),
+    )
