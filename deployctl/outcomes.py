@@ -69,6 +69,21 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertResult(CheckResult):
+    """An alert of the stack's own Prometheus that fires: a warning, never a failed check.
+
+    ``summary`` and ``details`` are the rule's words, made harmless; ``where`` is the service.
+    """
+
+    alert: str  # the rule's name
+    severity: str = ""  # as the rule says: critical, warning, …
+    about: str = ""  # what it is about: a service, or another label's value
+    since: str | None = None  # RFC 3339, in UTC: from then on its condition was true
+    active_s: float | None = None  # seconds since then
+    same_as: str | None = None  # the failed check that says the same
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerState:
     """One container of the stack as Docker sees it now."""
 

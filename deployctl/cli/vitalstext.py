@@ -6,7 +6,8 @@ import itertools
 import textwrap
 from typing import TYPE_CHECKING
 
-from deployctl.amounts import rough
+from deployctl.amounts import counted, rough
+from deployctl.outcomes import AlertResult
 from deployctl.vitals import card_memory_used
 
 if TYPE_CHECKING:
@@ -69,11 +70,20 @@ def _check(check: CheckResult, width: int, column: int) -> tuple[str, ...]:
     evidence = check.details[-8:] if check.status == "failed" else ()
     return (
         *_words(
-            f"  {_MARKS[check.status]} {check.name:<{column}} ", f"{check.summary}{code}", width
+            f"  {_MARKS[check.status]} {check.name:<{column}} ", f"{_summary(check)}{code}", width
         ),
         *(f"    | {line}" for line in evidence),
         *((f"    next: {check.hint}",) if check.hint else ()),
     )
+
+
+def _summary(check: CheckResult) -> str:
+    """What a check says; of an alert first what it is about and for how long, and nothing twice."""
+    if not isinstance(check, AlertResult):
+        return check.summary
+    lasts = "fires" if check.active_s is None else f"for {span(check.active_s)}"
+    head = f"{check.about}, {lasts}" if check.about else lasts
+    return f"{head}: {check.summary if check.same_as is None else f'see {check.same_as}'}"
 
 
 def _drifted(drift: tuple[Drift, ...], width: int) -> list[str]:
@@ -156,6 +166,10 @@ def compact(report: StatusReport, moment: str) -> str:
         parts.append(rate(report.engine))
         parts.append(f"{report.engine.running or 0} running")
     parts += [f"{c.summary} [{c.code}]" for c in report.checks if c.status == "failed"]
+    warnings = [c for c in report.checks if c.status == "warning"]
+    parts += [c.summary for c in warnings if not isinstance(c, AlertResult)]
+    if firing := dict.fromkeys(c.alert for c in warnings if isinstance(c, AlertResult)):
+        parts.append(f"{counted(len(firing), 'alert')}: {', '.join(firing)}")
     if report.drift:
         parts.append(f"{len(report.drift)} not as asked")
     return f"{moment} {' · '.join(parts)}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from deployctl.deploy import drift as drifting
 from deployctl.deploy import stack
 from deployctl.deploy.admin import Admin
+from deployctl.deploy.alerts import Heard, hear
 from deployctl.deploy.card import CardAsked, ask_card, card_fault, lately, start_key
 from deployctl.deploy.checks import check_of, failed, probe_check, skipped, unanswered
 from deployctl.deploy.figures import Sample, engine_vitals, service_vitals
@@ -54,6 +55,7 @@ class Look:
     engine: EngineVitals | None
     drift: tuple[Drift, ...]
     sample: Sample
+    heard: Heard | None = None  # of the stack's Prometheus, where there is one
 
 
 #: What the engine's counters were, and when, by the world's clock.
@@ -99,6 +101,7 @@ def look(
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         known = {} if before is None else before.starts
         asked = _ask(pool, world, states, at, request, known)
+        heard = pool.submit(hear, world, space.stack, manifest, states)
         webui = pool.submit(_webui, world, space, manifest, at, asked, now)
         details = {name: asked.details[name].result() for name in asked.details}
         kind = engine_kind(environment_of(details.get("engine")))
@@ -122,6 +125,7 @@ def look(
         engine=engine_vitals(world, manifest, kind, details.get("engine"), first, sample, said),
         drift=(*moved, *settings),
         sample=sample,
+        heard=heard.result(),
     )
 
 

@@ -1,7 +1,7 @@
 """The recipe of ``status``: how each part of a stack is, what is wrong, and what has drifted.
 
-Containers as Docker sees them, probes from outside, the engine's own figures. Changes nothing; the
-session of a sign-in, where one is needed, is kept for the next time.
+Containers as Docker sees them, probes from outside, the engine's own figures, what its monitoring
+knows. Changes nothing; the session of a sign-in, where one is needed, is kept for the next time.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from deployctl.deploy import known, stack
+from deployctl.deploy import alerts, known, stack
 from deployctl.deploy.checks import check_of, missing, skipped, unknown, verdict
 from deployctl.deploy.drift import of_containers, of_folder
 from deployctl.deploy.figures import Sample
@@ -68,6 +68,7 @@ def see(
     absent = tuple(service for service in manifest.hashes if not _has(states, service))
     again = kept_request(name, manifest).again
     checks = (*found.checks, *(missing(service, again) for service in absent))
+    seen = alerts.Stack(name=name, again=again, checks=checks, now=now)
     drifted = (
         *of_folder(space, manifest, states, again),
         *of_containers(manifest, states, again),
@@ -75,6 +76,8 @@ def see(
         *(_of_profile(world, space, manifest, again) if profile else ()),
     )
     report = _report(name, space, manifest, states, checks, found, drifted)
+    # Told after the verdict: it is about what answers now, and no alert changes it.
+    report = replace(report, checks=(*checks, *alerts.told(found.heard, seen)))
     return Seen(report=report, sample=found.sample, faults=found.faults)
 
 

@@ -74,6 +74,11 @@ class Monitored:
         outcome = self.stack.product.run(*words, "--only", ",".join(names))
         return {row["name"]: row for row in outcome.envelope["data"]["checks"]}
 
+    def told(self) -> tuple[int, dict[str, dict[str, Any]]]:
+        """`status`' exit code, and its checks by name."""
+        outcome = self.stack.status()
+        return outcome.exit_code, {row["name"]: row for row in outcome.envelope["data"]["checks"]}
+
     def inside(self, service: str, *words: str) -> tuple[int, str]:
         """Run a program in one of its containers, as that container's own user."""
         return machine.attempt("docker", "exec", self.stack.container(service)["Id"], *words)
@@ -266,6 +271,9 @@ def test_a_full_disk_is_named_and_the_core_goes_on(full: Monitored) -> None:
     assert seen["summary"].startswith("the disk is full")
     assert "docker system df" in seen["hint"]
     assert full.verify("chat")["chat"]["status"] == "ok"
+    code, told = full.told()
+    assert (code, told["figures"]["status"]) == (0, "warning")
+    assert told["figures"]["summary"].startswith("the disk is full")
     full.inside("prometheus", "rm", "-f", "/prometheus/fill")
     machine.eventually(
         lambda: fresh()["status"] == "ok", within_s=OLD_WITHIN_S, what="room made again"
@@ -303,10 +311,19 @@ def test_a_stopped_engine_fires_its_alert_and_no_other_of_its_kind(loaded: Monit
     assert loaded.firing() & {"FrontendDown", "RestartLoop", "MemoryNearLimit"} == set()
     (told,) = (a for a in loaded.alerts() if a["labels"]["alertname"] == "EngineDown")
     assert "deployctl logs engine" in told["annotations"]["description"]
+    code, checks = loaded.told()
+    assert (code, checks["container engine"]["status"]) == (6, "failed")
+    alert = checks["alert EngineDown"]
+    assert (alert["status"], alert["where"], alert["severity"]) == ("warning", "engine", "critical")
+    assert alert["same_as"] == "container engine"
+    assert alert["active_s"] >= 60
     assert loaded.up().exit_code == 0
     machine.eventually(
         lambda: "EngineDown" not in loaded.firing(), within_s=SOON_S, what="EngineDown over"
     )
+    code, checks = loaded.told()
+    assert code == 0
+    assert "alert EngineDown" not in checks
 
 
 def test_a_container_that_keeps_ending_fires_its_alert(loaded: Monitored) -> None:

@@ -40,6 +40,7 @@ PURE = [
     "vitals.py",
     "oncard.py",
     "metrics.py",
+    "prometheus.py",
     "counters.py",
     "amounts.py",
     "trouble.py",

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from deployctl.metrics import samples
+from deployctl.prometheus import (
+    LOG_LINES,
+    SERVICE,
+    Prometheus,
+    alert_of,
+    make_room,
+    said_full,
+    told_full,
+)
 from deployctl.verify.ask import dig, good, told
 from deployctl.verify.nouns import Check, Seen, doubtful, failed, ok, skipped
 
@@ -17,7 +25,7 @@ if TYPE_CHECKING:
     from deployctl.secret import Secret
     from deployctl.verify.nouns import Subject
 
-_PROMETHEUS, _GRAFANA = "prometheus", "grafana"
+_PROMETHEUS, _GRAFANA = SERVICE, "grafana"
 
 #: What Grafana was given (deployctl/addons/monitored); named here, so that no check has to be
 #: imported with the dashboards.
@@ -30,24 +38,32 @@ _FIRST_LOOKS_S, _LOOK_EVERY_S = 30.0, 1.0
 #: By then it has looked again at everything, the engine too, which it asks every ten.
 _NEXT_LOOKS_S = 15.0
 
-#: Most figures are looked at every 5 s: three of these may be missed.
-_OLDEST_S = 15.0
-
-#: Lines of its log in which a full disk would be told.
-_TAIL = 200
+#: One answer may take this long.
+_PATIENCE_S = 10
 
 
-def _ask(
-    subject: Subject, service: str, path: str, body: object = None, *, admin: Secret | None = None
-) -> Reply:
-    """Ask one of them, as nobody or, by HTTP's basic scheme, as Grafana's user."""
+def _published(subject: Subject, service: str) -> str:
+    """``address:port`` of this machine at which one of them is asked."""
     found = subject.wanted.service(service)
     published = found.published if found is not None else ()
     if not published:
         raise LookupError(service)
     address, port = published[0]
+    return f"{address}:{port}"
+
+
+def _prometheus(subject: Subject) -> Prometheus:
+    url = f"http://{_published(subject, _PROMETHEUS)}"
+    return Prometheus(http=subject.ports.http, url=url, timeout_s=_PATIENCE_S)
+
+
+def _grafana(
+    subject: Subject, path: str, body: object = None, *, admin: Secret | None = None
+) -> Reply:
+    """Ask Grafana, as nobody or, by HTTP's basic scheme, as its user."""
     who = "" if admin is None else f"{_USER}:{quote(admin.reveal(), safe='')}@"
-    return subject.ports.http.call(f"http://{who}{address}:{port}{path}", body=body, timeout_s=10)
+    url = f"http://{who}{_published(subject, _GRAFANA)}{path}"
+    return subject.ports.http.call(url, body=body, timeout_s=_PATIENCE_S)
 
 
 def _logs(subject: Subject, service: str) -> str:
@@ -59,7 +75,7 @@ def _logs(subject: Subject, service: str) -> str:
 
 def ready(subject: Subject) -> Seen:
     """``monitoring-ready``: Prometheus has read its configuration and its data."""
-    reply = _ask(subject, _PROMETHEUS, "/-/ready")
+    reply = _prometheus(subject).get("/-/ready")
     if good(reply):
         return ok("Prometheus is ready")
     return failed(f"Prometheus is not ready: {told(reply)}", _logs(subject, _PROMETHEUS))
@@ -87,7 +103,7 @@ def _targets(subject: Subject) -> Seen:
     silent += [_UNSEEN] if _unseen(subject) else []
     silent += [
         f"{labels.get('service')}: its page does not answer the probe ({labels.get('instance')})"
-        for labels, _ in _query(subject, "probe_success == 0") or ()
+        for labels, _ in _prometheus(subject).query("probe_success == 0") or ()
     ]
     if silent or not rows:
         return failed(
@@ -113,11 +129,12 @@ _GROUPS = "docker info --format '{{.CgroupDriver}}'  # and cgroup-parent in /etc
 
 def _unseen(subject: Subject) -> bool:
     """Whether the stack's containers are known by name, and the kernel's account of none found."""
-    return bool(_query(subject, "(sum(container_running) == 0) and (max(containers_listed) > 0)"))
+    expr = "(sum(container_running) == 0) and (max(containers_listed) > 0)"
+    return bool(_prometheus(subject).query(expr))
 
 
 def _active(subject: Subject) -> list[Any]:
-    reply = _ask(subject, _PROMETHEUS, "/api/v1/targets?state=active")
+    reply = _prometheus(subject).get("/api/v1/targets?state=active")
     return dig(reply.data, "data", "activeTargets") or []
 
 
@@ -136,71 +153,43 @@ def _next(subject: Subject, rows: list[Any]) -> str:
     return _logs(subject, _PROMETHEUS)
 
 
-def _query(subject: Subject, expr: str) -> list[tuple[Mapping[str, str], float]] | None:
-    """(labels, value) of what a question finds; ``None`` when it was not answered."""
-    reply = _ask(subject, _PROMETHEUS, f"/api/v1/query?query={quote(expr, safe='')}")
-    rows = dig(reply.data, "data", "result")
-    if not good(reply) or not isinstance(rows, list):
-        return None
-    return [(dig(row, "metric") or {}, float(dig(row, "value", 1))) for row in rows]
-
-
 def fresh(subject: Subject) -> Seen:
     """``monitoring-fresh``: what is seen is kept: the last figure is seconds old, none was lost."""
     return _fresh(subject) if _full(subject) else _after_next_looks(subject, _fresh)
 
 
 def _fresh(subject: Subject) -> Seen:
-    """What Prometheus says of its own failed writes is read from itself: it cannot keep it."""
-    # The youngest: of what is not looked at any more Prometheus tells for five more minutes.
-    ages = _query(subject, "time() - max(timestamp(up))")
-    lost = _lost(subject)
-    if ages is None:
+    prometheus = _prometheus(subject)
+    figures, lost = prometheus.figures(), prometheus.lost_writes()
+    if figures is None:
         return failed("Prometheus answers no question", _logs(subject, _PROMETHEUS))
-    age = ages[0][1] if ages else None
-    if age is not None and age <= _OLDEST_S:
-        return ok(f"the last figures are {age:.0f} s old")
-    how_old = "there are no figures" if age is None else f"the last figures are {age:.0f} s old"
+    if figures.fresh:
+        return ok(figures.told)
     if not _full(subject):
         return failed(
-            f"{how_old}; {lost} could not be written",
+            f"{figures.told}; {lost} could not be written",
             _logs(subject, _PROMETHEUS),
             where=_PROMETHEUS,
         )
     return failed(
-        f"the disk is full: {how_old}, and {lost} writes failed. Engine and chat window go on",
-        f"docker system df  # make room where Docker keeps its volumes, then: {subject.up}",
+        told_full(figures, f"{lost} writes failed"),
+        make_room(subject.up),
         where=_PROMETHEUS,
-        details=_said_full(subject)[-2:],
+        details=_full(subject)[-2:],
     )
 
 
-def _lost(subject: Subject) -> int:
-    reply = _ask(subject, _PROMETHEUS, "/metrics")
-    return int(
-        sum(
-            value
-            for name, _, value in samples(reply.text if good(reply) else "")
-            if name == "prometheus_tsdb_wal_writes_failed_total"
-        )
-    )
-
-
-def _full(subject: Subject) -> bool:
-    return bool(_said_full(subject))
-
-
-def _said_full(subject: Subject) -> tuple[str, ...]:
+def _full(subject: Subject) -> tuple[str, ...]:
+    """What its log says of a full disk."""
     container = subject.container(_PROMETHEUS)
     if container is None:
         return ()
-    lines = subject.ports.docker.log_tail(container.state.id, _TAIL)
-    return tuple(line for line in lines if "no space left on device" in line)
+    return said_full(subject.ports.docker.log_tail(container.state.id, LOG_LINES))
 
 
 def rules(subject: Subject) -> Seen:
     """``monitoring-alerts``: the alert rules are loaded, none of them fails, and what fires."""
-    groups = dig(_ask(subject, _PROMETHEUS, "/api/v1/rules").data, "data", "groups") or []
+    groups = dig(_prometheus(subject).get("/api/v1/rules").data, "data", "groups") or []
     loaded = [rule for group in groups for rule in dig(group, "rules") or []]
     wrong = [
         f"{dig(rule, 'name')}: {dig(rule, 'lastError')}"
@@ -214,19 +203,23 @@ def rules(subject: Subject) -> Seen:
             _logs(subject, _PROMETHEUS),
             details=tuple(wrong),
         )
-    firing = [str(dig(rule, "name")) for rule in alerts if dig(rule, "state") == "firing"]
+    firing = [rule for rule in alerts if dig(rule, "state") == "firing"]
     if firing:
+        names = ", ".join(str(dig(rule, "name")) for rule in firing)
         return doubtful(
-            f"{len(alerts)} alerts are watched for, and {', '.join(firing)} fires",
+            f"{len(alerts)} alerts are watched for, and {names} fires",
             f"deployctl status --stack {shlex.quote(subject.stack)}",
-            details=tuple(_told_of(rule) for rule in alerts if dig(rule, "state") == "firing"),
+            details=tuple(map(_told_of, firing)),
         )
     return ok(f"{len(alerts)} alerts are watched for, none fires; {len(loaded)} rules work")
 
 
 def _told_of(rule: object) -> str:
-    first = dig(rule, "alerts", 0, "annotations") or {}
-    return f"{dig(rule, 'name')}: {first.get('summary', '')} {first.get('description', '')}".strip()
+    """The first that fires of one rule: its others say the same of something else."""
+    firing = (row for row in dig(rule, "alerts") or () if dig(row, "state") != "pending")
+    first = alert_of(next(firing, None))
+    words = (first.summary, first.description)
+    return " ".join((f"{dig(rule, 'name')}:", *words)).strip()
 
 
 # ── Grafana ───────────────────────────────────────────────────────────────────────────────────
@@ -236,10 +229,10 @@ def grafana(subject: Subject) -> Seen:
     """``monitoring-grafana``: it answers, shows nothing to strangers, and takes its password."""
     if subject.wanted.service(_GRAFANA) is None:
         return skipped("this stack has no Grafana; Prometheus shows the same figures")
-    health = _ask(subject, _GRAFANA, "/api/health")
+    health = _grafana(subject, "/api/health")
     if not good(health):
         return failed(f"Grafana does not answer: {told(health)}", _logs(subject, _GRAFANA))
-    stranger = _ask(subject, _GRAFANA, "/api/search")
+    stranger = _grafana(subject, "/api/search")
     if stranger.status != HTTPStatus.UNAUTHORIZED:
         return failed(
             f"Grafana shows its dashboards without a password: {told(stranger)}", subject.up
@@ -247,7 +240,7 @@ def grafana(subject: Subject) -> Seen:
     password = subject.secrets.get("grafana_password")
     if password is None:
         return ok("Grafana answers, and says HTTP 401 without a password")
-    signed_in = _ask(subject, _GRAFANA, "/login", {"user": _USER, "password": password.reveal()})
+    signed_in = _grafana(subject, "/login", {"user": _USER, "password": password.reveal()})
     if not good(signed_in):
         return failed(
             "Grafana does not take the password of the credentials file: its data is older",
@@ -272,12 +265,12 @@ def _not_shown(subject: Subject, password: Secret) -> tuple[str, ...]:
 
     By Grafana's documentation (13.2) alone; it was never run here.
     """
-    source = _ask(subject, _GRAFANA, f"/api/datasources/uid/{SOURCE_UID}/health", admin=password)
+    source = _grafana(subject, f"/api/datasources/uid/{SOURCE_UID}/health", admin=password)
     found = []
     if not good(source) or dig(source.data, "status") != "OK":
         found.append(f"the data source {SOURCE_UID}: {told(source)}")
     for uid in BOARD_UIDS:
-        board = _ask(subject, _GRAFANA, f"/api/dashboards/uid/{uid}", admin=password)
+        board = _grafana(subject, f"/api/dashboards/uid/{uid}", admin=password)
         if not good(board):
             found.append(f"the dashboard {uid}: {told(board)}")
     return tuple(found)
