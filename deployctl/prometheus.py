@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -46,7 +46,7 @@ class Firing:
 
     name: str
     severity: str = ""
-    since: datetime | None = None
+    since: datetime | None = None  # in UTC
     summary: str = ""
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)  # but for its name and severity
@@ -151,21 +151,32 @@ def alert_of(row: object, mask: Callable[[str], str] = str) -> Firing:
     """Read one alert, whose state is not looked at; ``mask``: see :meth:`Prometheus.firing`."""
     labels = dict(_texts(dig(row, "labels"), _SENTENCE, mask))
     said = dict(_texts(dig(row, "annotations"), _PARAGRAPH, mask))
-    since = moment(_text(dig(row, "activeAt"), _NAME))
+    since = _in_utc(moment(_text(dig(row, "activeAt"), _NAME)))
     return Firing(
         name=_text(labels.pop("alertname", ""), _NAME) or "unnamed",
         severity=_text(labels.pop("severity", ""), _NAME),
-        since=since if since is not None and since.tzinfo is not None else None,
+        since=since,
         summary=_text(said.get("summary"), _SENTENCE),
         description=said.get("description", ""),
         labels=dict(list(labels.items())[:_LABELS]),
     )
 
 
+def _in_utc(at: datetime | None) -> datetime | None:
+    """The same moment, where it is one: without a zone, or at the end of all times, it is none."""
+    if at is None or at.tzinfo is None:
+        return None
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        return None
+
+
 def _texts(found: object, length: int, mask: Callable[[str], str]) -> Iterable[tuple[str, str]]:
     pairs = found.items() if isinstance(found, dict) else ()
-    # Masked whole: of what is cut nobody would know it again.
-    return ((_text(name, _NAME), _text(mask(str(text)), length)) for name, text in pairs)
+    # Masked when harmless, since what is taken out may part a secret, and whole: of what is cut
+    # nobody would know it again.
+    return ((_text(name, _NAME), _text(mask(harmless(str(text))), length)) for name, text in pairs)
 
 
 def _text(text: object, length: int) -> str:

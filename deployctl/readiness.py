@@ -131,16 +131,21 @@ def wait(
 ) -> Probe:
     """Probe until it works or the deadline passes; returns the last probe either way.
 
-    ``look`` is called after each probe, to raise when waiting has become pointless (a dead
-    container). ``pause`` gives the seconds until the next probe.
+    ``look`` is called all the time between probes, to raise when waiting has become pointless (a
+    dead container). ``pause`` gives the seconds from one probe to the next; it is asked again after
+    each look, since what was seen then may make the next probe worth while at once.
     """
     started = clock.now()
     while True:
         result = probe()
-        if result.ok or clock.now() - started >= deadline_s:
+        probed = clock.now()
+        if result.ok or probed - started >= deadline_s:
             return result
         look()
-        clock.sleep(pause())
+        while (left := probed + pause() - clock.now()) > 0:
+            clock.sleep(min(left, PROBE_EVERY_S))
+            if left > PROBE_EVERY_S:
+                look()
 
 
 def sign_in(http: Http, at: Endpoints, *, timeout_s: float = 30) -> Secret:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from deployctl.cli import console
 from deployctl.cli.envelope import envelope
 from deployctl.cli.options import Output
-from deployctl.deploy.names import DEFAULT_STACK
+from deployctl.deploy.names import DEFAULT_STACK, is_stack_name
 from deployctl.deploy.world import World
 from deployctl.errors import DeployctlError, ExitCode, Fault
 from deployctl.visible import harmless
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from deployctl.runner import Runner
     from deployctl.talk import Talk
     from deployctl.weights import WeightsStore
-
-#: What Compose accepts as a project name.
-_STACK_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,7 +295,7 @@ def _nearest_name(stack: str) -> str:
 
 def check_stack_name(stack: str) -> None:
     """Refuse a name that Compose would refuse; ``usage``."""
-    if not _STACK_NAME.fullmatch(stack):
+    if not is_stack_name(stack):
         raise DeployctlError(
             f"{stack!r} is not a stack name: lower-case letters, digits, - and _, "
             "starting with a letter or digit, at most 63.",

@@ -8,10 +8,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
+from deployctl.aside import Aside
 from deployctl.deploy.checks import skipped
 from deployctl.outcomes import AlertResult, CheckResult
 from deployctl.prometheus import (
@@ -62,10 +63,11 @@ def hear(
     if url is None or state is None or SERVICE not in manifest.images:
         return None
     prometheus = Prometheus(http=world.http, url=url.rstrip("/"), timeout_s=_PATIENCE_S)
+    asking = Aside(prometheus.figures)
     firing = prometheus.firing(_mask(world, name))
     if firing is None:
         return None if state.health == "starting" else Heard(firing=None)
-    figures = prometheus.figures()
+    figures = asking.result()
     if figures is None or figures.fresh:
         return Heard(firing=firing, figures=figures)
     # An older start of it may have said so too.
@@ -148,10 +150,10 @@ def _told(heard: Heard, firing: tuple[Firing, ...], stack: Stack) -> Iterator[Ch
 
 def _alert(one: Firing, stack: Stack) -> AlertResult:
     same = _same(one, stack)
-    since = None if one.since is None else one.since.astimezone(UTC)
+    since = one.since
     summary = one.summary or one.description or "its rule says nothing of it"
     if "instance" in one.labels and stack.well(_ASKED_HERE.get(one.name)):
-        summary += " From here it answers."
+        summary = f"{summary.rstrip('.')}. From here it answers."
     return AlertResult(
         name=f"alert {one.name}",
         status="warning",
@@ -162,7 +164,7 @@ def _alert(one: Firing, stack: Stack) -> AlertResult:
         alert=one.name,
         severity=one.severity,
         about=one.about,
-        since=None if since is None else f"{since:%Y-%m-%dT%H:%M:%SZ}",
+        since=None if since is None else f"{since.replace(tzinfo=None).isoformat('T', 'seconds')}Z",
         active_s=None if since is None else max(0.0, (stack.now - since).total_seconds()),
         same_as=None if same is None else same.name,
     )

@@ -69,6 +69,8 @@ def _services(
     for name in asked:
         wanted = dict.fromkeys((*((name,) if name in known else ()), *addons.get(name, ())))
         gone = tuple(service for service in wanted if service not in there)
+        if len(gone) == len(wanted):
+            space.refuse_unfinished()  # what is coming up may have it
         if not wanted:
             raise _no_such(world, space, manifest, name, {"services": there, "add-ons": addons})
         if len(gone) == len(wanted):

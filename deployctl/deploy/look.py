@@ -93,15 +93,19 @@ def look(
     now: datetime,
     *,
     before: Sample | None,
+    alerts: bool = True,
 ) -> Look:
-    """Ask everything at the same time, then judge. Raises what looking at Docker raises."""
+    """Ask everything at the same time, then judge. Raises what looking at Docker raises.
+
+    ``alerts``: ask the stack's Prometheus too, where it has one.
+    """
     at = stack.endpoints(space, manifest.served_name, manifest.webui_port, manifest.engine_port)
     states = tuple(state for state in states if not stack.finished(manifest, state))
     request = kept_request(space.stack, manifest)
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         known = {} if before is None else before.starts
         asked = _ask(pool, world, states, at, request, known)
-        heard = pool.submit(hear, world, space.stack, manifest, states)
+        heard = pool.submit(hear, world, space.stack, manifest, states) if alerts else None
         webui = pool.submit(_webui, world, space, manifest, at, asked, now)
         details = {name: asked.details[name].result() for name in asked.details}
         kind = engine_kind(environment_of(details.get("engine")))
@@ -125,7 +129,7 @@ def look(
         engine=engine_vitals(world, manifest, kind, details.get("engine"), first, sample, said),
         drift=(*moved, *settings),
         sample=sample,
-        heard=heard.result(),
+        heard=heard.result() if heard is not None else None,
     )
 
 

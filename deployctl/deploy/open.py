@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from deployctl.deploy import pages, stack
 from deployctl.deploy.kept import kept_request
 from deployctl.deploy.known import down, known, paused
+from deployctl.deploy.names import is_stack_name
 from deployctl.deploy.parts import Asked, unknown_part
 from deployctl.errors import DeployctlError
 from deployctl.outcomes import Command
@@ -121,7 +122,7 @@ def _wanted(world: World, space: Workspace, manifest: Manifest, typed: str | Non
             where=found.service,
             hint=f"cat {shlex.quote(str(space.credentials_file))}  # the key that it asks for",
         )
-    if "/" not in name and Workspace(world.home, name).knows_the_stack:
+    if is_stack_name(name) and Workspace(world.home, name).knows_the_stack:
         raise DeployctlError(
             f"Stack {space.stack} has no page {name!r}; --stack names the stack.",
             code="usage",

@@ -129,9 +129,12 @@ def _plus(selection: Selection, addons: tuple[str, ...]) -> Selection:
     from deployctl.addons import NAMES
 
     on = {*selection.addons, *addons}
-    out = tuple(f"addons.{name}.enabled=" for name in addons)
-    return replace(
-        selection,
-        addons=tuple(name for name in NAMES if name in on),
-        sets=tuple(text for text in selection.sets if not text.startswith(out)),
-    )
+    found = replace(selection, addons=tuple(name for name in NAMES if name in on))
+    for name in addons:
+        key = f"addons.{name}.enabled"
+        sets = tuple(text for text in found.sets if not text.startswith(f"{key}="))
+        found = replace(found, sets=sets)
+        # One that sets the whole block may say other things too, and stays: the last one wins.
+        if any(text.startswith(("addons=", f"addons.{name}=")) for text in sets):
+            found = found.with_set(key, "true")
+    return found

@@ -49,8 +49,11 @@ def see(
     *,
     before: Sample | None = None,
     profile: bool = False,
+    monitoring: bool = True,
 ) -> Seen:
     """Look at a stack. ``now`` is the time of day; ``profile``: hold it against its profile too.
+
+    ``monitoring``: tell what the stack's Prometheus knows, where it has one.
 
     ``stack-unknown`` when nothing of this name was ever brought up, ``stack-foreign`` when it was
     from another state folder.
@@ -64,7 +67,7 @@ def see(
         return _unrecorded(world, space, states, now)
     if manifest.standing == "down" and not states:
         return _taken_down(world, space, manifest)
-    found = look(world, space, manifest, states, now, before=before)
+    found = look(world, space, manifest, states, now, before=before, alerts=monitoring)
     absent = tuple(service for service in manifest.hashes if not _has(states, service))
     again = kept_request(name, manifest).again
     checks = (*found.checks, *(missing(service, again) for service in absent))

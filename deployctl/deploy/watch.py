@@ -65,7 +65,7 @@ class Watcher:
             manifest = space.manifest()
             if manifest is not None and manifest.standing == "down":
                 return self._rest("The stack was taken down with `deployctl down`.")
-            seen = see(self.world, self.stack, self.now(), before=self._sample)
+            seen = see(self.world, self.stack, self.now(), before=self._sample, monitoring=False)
         except DeployctlError as problem:
             # Another command is at work, Docker restarts, the stack is gone: it may come again.
             first = problem.faults[0]

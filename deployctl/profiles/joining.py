@@ -28,7 +28,7 @@ def merge(below: Node, above: Node, path: Path = ()) -> Node:
     """``above`` laid over ``below``; ``path`` is where the two stand in the profile."""
     if isinstance(above.value, Mapping) and not isinstance(below.value, Mapping | None):
         # Where a block belongs, what is none is refused at its own place, whatever lies over it.
-        return below if Keys().is_block(path) else above
+        return below if Keys().holds_keys(path) else above
     if not isinstance(below.value, Mapping) or not isinstance(above.value, Mapping):
         return above
     if path == ("engine",) and _differs(below, above, "kind"):
@@ -62,7 +62,9 @@ def _still_true(below: Node, above: Node) -> dict[str, Node]:
     dropped: set[str] = set()
     if _differs(below, above, "source"):
         dropped |= set(_ABOUT_THE_FILE)
-    if _written(above, "use") and (_differs(below, above, "use") or not _written(below, "use")):
+    use = _written(above, "use")  # what is no name of a model is refused, and drops nothing
+    another = _differs(below, above, "use") or not _written(below, "use")
+    if use is not None and isinstance(use.value, str | None) and another:
         dropped |= set(below.value) - INTENT
     source = child(above, "source")
     if source is not None and source.origin.file == MODEL:

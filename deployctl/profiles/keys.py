@@ -43,6 +43,12 @@ class Keys:
         """Whether keys stand below ``path``."""
         return bool(self.fields(path))
 
+    def holds_keys(self, path: Path) -> bool:
+        """Whether ``path`` is a block, or a table whose keys are the operator's own."""
+        field = self.field(path) if path else None
+        kinds = (field.annotation, *get_args(field.annotation)) if field else ()
+        return any(get_origin(kind) is dict for kind in kinds) or self.is_block(path)
+
     def names(self, path: Path) -> tuple[str, ...]:
         """The keys below ``path``."""
         return tuple(self.fields(path))

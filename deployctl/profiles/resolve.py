@@ -86,7 +86,7 @@ def resolve(selection: Selection, readers: Readers) -> Profile:
         raise DeployctlError.of((*chain.faults, *faults))
     layers, model_faults = _with_its_model(_layers(chain, settings, selection, readers), readers)
     described = not model_faults or child(child(layers.root, "model"), "name") is not None
-    spec, wrong = _checked(layers) if described else (None, ())
+    spec, wrong = _checked(layers, whole=_names_its_model(layers)) if described else (None, ())
     found = (*chain.faults, *faults, *model_faults, *wrong)
     if found or spec is None:
         named = _with_own_address(found, readers)
@@ -209,6 +209,15 @@ def _with_its_model(layers: Layers, readers: Readers) -> tuple[Layers, tuple[Fau
     above = put(layers.root, ("model", "format"), Node(chosen, at.origin, at.key))
     layers = replace(layers, root=merge(below, above), stack=(below, *layers.stack))
     return as_its_source_says(layers, entry, readers.inspect), faults
+
+
+def _names_its_model(layers: Layers) -> bool:
+    """Whether ``model.use``, where it is written, can be the name of one.
+
+    Of one that cannot nothing is known, and that much of it is missing is no fault of its own.
+    """
+    use = child(child(layers.root, "model"), "use")
+    return use is None or isinstance(use.value, str)
 
 
 def _chosen(

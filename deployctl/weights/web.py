@@ -88,7 +88,7 @@ def session() -> requests.Session:
 
 @functools.cache
 def _system_trust() -> ssl.SSLContext:
-    """Read once, when the first connection is made: it takes a fiftieth of a second."""
+    """The authorities, read once: that takes a fiftieth of a second."""
     import ssl
 
     return ssl.create_default_context()

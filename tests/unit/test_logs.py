@@ -145,6 +145,25 @@ def test_what_an_addon_would_bring_comes_with_the_command(
     )
 
 
+@pytest.mark.parametrize(
+    "out", ["addons.monitoring={enabled: false}", "addons={monitoring: {enabled: false}}"]
+)
+def test_a_setting_of_the_whole_block_does_not_keep_it_out(tmp_path: Path, out: str) -> None:
+    fault, _ = refused(bring_up(tmp_path, sets=(out,)), "prometheus")
+    assert "the add-on monitoring is not switched on" in fault.message
+    assert fault.hint == (
+        f"deployctl up --profile smoke --with monitoring --set '{out}' "
+        "--set addons.monitoring.enabled=true --stack s"
+    )
+
+
+def test_what_another_command_brings_up_just_now_is_not_said_to_be_off(tmp_path: Path) -> None:
+    box = bring_up(tmp_path)
+    with Workspace(box.home, "s").lock("up"):
+        fault, _ = refused(box, "monitoring")
+    assert fault.code == "stack-locked"
+
+
 def test_a_near_miss_of_what_an_addon_would_bring(tmp_path: Path) -> None:
     fault, _ = refused(bring_up(tmp_path), "promethus")
     assert "did you mean prometheus? It comes with an add-on that is not" in fault.message

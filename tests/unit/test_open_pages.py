@@ -166,6 +166,12 @@ def test_the_name_of_a_stack_is_an_option(full: Box) -> None:
     assert fault.hint == "deployctl open --stack s"
 
 
+@pytest.mark.parametrize("name", ["x" * 300, ".", "..", "a/b", ""])
+def test_what_can_be_no_stack_is_no_name_of_one(full: Box, name: str) -> None:
+    fault, code = refused(full, name)
+    assert (fault.code, code) == ("usage", 2)
+
+
 def test_a_page_does_not_need_the_chat_window(full: Box) -> None:
     full.http.frontend_ready = False
     del full.docker.states["webui"]

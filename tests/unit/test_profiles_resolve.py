@@ -50,6 +50,18 @@ def test_a_later_judge_can_point_at_a_value() -> None:
     )
 
 
+def test_a_model_that_is_no_name_is_the_only_fault() -> None:
+    found = faults("extends: smoke\nmodel: {use: {a: b}}\n")
+    assert [fault.message[:30] for fault in found] == ["`model.use` is a block of keys"]
+
+
+def test_no_table_is_refused_whatever_is_laid_over_it() -> None:
+    (fault,) = faults(
+        "extends: smoke\nengine: {images: somewhere}\n", "engine.images={'580': a/b:c}"
+    )
+    assert fault.where == "mine.yaml:2"
+
+
 def test_another_kind_of_engine_starts_from_nothing() -> None:
     found = faults("extends: smoke\nengine: {kind: vllm, memory: 1GiB}\n")
     assert [fault.message for fault in found] == [

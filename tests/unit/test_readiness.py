@@ -294,15 +294,40 @@ def test_waiting_looks_and_may_be_ended() -> None:
         wait(lambda: Probe(ok=False, seen=""), dead, clock=FakeClock(), deadline_s=60)
 
 
-def test_the_pause_between_two_probes_may_become_shorter() -> None:
-    clock, pauses = FakeClock(), iter([0.5, 0.25, 0.25])
-    sights = iter([False, False, False, True])
-    last = wait(
+def test_it_looks_between_two_probes_and_probes_at_once_when_that_is_worth_while() -> None:
+    clock = FakeClock()
+    looked: list[float] = []
+    sights = iter([False, True])
+
+    def pause() -> float:
+        return 0.5 if clock.now() < 0.2 else 0.02  # as where the log says that it listens
+
+    found = wait(
         lambda: Probe(ok=next(sights), seen=""),
+        lambda: looked.append(clock.now()),
+        clock=clock,
+        deadline_s=9,
+        pause=pause,
+    )
+    assert found.ok
+    assert looked == pytest.approx([0, 0.05, 0.1, 0.15, 0.2])
+    assert clock.now() == pytest.approx(0.2)
+
+
+def test_the_pause_between_two_probes_may_become_shorter() -> None:
+    clock = FakeClock()
+    probed: list[float] = []
+
+    def probe() -> Probe:
+        probed.append(clock.now())
+        return Probe(ok=len(probed) == 4, seen="")
+
+    last = wait(
+        probe,
         lambda: None,
         clock=clock,
         deadline_s=9,
-        pause=lambda: next(pauses),
+        pause=lambda: 0.5 if len(probed) < 2 else 0.25,
     )
     assert last.ok
     assert clock.now() == 1.0

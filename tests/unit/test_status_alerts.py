@@ -300,6 +300,22 @@ def test_a_secret_in_a_rule_s_text_is_taken_out_before_it_is_cut(box: Box, http:
     assert key[:8] not in told
 
 
+def test_a_secret_in_two_pieces_is_taken_out_too(box: Box, http: Monitored) -> None:
+    key = Workspace(box.home, STACK).secrets().engine_key.reveal()
+    parted = f"{key[:12]}\x1b[1m{key[12:]}"
+    http.alerts = [alert("Mine", {"instance": parted}, summary=parted, description=parted)]
+    report = looked(box)
+    assert "alert Mine" in json.dumps(plain(report))
+    assert key not in json.dumps(plain(report))
+    assert key not in " ".join(lines_of(report, 400))
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"])
+def test_a_time_beyond_all_times_is_none(box: Box, http: Monitored, at: str) -> None:
+    http.alerts = [alert("Mine") | {"activeAt": at}]
+    assert only(looked(box)).since is None
+
+
 @pytest.mark.parametrize(
     "row", [{}, "no", None, {"state": "firing"}, {"state": "firing", "labels": 3, "activeAt": 7}]
 )
