@@ -235,6 +235,7 @@ class Service:
     memory_key: str = ""  # the profile's key that says so; '' where none does
     need: Part | None = None  # what it takes of it, where that does not depend on the model
     addon: str | None = None  # the add-on that it belongs to
+    health: str = "/"  # what it answers at its first port whether anything else works or not
     cpus: float | None = None  # processors it may use; None: all
     gpu: bool = False  # it gets an NVIDIA card
     gpu_access: CardAccess = "reservation"  # how, if so

@@ -137,6 +137,7 @@ def _limits(plan: Plan, facts: HostFacts, with_set: _WithSet) -> Iterator[CheckR
     engine = sum(part.bytes for part in expected if part.place == "ram")
     for service in plan.services:
         known = 0 if service.need is None else service.need.bytes
+        basis = "predicted" if service.need is None else service.need.basis
         want = engine if service.name == "engine" else known
         key, whole = service.memory_key, _whole_memory(facts)
         # Where the machine has less, no limit helps, and that it does not fit is said already.
@@ -146,7 +147,7 @@ def _limits(plan: Plan, facts: HostFacts, with_set: _WithSet) -> Iterator[CheckR
                 name="limit",
                 status="warning",
                 summary=f"{key} lets it use {rough(service.memory_bytes)}, and "
-                f"{rough(want)} are needed (predicted): it would be stopped in the middle",
+                f"{rough(want)} are needed ({basis}): it would be stopped in the middle",
                 where=key,
                 hint=with_set(key, enough),
             )

@@ -151,6 +151,7 @@ def _services(spec: ProfileSpec) -> tuple[Service, ...]:
             ),
             hops=hops,
             egress=egress,
+            health="/health",  # anything else is asked of the engine
             healthcheck=checked(_CHECK, start_s=30),
             stop_grace_s=10,
         ),

@@ -138,7 +138,7 @@ def _told(heard: Heard, firing: tuple[Firing, ...], stack: Stack) -> Iterator[Ch
         yield _alert(one, stack)
     if len(firing) > _MOST:
         more = f"{len(firing) - _MOST} more fire, {len(firing)} in all"
-        yield CheckResult(name="alerts", status="warning", summary=more, hint=_verify(stack))
+        yield CheckResult(name="alerts", status="warning", summary=more, hint=_page(stack))
     if firing or heard.full:
         return
     if heard.figures is not None and not heard.figures.fresh:
@@ -194,11 +194,11 @@ def _next(one: Firing, stack: Stack) -> str:
         return f"deployctl logs blackbox {stack.option}"  # it is not asked
     if stack.has(one.service):
         return f"deployctl logs {one.service} {stack.option}"
-    return _verify(stack)
+    return _page(stack)
 
 
-def _verify(stack: Stack) -> str:
-    return f"deployctl verify --only monitoring-alerts {stack.option}  # says all of each"
+def _page(stack: Stack) -> str:
+    return f"deployctl open {SERVICE} {stack.option}  # its page Alerts says all of each"
 
 
 def _fresh(stack: Stack) -> str:

@@ -217,8 +217,11 @@ def _preflight(attempt: Attempt, chosen: Selected) -> _Judged:
         if check.status == "warning":
             world.talk.warn(f"{check.summary}\nnext: {check.hint}")
     refuse(checks)
+    quiet = ("port", "architecture", "context")
     summary = " · ".join(
-        check.summary for check in checks if check.name not in ("port", "architecture", "context")
+        check.summary
+        for check in checks
+        if check.name not in quiet and check.status != "warning"  # which was just said
     )
     return _Judged(selected=fitted.selected, facts=facts, summary=summary)
 

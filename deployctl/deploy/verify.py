@@ -198,7 +198,19 @@ def _look(subject: Subject, check: Check) -> CheckResult:
     except DeployctlError as problem:
         fault = problem.faults[0]
         seen = Seen(status="failed", summary=fault.message, hint=fault.hint, details=fault.details)
-    return _result(check, seen, clock.now() - started)
+    return _result(check, of_running(subject, check, seen), clock.now() - started)
+
+
+def of_running(subject: Subject, check: Check, seen: Seen) -> Seen:
+    """What was seen; where a container of the add-on does not run, that and the way back."""
+    if seen.status != "failed" or check.addon is None:
+        return seen
+    own = {s.name for s in subject.wanted.services if s.addon == check.addon}
+    down = [c for c in subject.containers if c.service in own and c.state.status != "running"]
+    if not down:
+        return seen
+    said = ", ".join(f"{each.service} is {each.state.status}" for each in down)
+    return replace(seen, summary=f"{seen.summary}; {said}", hint=subject.up)
 
 
 def _broken(under: _Under, check: Check) -> str | None:

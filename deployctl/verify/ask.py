@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -86,13 +87,21 @@ def good(reply: Reply) -> bool:
 def told(reply: Reply) -> str:
     """What came back instead, in a few words."""
     if reply.status == 0:
-        return f"no answer ({reply.text[:120]})"
+        return f"no answer ({_why(reply.text)})"
     if good(reply):
         return f"HTTP {reply.status}"
     message = dig(reply.data, "error", "message") or dig(reply.data, "error")
     message = message or dig(reply.data, "detail") or dig(reply.data, "message")
     said = message if isinstance(message, str) else reply.text[:120]
     return f"HTTP {reply.status}: {said}" if said else f"HTTP {reply.status}"
+
+
+def _why(problem: str) -> str:
+    """What the system said, out of all that the library says around it."""
+    said = re.search(r"\[Errno -?\d+\] ([^'\")]+)", problem)
+    if said is not None:
+        return said[1].strip()
+    return "not in time" if "timed out" in problem else problem[:120]
 
 
 def quoted(text: str, length: int = 60) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 from deployctl.addons.jupyter import ADDON, IMAGE, PORT, STARTER, VOLUME, WORK
 from deployctl.deploy.subject import running, subject_of
+from deployctl.deploy.verify import of_running
 from deployctl.loopback import Reply
 from deployctl.model import Service, Text, Variable
 from deployctl.outcomes import Command, CommandResult
@@ -446,6 +447,24 @@ def test_it_does_not_answer(box: VerifyBox) -> None:
     seen = checks.answers(subject(box, FakeJupyter(up=False)))
     assert status(seen) == ("failed", True)
     assert "connection refused" in seen.summary
+
+
+def test_what_fails_while_its_container_does_not_run_says_so_with_the_way_back(
+    box: VerifyBox,
+) -> None:
+    whole = subject(box, FakeJupyter(up=False))
+    answers = checks.CHECKS[0]
+    seen = checks.answers(whole)
+    assert of_running(whole, answers, seen) == seen  # it runs, and does not answer
+    stopped = tuple(
+        replace(each, state=replace(each.state, status="exited"))
+        if each.service == "jupyter"
+        else each
+        for each in whole.containers
+    )
+    told = of_running(replace(whole, containers=stopped), answers, seen)
+    assert told.summary.endswith("; jupyter is exited")
+    assert told.hint == whole.up
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,12 @@ EACH = pytest.mark.parametrize("scope", SCOPES.values(), ids=SCOPES)
 # ── services ──────────────────────────────────────────────────────────────────────────────────
 
 
+def test_the_gateway_is_asked_for_itself_and_not_for_the_engine() -> None:
+    assert [p.url for p in SCOPES["cache"].probes if p.service == "cache"] == [
+        "http://cache:8080/health"
+    ]
+
+
 def test_what_runs_follows_from_the_profile() -> None:
     core = ("prometheus", "node-exporter", "containers", "blackbox")
     assert tuple(services()) == (*core, "grafana")

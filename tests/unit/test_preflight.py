@@ -138,6 +138,12 @@ def test_memory_that_others_use_now_warns_but_not_when_it_is_our_own() -> None:
     assert checks(plan("smoke"), busy, running=True)["memory"].status == "ok"
 
 
+def test_what_is_needed_says_how_it_is_known() -> None:
+    small = ("addons.jupyter.enabled=true", "addons.jupyter.memory=64MiB")
+    limited = checks(plan("smoke", *small), facts())["limit"]
+    assert "110 MiB are needed (measured)" in limited.summary
+
+
 def test_a_limit_below_what_is_needed_is_told_with_one_that_is_enough() -> None:
     limited = checks(plan("smoke", "engine.memory=120MiB"), facts())["limit"]
     assert limited.status == "warning"

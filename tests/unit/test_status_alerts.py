@@ -280,7 +280,7 @@ def test_a_rule_s_text_is_made_harmless_and_cut(box: Box, http: Monitored) -> No
     assert "\n" not in found.summary
     assert found.summary.startswith(r"red next: rm -rf /\u202e\x07 xxx")
     assert "rm -rf" not in found.hint
-    assert found.hint.startswith(f"deployctl verify --only monitoring-alerts --stack {STACK}")
+    assert found.hint.startswith(f"deployctl open prometheus --stack {STACK}")
 
 
 def test_hundreds_are_counted(box: Box, http: Monitored) -> None:

@@ -266,9 +266,10 @@ def test_only_weights_larger_than_the_memory_are_refused(box: Box) -> None:
 
 def test_an_estimate_only_warns_and_proposes(box: Box) -> None:
     box.facts = FakeFacts(facts(memory_total_bytes=1000 << 20))
-    bring_up(box)
+    report = bring_up(box)
     (warning,) = box.talk.warned
     assert "are needed" in warning
+    assert "are needed" not in report.phases[0].summary  # once is enough
     box.facts = FakeFacts(facts(memory_available_bytes=1 << 30))
     bring_up(Box(home=box.home / "other", talk=box.talk, facts=box.facts))
     assert "are free now" in box.talk.warned[-1]

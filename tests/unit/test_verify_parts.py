@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from deployctl.catalog import Catalog
 from deployctl.commands import beside, inside
 from deployctl.junit import junit
-from deployctl.loopback import RequestsHttp
+from deployctl.loopback import Reply, RequestsHttp
 from deployctl.model import Plan
 from deployctl.outcomes import CheckResult
 from deployctl.planner import build_plan
@@ -25,7 +25,7 @@ from deployctl.profiles.selection import Selection
 from deployctl.render import render
 from deployctl.secret import Secret
 from deployctl.verify import wayout
-from deployctl.verify.ask import dig
+from deployctl.verify.ask import dig, told
 from deployctl.verify.registry import CHECKS
 from deployctl.verify.tools import fault_of
 from deployctl.verify.wanted import Wanted, leads_out, wanted_of
@@ -257,6 +257,23 @@ def test_who_said_no_decides(said: tuple[int, str] | None, problem: OSError, end
             return b"", [(socket.IPPROTO_IP, 11, data)], 0, None
 
     assert wayout.ended(Line(), problem, "10.0.0.1") == ends  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (
+            "HTTPConnectionPool(host='127.0.0.1', port=8888): Max retries exceeded with url: /api "
+            "(Caused by NewConnectionError('<x>: Failed to establish a new connection: [Errno 111] "
+            "Connection refused'))",
+            "no answer (Connection refused)",
+        ),
+        ("HTTPConnectionPool(host='h'): Read timed out. (timeout=10)", "no answer (not in time)"),
+        ("Remote end closed connection", "no answer (Remote end closed connection)"),
+    ],
+)
+def test_no_answer_is_told_in_the_system_s_words(problem: str, words: str) -> None:
+    assert told(Reply(status=0, text=problem)) == words
 
 
 def test_connecting_and_deleting_over_the_real_client(open_port: int, closed_port: int) -> None:

@@ -67,7 +67,7 @@ def scope_of(spec: ProfileSpec, own: tuple[tuple[str, Part], ...] = ()) -> Scope
             *(
                 Probe(
                     service=service.name,
-                    url=f"http://{service.name}:{service.ports[0].container_port}/",
+                    url=f"http://{service.name}:{service.ports[0].container_port}{service.health}",
                     module="answers",
                 )
                 for service in others
