@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from deployctl.deploy import stack
 from deployctl.deploy.kept import again_from_down, request_of
+from deployctl.deploy.names import DEFAULT_STACK
 from deployctl.errors import DeployctlError, Fault
 
 if TYPE_CHECKING:
@@ -52,7 +53,10 @@ def unknown(space: Workspace) -> DeployctlError:
         f"There is no stack named {space.stack}.",
         code="stack-unknown",
         where=str(space.folder),
-        hint=request_of(space).again,
+        # Who named none meant the only one; the error boundary puts what was typed around it.
+        hint=f"--stack {names[0]}"
+        if len(names) == 1 and space.stack == DEFAULT_STACK
+        else request_of(space).again,
         details=(f"the stacks there are: {', '.join(names)}",) if names else (),
     )
 

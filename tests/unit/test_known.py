@@ -61,6 +61,16 @@ def test_a_name_that_nothing_has(box: Box, command: str) -> None:
     assert fault == caught.value.faults[0]
     assert (fault.code, code) == ("stack-unknown", 5)
     assert fault.details == ("the stacks there are: s",)
+    assert fault.hint.startswith("deployctl up ")
+
+
+def test_who_names_none_is_led_to_the_only_one(box: Box) -> None:
+    box.docker.states.clear()
+    assert refused(box, "open", "deployctl")[0].hint == "--stack s"
+    another = box.home / "stacks/another"
+    another.mkdir()
+    (another / "manifest.json").write_text("{}")
+    assert refused(box, "open", "deployctl")[0].hint == "deployctl up"
 
 
 @pytest.mark.parametrize("command", ASKED)
