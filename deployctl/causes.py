@@ -12,6 +12,7 @@ from deployctl.profiles.excerpt import where
 
 if TYPE_CHECKING:
     from deployctl.changes import Cause
+    from deployctl.model import Service
     from deployctl.profiles.resolve import Profile
 
 _ENGINE: dict[str, tuple[str, ...]] = {
@@ -117,10 +118,24 @@ def _paths(service: str, what: str) -> tuple[str, ...]:
     return known.get(what, ())
 
 
+def _of_addon(profile: Profile, addon: str, service: Service, what: str) -> tuple[str, ...]:
+    """The keys of its block that may be behind a thing and are written; else what switched it on.
+
+    Limits and ports have keys of their own. What else moved may be of any of the others.
+    """
+    ports = tuple(port.key for port in service.ports)
+    limits = {"mem_limit": (service.memory_key,), "memswap_limit": (service.memory_key,)}
+    on = f"addons.{addon}.enabled"
+    others = (path for path in profile.origins if path.startswith(f"addons.{addon}."))
+    rest = tuple(path for path in others if path not in (on, service.memory_key, *ports))
+    keys = {**limits, "ports": ports}.get(what, rest)
+    return tuple(path for path in keys if path in profile.origins) or (on,)
+
+
 def causes_of(profile: Profile) -> Cause:
     """Where each moved thing comes from in this profile: ``file:line``, '' where nothing says."""
     addons = switched_on(profile.spec)
-    owner = {s.name: addon.name for addon in addons for s in addon.services(profile.spec)}
+    owned = {s.name: (addon.name, s) for addon in addons for s in addon.services(profile.spec)}
     windows = {
         name: f"addons.{addon.name}.enabled"
         for addon in addons
@@ -129,8 +144,8 @@ def causes_of(profile: Profile) -> Cause:
 
     def cause(service: str, what: str) -> str:
         paths = _paths(service, what)
-        if service in owner:
-            paths = (f"addons.{owner[service]}.enabled",)
+        if service in owned:
+            paths = _of_addon(profile, *owned[service], what)
         if what in windows:
             paths = (windows[what],)
         written = [path for path in paths if path in profile.origins]
