@@ -60,8 +60,12 @@ def _left_out(part: Optional, facts: HostFacts, before: Adaptation | None) -> Ad
     why = facts.unobtainable[part.reference]
     if why is None:
         return None
-    reason = f"{part.reference} {why}, and no packages can replace it"
-    return Adaptation(key=part.key, value="never", reason=reason)
+    return Adaptation(key=part.key, value="never", reason=cannot_be_had(part, why))
+
+
+def cannot_be_had(part: Optional, why: str) -> str:
+    """The clause about a part whose image is neither here nor to be had; ``why``: of the facts."""
+    return f"{part.reference} {why}, and no packages can replace it"
 
 
 # ── the image ─────────────────────────────────────────────────────────────────────────────────

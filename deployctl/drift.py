@@ -47,7 +47,7 @@ def of_container(
     return Drift(
         place="container",
         name=service,
-        what=f"The container of {service} was made from another definition than the one applied.",
+        what=f"Container `{service}` was made from another definition than the one applied.",
         lasts="It stays until the next `up`, which makes it anew.",
         hint=again,
     )

@@ -55,10 +55,13 @@ class MonitoringSpec(Block):
     gpu: Literal["auto", "always", "never"] = Field(
         default="auto",
         description="Whether an exporter asks the NVIDIA card. auto: where the engine computes on "
-        "one and the exporter's image is here or can be had.",
+        "one and the exporter's image is here or can be had. always: an error elsewhere.",
         examples=["auto"],
     )
 
+
+#: Its services that a stack can be without → the key that decides it.
+PARTS = {"grafana": "addons.monitoring.grafana", "gpu-exporter": "addons.monitoring.gpu"}
 
 _GRAFANA_PASSWORD = "grafana_password"  # noqa: S105  # its name
 
@@ -107,7 +110,7 @@ def _optional(spec: ProfileSpec) -> tuple[Optional, ...]:
     chosen = spec.addons.monitoring
     return (
         Optional(
-            key="addons.monitoring.grafana",
+            key=PARTS["grafana"],
             title="Grafana",
             reference=IMAGE,
             chosen=chosen.grafana,
@@ -115,7 +118,7 @@ def _optional(spec: ProfileSpec) -> tuple[Optional, ...]:
         *(
             (
                 Optional(
-                    key="addons.monitoring.gpu",
+                    key=PARTS["gpu-exporter"],
                     title="the exporter of the NVIDIA card",
                     reference=GPU_IMAGE,
                     chosen=chosen.gpu,
@@ -125,6 +128,13 @@ def _optional(spec: ProfileSpec) -> tuple[Optional, ...]:
             else ()
         ),
     )
+
+
+def impossible(spec: ProfileSpec, service: str) -> str | None:
+    """Why no stack of this profile has this one of ``PARTS``, whatever its key says; a clause."""
+    if service == "gpu-exporter" and spec.engine.device != "cuda":
+        return f"its engine computes on no NVIDIA card (engine.device: {spec.engine.device})"
+    return None
 
 
 def _own_files() -> tuple[OwnFiles, ...]:

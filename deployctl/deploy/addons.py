@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from deployctl import stackfolders
@@ -10,8 +11,6 @@ from deployctl.addons import ADDONS
 from deployctl.atomic import have
 from deployctl.deploy import stack
 from deployctl.errors import DeployctlError, Fault
-from deployctl.fitting import next_memory
-from deployctl.profiles.units import format_size
 from deployctl.readiness import PROBE_EVERY_S
 from deployctl.trouble import trouble
 
@@ -26,6 +25,12 @@ if TYPE_CHECKING:
 
 #: Lines of a log that stand beside what went wrong.
 _TAIL = 15
+
+#: How long one that is started again and again is looked at for how it ends, seconds: the back-off
+#: before its next start has grown to a few of them by then.
+_PATIENCE_S = 10.0
+
+_CORE = "Engine and chat window have answered."
 
 _TITLES = {addon.name: addon.title for addon in ADDONS}
 
@@ -76,32 +81,29 @@ def _until_healthy(
 def _not_ready(
     world: World, space: Workspace, service: Service, state: ContainerState | None, way: Way
 ) -> Fault:
-    from deployctl.deploy.why import mask_of  # slow to import
-
     title = _TITLES[service.addon or ""]
-    what = "is not there" if state is None else trouble(state) or f"is {state.health}"
-    lines = () if state is None else world.docker.log_tail(state.id, _TAIL)
-    checked = () if state is None else _last_check(world, state)
-    return Fault(
+    fault = Fault(
         code="addon-not-ready",
-        message=f"{title} does not run: the container of {service.name} {what}. Engine and chat "
-        "window have answered.",
+        message=f"{title} does not run: there is no container `{service.name}`. {_CORE}",
         where=service.name,
-        hint=_more_memory(service, way)
-        if state is not None and state.oom_killed and service.memory_key
-        else f"{way.logs(service.name)}  # then: {way.same()}",
-        details=tuple(map(mask_of(world, space.stack), (*lines, *checked))),
+        hint=f"{way.logs(service.name)}  # then: {way.same()}",
+    )
+    if state is None:
+        return fault
+    from deployctl.deploy.lastend import last_end, last_words  # slow to import
+
+    end = last_end(world, space.stack, state, patience_s=_PATIENCE_S)
+    # One that was killed had no time to answer its healthcheck.
+    checked = _last_check(world, space, state) if end.memory is None else ()
+    return replace(
+        fault,
+        message=f"{title} does not run: its container `{service.name}` {end.what}. {_CORE}",
+        hint=end.way_out(service, way) or fault.hint,
+        details=(*last_words(world, space.stack, end.state, _TAIL), *checked),
     )
 
 
-def _more_memory(service: Service, way: Way) -> str:
-    needed = service.need.bytes if service.need is not None else 0
-    return way.with_set(
-        (service.memory_key, format_size(next_memory(service.memory_bytes, needed)))
-    )
-
-
-def _last_check(world: World, state: ContainerState) -> tuple[str, ...]:
+def _last_check(world: World, space: Workspace, state: ContainerState) -> tuple[str, ...]:
     """What its own healthcheck said last, where that failed."""
     seen = world.docker.inspect(state.id) or {}
     log: list[dict[str, Any]] = ((seen.get("State") or {}).get("Health") or {}).get("Log") or [{}]
@@ -109,4 +111,7 @@ def _last_check(world: World, state: ContainerState) -> tuple[str, ...]:
     if not last.get("ExitCode"):
         return ()
     said = " ".join(str(last.get("Output") or "").split())
-    return (f"its healthcheck ended with {last['ExitCode']}{f': {said[:200]}' if said else ''}",)
+    from deployctl.deploy.why import mask_of  # slow to import
+
+    line = f"its healthcheck ended with {last['ExitCode']}{f': {said[:200]}' if said else ''}"
+    return (mask_of(world, space.stack)(line),)

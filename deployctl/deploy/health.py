@@ -9,9 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deployctl.deploy import known, stack
-from deployctl.deploy.kept import stored_weights, way_of
-from deployctl.errors import Fault
-from deployctl.trouble import trouble
+from deployctl.deploy.kept import kept_selection, stored_weights, way_of
+from deployctl.errors import DeployctlError, Fault
 from deployctl.vitals import relapsed, storms, uptime_s
 from deployctl.workspace import Workspace
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from deployctl.deploy.world import UpRequest, World
+    from deployctl.model import Service
     from deployctl.outcomes import ContainerState
     from deployctl.readiness import Probe
 
@@ -69,7 +69,7 @@ def lost_network(state: ContainerState, request: UpRequest) -> Fault:
     """
     return Fault(
         code="stack-not-running",
-        message=f"The container of {state.service} runs, and lost its network.",
+        message=f"Container `{state.service}` runs, and lost its network.",
         where=state.service,
         hint=request.again,
     )
@@ -82,22 +82,37 @@ def _caused(world: World, request: UpRequest, state: ContainerState, engine: str
         manifest = Workspace(world.home, request.stack).manifest()
         way = way_of(request, weights=stored_weights(world.home, manifest))
         return why(world, way, state.service, engine=engine, state=state)
-    what = trouble(state) or f"is {state.health or state.status}"
+    return _beside(world, request, state)
+
+
+def _beside(world: World, request: UpRequest, state: ContainerState) -> Fault:
+    """Make ``stack-not-running`` of an add-on's container, or of one of the operator's override."""
+    from deployctl.deploy.lastend import last_end, last_words  # a stack that works needs none
+
+    end = last_end(world, request.stack, state)
+    service = _planned(world, request.stack, state.service) if end.memory == "limit" else None
     return Fault(
         code="stack-not-running",
-        message=f"The container of {state.service} {what}.",
+        message=f"Container `{state.service}` {end.what}.",
         where=state.service,
-        hint=request.again
-        if state.status == "exited" and not state.exit_code  # somebody stopped it
-        else f"deployctl logs {state.service} --stack {request.stack}",
-        details=_last_words(world, request.stack, state),
+        hint=end.way_out(service, way_of(request))
+        or f"deployctl logs {state.service} --stack {request.stack}",
+        details=() if end.by_hand else last_words(world, request.stack, end.state, 10),
     )
 
 
-def _last_words(world: World, name: str, state: ContainerState) -> tuple[str, ...]:
-    from deployctl.deploy.why import mask_of
+def _planned(world: World, name: str, service: str) -> Service | None:
+    """A service as its profile has it by now; ``None`` where that cannot be read, or has it not."""
+    from deployctl.planner import build_plan
 
-    return tuple(map(mask_of(world, name), world.docker.log_tail(state.id, 10)))
+    manifest = Workspace(world.home, name).manifest()
+    if manifest is None:
+        return None
+    try:
+        services = build_plan(world.resolve(kept_selection(manifest))).services
+    except DeployctlError:
+        return None
+    return next((each for each in services if each.name == service), None)
 
 
 #: What a probe sees of an engine that is still reading its model.

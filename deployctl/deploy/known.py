@@ -90,7 +90,7 @@ def paused(state: ContainerState) -> Fault | None:
         return None
     return Fault(
         code="stack-not-running",
-        message=f"The container of {state.service} is paused.",
+        message=f"Container `{state.service}` is paused.",
         where=state.service,
         hint=f"docker unpause {state.name}",
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from deployctl.deploy.kept import kept_request, kept_selection, way_of
 from deployctl.errors import DeployctlError
+from deployctl.profiles.excerpt import SETTINGS
 
 if TYPE_CHECKING:
     from deployctl.deploy.world import World
@@ -66,6 +67,9 @@ def unknown_part(
     """Make ``usage`` of a name that is none; the command that switches on what would have it."""
     line = f"deployctl {asked.command}"
     has = f"Stack {space.stack} has no {asked.kind} {asked.name!r}"
+    if (never := _never(world, space, manifest, asked)) is not None:
+        said, hint = never
+        return _usage(f"{has}: {said}.", hint, asked)
     off = _switched_off(world, space, manifest, asked)
     addon, reason = off.get(asked.name), _left_out(manifest, asked.name)
     near = difflib.get_close_matches(asked.name, asked.names, n=1, cutoff=0.6)
@@ -82,6 +86,10 @@ def unknown_part(
         hint = _with(space, manifest, off[far[0]])
     else:
         said, hint = f"{has}.", f"{line} --stack {space.stack}"
+    return _usage(said, hint, asked)
+
+
+def _usage(said: str, hint: str, asked: Asked) -> DeployctlError:
     return DeployctlError(
         said,
         code="usage",
@@ -90,18 +98,57 @@ def unknown_part(
     )
 
 
+def _never(
+    world: World, space: Workspace, manifest: Manifest | None, asked: Asked
+) -> tuple[str, str] | None:
+    """Why the profile has not this part of monitoring, a clause, and what to type.
+
+    ``None`` for everything else: what ``up`` left out by itself is told with its own reason.
+    """
+    from deployctl.addons.monitoring import ADDON, PARTS, impossible
+
+    key, off = PARTS.get(asked.name), _addons_off(space, manifest)
+    if key is None or manifest is None or off is None or _left_out(manifest, asked.name):
+        return None
+    try:
+        profile = world.resolve(_plus(kept_selection(manifest), (ADDON.name,)))
+    except DeployctlError:  # its profile is gone
+        return None
+    block, word = profile.spec.addons.monitoring, key.rpartition(".")[2]
+    if asked.published and not hasattr(block, f"{word}_port"):  # it has no page anywhere
+        return None
+    if why := impossible(profile.spec, asked.name):
+        return why, f"deployctl {asked.command} --stack {space.stack}"
+    if getattr(block, word) != "never":
+        return None
+    at = profile.origin(key)
+    by = f"--set {key}=never" if at.file == SETTINGS else f"`{key}: never` in {at}"
+    way = way_of(kept_request(space.stack, manifest))
+    on = _plus(way.selection, (ADDON.name,)) if ADDON.name in off else way.selection
+    return f"{by} switches it off", way.again(on.with_set(key, "auto"))
+
+
+def _addons_off(space: Workspace, manifest: Manifest | None) -> tuple[str, ...] | None:
+    """The add-ons that this stack has not; ``None`` where nobody knows which it has."""
+    from deployctl.addons import NAMES
+
+    services = services_of(space, manifest)
+    if manifest is None or not services:
+        return None
+    on = {service.addon for service in services}
+    return tuple(name for name in NAMES if name not in on)
+
+
 def _switched_off(
     world: World, space: Workspace, manifest: Manifest | None, asked: Asked
 ) -> dict[str, str]:
     """What add-ons that this stack has not would bring, by name: themselves, their services."""
-    services = services_of(space, manifest)
-    if manifest is None or not services:  # then nobody knows which it has
+    found = _addons_off(space, manifest)
+    if manifest is None or found is None:
         return {}
-    from deployctl.addons import NAMES
     from deployctl.planner import build_plan
 
-    on = {service.addon for service in services}
-    off = {name: name for name in NAMES if name not in on}
+    off = {name: name for name in found}
     try:
         plan = build_plan(world.resolve(_plus(kept_selection(manifest), tuple(off))))
     except DeployctlError:  # its profile is gone, or not all of them go together
@@ -112,10 +159,10 @@ def _switched_off(
 
 def _left_out(manifest: Manifest | None, name: str) -> str | None:
     """Why a part of an add-on is not in this stack, where ``up`` itself left it out; a clause."""
-    for each in kept_selection(manifest).adapted if manifest is not None else ():
-        if each.key.startswith("addons.") and each.key.endswith(f".{name}"):
-            return each.reason
-    return None
+    from deployctl.addons.monitoring import PARTS
+
+    decided = kept_selection(manifest).adapted if manifest is not None else ()
+    return next((each.reason for each in decided if each.key == PARTS.get(name)), None)
 
 
 def _with(space: Workspace, manifest: Manifest | None, addon: str) -> str:

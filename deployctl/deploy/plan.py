@@ -12,17 +12,17 @@ from deployctl.deploy.select import fit, runs, select
 from deployctl.errors import DeployctlError, Fault
 from deployctl.images.recipes import BUILT_HERE
 from deployctl.model import DockerFacts, WeightsSpec
+from deployctl.outcomes import CheckResult
 from deployctl.preflight import preflight
 from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
     from deployctl.changes import Change
     from deployctl.choice import Choice
-    from deployctl.deploy.select import Again
+    from deployctl.deploy.select import Again, Fitted
     from deployctl.deploy.world import World
     from deployctl.fitting import Fitting
     from deployctl.model import HostFacts, Image, Plan, Service
-    from deployctl.outcomes import CheckResult
     from deployctl.profiles.selection import Adaptation, Selection
     from deployctl.sizing import Basis
 
@@ -93,6 +93,7 @@ def plan(
         make=make_fit,
         running=running,
         kept=kept_selection(kept).adapted if kept is not None and running else (),
+        regard=("auto", "always"),
     )
     profile, decided = fitted.selected.profile, fitted.selected.plan
     checks = preflight(
@@ -105,6 +106,7 @@ def plan(
         selection=fitted.selected.selection,
         again=again,
     )
+    checks = (*checks, *_lacking(fitted, again))
     return PlanReport(
         stack=stack,
         profile=profile.name,
@@ -122,6 +124,19 @@ def plan(
         facts=facts,
         command=again(fitted.selected.selection),
     )
+
+
+def _lacking(fitted: Fitted, again: Again) -> Iterator[CheckResult]:
+    """Parts that are asked for outright and cannot be had now: a registry may answer yet."""
+    for part, why in fitted.lacking:
+        without = again(fitted.selected.selection.with_set(part.key, "auto"))
+        yield CheckResult(
+            name="image",
+            status="warning",
+            summary=f"{why}; with {part.key}=always `up` ends there",
+            where=part.key,
+            hint=f"{without}  # goes on without {part.title}",
+        )
 
 
 def _basis(spec: WeightsSpec, *, here: bool) -> Basis:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from deployctl.adapting import adaptations, changed_by
 from deployctl.choice import Candidate, Choice, choose, limit_of
+from deployctl.deploy.obtainable import lacking_of, with_images
 from deployctl.errors import DeployctlError
 from deployctl.fitting import Fitting, fitting, too_long
-from deployctl.images.reference import parse_reference
 from deployctl.learned import Learned
 from deployctl.model import HostFacts, Plan
 from deployctl.planner import build_plan
@@ -20,12 +20,10 @@ from deployctl.profiles.selection import AUTO, Selection
 from deployctl.workspace import Workspace
 
 if TYPE_CHECKING:
+    from deployctl.addons.nouns import Optional
     from deployctl.deploy.names import ImageMode
     from deployctl.deploy.world import World
     from deployctl.profiles.selection import Adaptation
-
-#: How long a registry may take to answer before what it has is left out, seconds.
-_REGISTRY_S = 3.0
 
 #: Selection → the command line that asks for the same with it; for hints.
 Again = Callable[[Selection], str]
@@ -54,8 +52,8 @@ def select(world: World, selection: Selection, *, stack: str, again: Again) -> S
         if problem.faults[0].code in ("weights-not-found", "model-unreadable"):
             raise problem
     if not offered and refused:
-        raise min(refused, key=lambda problem: len(problem.faults))
-    choice = _choose(world, selection, offered, again)
+        raise _nearest(refused)
+    choice = _choose(world, selection, offered, refused, again)
     profile, plan = next(pair for pair in offered if pair[0].name == choice.profile)
     return Selected(profile=profile, plan=plan, selection=selection.of(profile.name), choice=choice)
 
@@ -127,11 +125,27 @@ def runs(world: World, name: str) -> bool:
         return False  # no Docker: preflight says so better
 
 
-def _choose(world: World, selection: Selection, offered: list[Planned], again: Again) -> Choice:
-    """Look at the host and at the sources of what is not here, and choose."""
+def _nearest(refused: tuple[DeployctlError, ...]) -> DeployctlError:
+    """Of why each cannot be used with what was typed, the reason with the fewest faults."""
+    return min(refused, key=lambda problem: len(problem.faults))
+
+
+def _choose(
+    world: World,
+    selection: Selection,
+    offered: list[Planned],
+    refused: tuple[DeployctlError, ...],
+    again: Again,
+) -> Choice:
+    """Look at the host and at the sources of what is not here, and choose.
+
+    Where this machine can run none of what is offered, a setting that the others refuse is why.
+    """
     facts = world.local()
     found = candidates(world, selection, offered, facts)
     able = [c for c in found if limit_of(c.plan, facts, fitting(c.plan, facts)) is None]
+    if not able and refused:
+        raise _nearest(refused)
     facts = replace(facts, reachable=_reachable(world, able))
     return choose(found, facts, again=lambda name: again(selection.of(name)))
 
@@ -195,49 +209,6 @@ def _as_it_runs(world: World, selected: Selected, kept: tuple[Adaptation, ...]) 
     return _remade(world, selected, replace(selected.selection, adapted=known))
 
 
-def _with_images(world: World, selected: Selected, facts: HostFacts, mode: ImageMode) -> HostFacts:
-    """The facts with what is known of images that may be left out; nothing else is asked for."""
-    known = {each.key for each in selected.selection.adapted}
-    asked = [p for p in selected.plan.optional if p.chosen == "auto" and p.key not in known]
-    if not asked:
-        return facts
-    if mode == "build":
-        return _looked(facts, {p.reference: "is in no package (--images build)" for p in asked})
-    found: dict[str, str | None] = {
-        part.reference: None if _is_here(world, part.reference) else "is not here" for part in asked
-    }
-    absent = tuple(reference for reference, why in found.items() if why is not None)
-    if absent and mode != "local":
-        found |= _asked(world, absent)
-    return _looked(facts, found)
-
-
-def _looked(facts: HostFacts, found: Mapping[str, str | None]) -> HostFacts:
-    return replace(facts, unobtainable={**facts.unobtainable, **found})
-
-
-def _asked(world: World, references: tuple[str, ...]) -> Mapping[str, str | None]:
-    """Why these cannot be had of their registries, each asked once; ``None`` where one answers."""
-    try:
-        found = world.images.reach(references, timeout_s=_REGISTRY_S)
-    except DeployctlError:  # the mirrors' file is wrong: said where an image is pulled
-        return dict.fromkeys(references)
-    silent = {each.name: each.asked for each in found if not each.answers}
-    said: dict[str, str | None] = {}
-    for reference in references:
-        registry = parse_reference(reference).registry
-        away = registry in silent
-        said[reference] = f"is not here, {silent[registry]} does not answer" if away else None
-    return said
-
-
-def _is_here(world: World, reference: str) -> bool:
-    try:
-        return world.docker.image_id(reference) is not None
-    except DeployctlError:
-        return False  # no Docker, no image
-
-
 def _remade(world: World, selected: Selected, selection: Selection) -> Selected:
     profile, plan = _planned(world, selection)
     return Selected(profile=profile, plan=plan, selection=selection, choice=selected.choice)
@@ -248,11 +219,15 @@ def _remade(world: World, selected: Selected, selection: Selection) -> Selected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """What was selected, as it fits; ``applied`` are the settings that ``--fit`` added."""
+    """What was selected, as it fits; ``applied`` are the settings that ``--fit`` added.
+
+    ``lacking``: parts that are asked for outright, and why each cannot be had; clauses.
+    """
 
     selected: Selected
     fitting: Fitting | None
     applied: tuple[tuple[str, str], ...] = ()
+    lacking: tuple[tuple[Optional, str], ...] = ()
 
 
 def fit(  # the plan, the machine, and what was asked of both
@@ -264,14 +239,20 @@ def fit(  # the plan, the machine, and what was asked of both
     running: bool,
     images: ImageMode = "auto",
     kept: tuple[Adaptation, ...] = (),
+    regard: tuple[str, ...] = ("auto",),
 ) -> Fitted:
     """Hold the plan, as this machine has it, against it; with ``make`` take what does fit.
 
     ``images``: where they may come from. ``kept``: what was decided for the stack that runs; what
     it does without it goes on doing without, since a registry that comes and goes must not.
+    ``regard``: with ``always`` too, parts that are asked for outright are looked for; ``up`` finds
+    that out by pulling them.
     """
     selected = _as_it_runs(world, selected, kept)
-    facts = _with_images(world, selected, facts, images)
+    known = frozenset(each.key for each in selected.selection.adapted)
+    asked = tuple(p for p in selected.plan.optional if p.chosen in regard and p.key not in known)
+    facts = with_images(world, asked, facts, images)
+    lacking = tuple(lacking_of(selected.plan, facts))
     selected = adapted(world, selected, facts)
     first: tuple[tuple[str, str], ...] = ()
     if make and (trained := too_long(selected.plan)) is not None:
@@ -279,12 +260,12 @@ def fit(  # the plan, the machine, and what was asked of both
         selected = _with(world, selected, first)
     found = _held(world, selected.plan, facts, running=running)
     if not make or found is None or not found.proposals:
-        return Fitted(selected=selected, fitting=found, applied=first)
+        return Fitted(selected=selected, fitting=found, applied=first, lacking=lacking)
     applied = found.proposals[0].sets
     smaller = _with(world, selected, applied)
     held = _held(world, smaller.plan, facts, running=running)
     all_of_it = tuple({**dict(first), **dict(applied)}.items())
-    return Fitted(selected=smaller, fitting=held, applied=all_of_it)
+    return Fitted(selected=smaller, fitting=held, applied=all_of_it, lacking=lacking)
 
 
 def _with(world: World, selected: Selected, sets: tuple[tuple[str, str], ...]) -> Selected:

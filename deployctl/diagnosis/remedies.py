@@ -13,6 +13,7 @@ from deployctl.sizing import need
 if TYPE_CHECKING:
     from deployctl.diagnosis.nouns import Evidence, Way
     from deployctl.diagnosis.signs import Found
+    from deployctl.model import Service
 
 #: Contexts are told in whole steps of this many tokens; it is also the least a profile may ask for.
 _STEP = 256
@@ -98,11 +99,7 @@ def more_memory(found: Found) -> str:
     """
     seen, planned = found.evidence, planned_limit(found.evidence, found.way)
     if seen.override is not None and seen.limit_bytes not in (None, planned):
-        path = shlex.quote(seen.override)
-        return (
-            f"${{EDITOR:-vi}} {path} && {found.way.same()}  "
-            f"# the memory limit of {seen.service} is set in that file"
-        )
+        return _in_override(seen.service, found.way, seen.override)
     service = found.evidence.service
     key = "frontend.memory" if service == "webui" else "engine.memory"
     plan = found.way.plan
@@ -115,6 +112,30 @@ def more_memory(found: Found) -> str:
         parts = () if window is None else (window,)
     predicted = sum(part.bytes for part in parts if part.place == "ram")
     return found.way.with_set((key, format_size(next_memory(limit, predicted))))
+
+
+def more_for(
+    service: Service, way: Way, *, limit_bytes: int | None = None, override: str | None = None
+) -> str | None:
+    """The same for a service of an add-on; ``None`` where no key of the profile says its memory.
+
+    ``limit_bytes`` is what its container really may use; ``override``: the operator's own file.
+    """
+    if override is not None and limit_bytes not in (None, service.memory_bytes):
+        return _in_override(service.name, way, override)
+    if not service.memory_key:
+        return None
+    needed = service.need.bytes if service.need is not None else 0
+    more = next_memory(limit_bytes or service.memory_bytes, needed)
+    return way.with_set((service.memory_key, format_size(more)))
+
+
+def _in_override(service: str, way: Way, override: str) -> str:
+    """Open the operator's own Compose file, whose limit wins whatever the profile says."""
+    return (
+        f"${{EDITOR:-vi}} {shlex.quote(override)} && {way.same()}  "
+        f"# the memory limit of {service} is set in that file"
+    )
 
 
 # ── the model file ────────────────────────────────────────────────────────────────────────────

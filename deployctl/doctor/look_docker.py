@@ -18,6 +18,7 @@ from deployctl.doctor.nouns import CardProbe, Daemon, Holding
 from deployctl.endpoint import docker_endpoint
 from deployctl.outcomes import Command
 from deployctl.runner import Runner
+from deployctl.services.common import ADDON_LABEL
 from deployctl.sidebyside import apart, side_by_side
 
 #: A daemon that works answers in a tenth of a second.
@@ -57,6 +58,8 @@ _CONTAINERS = (
             *_labels(_PROJECT, "com.docker.compose.service"),
             "{{.State}}",
             *_labels(f"{_PROJECT}.working_dir", "com.docker.compose.oneoff"),
+            "{{.Status}}",
+            *_labels(ADDON_LABEL),
         )
     ),
 )
@@ -92,11 +95,18 @@ def _holdings(containers: _Rows, volumes: _Rows, networks: _Rows) -> tuple[Holdi
             folder=next((row[3] for row in rows if row[0] == name), ""),
             services=tuple(sorted(row[1] for row in rows if row[0] == name)),
             running=sum(row[0] == name and row[2] == "running" for row in rows),
+            stopped=tuple(sorted(row[1] for row in rows if row[0] == name and _stopped(row))),
             volumes=_of(volumes, name),
             networks=_of(networks, name),
         )
         for name in sorted(names)
     )
+
+
+def _stopped(row: list[str]) -> bool:
+    """Whether a container does not run; a job of the operator's override may be done."""
+    ours = row[1] in ("engine", "webui") or row[6]
+    return row[2] != "running" and (bool(ours) or not row[5].startswith("Exited (0)"))
 
 
 def _of(rows: list[list[str]], project: str) -> tuple[str, ...]:

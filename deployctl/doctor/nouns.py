@@ -65,6 +65,7 @@ class Holding:
     folder: str = ""  # where Compose ran, while there is a container
     services: tuple[str, ...] = ()
     running: int = 0
+    stopped: tuple[str, ...] = ()  # services that do not run, and are no job that is done
     volumes: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
 

@@ -137,7 +137,15 @@ def _known(name: str, holding: Holding | None) -> CheckResult:
         kept = ", its chats are kept" if holding and holding.volumes else ""
         return ok(f"stack {name}", f"down{kept}")
     seen = f"{holding.running} of {len(holding.services)} services run"
-    return ok(f"stack {name}", f"{seen}; more: deployctl status --stack {name}")
+    look = f"deployctl status --stack {name}"
+    if holding.stopped:
+        return warning(
+            f"stack {name}",
+            f"{seen}, not: {', '.join(holding.stopped)}",
+            "`status` says why, and what starts them again.",
+            look,
+        )
+    return ok(f"stack {name}", f"{seen}; more: {look}")
 
 
 def _unknown(machine: Machine, holding: Holding) -> Iterator[CheckResult]:

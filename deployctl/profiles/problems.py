@@ -19,6 +19,7 @@ from deployctl.model import Origin
 from deployctl.profiles.document import Node, Path, dotted, nearest, plain
 from deployctl.profiles.excerpt import MODEL, SETTINGS, Sources, fault, quoted
 from deployctl.profiles.keys import Keys, written
+from deployctl.profiles.units import far_below, is_bare
 from deployctl.profiles.values import PROBLEM
 from deployctl.visible import visible
 
@@ -124,6 +125,7 @@ def _fault(
         return at, layers.fault(at, *_unknown(path, node, layers.keys))
     told = f"{quoted(dotted(path))} is {_shown(node)}."
     if error["type"] == PROBLEM:
+        context = {**context, "write": _likely(path, node, context, layers.keys)}
         hint = _mend(path, at, context, layers)
         message = f"{told} {context['sentence']}"
         if context["code"] == "source-invalid":
@@ -217,6 +219,22 @@ def _better(error: ErrorDetails, path: Path, node: Node, keys: Keys) -> str:
     if error["type"] == "tuple_type" and isinstance(value, str):
         return json.dumps([value], ensure_ascii=False)
     return keys.example(path)
+
+
+def _likely(path: Path, node: Node, context: Mapping[str, Any], keys: Keys) -> str:
+    """What to write instead of a value of ours to judge.
+
+    The key's own example where nothing tells; and its default, where a bare number, taken for
+    seconds say, would be next to nothing of it: typed, it could throw away what is kept.
+    """
+    value = str(context["write"])
+    if not any(context[key] for key in ("write", "hint", "typed", "source")):
+        return keys.example(path)
+    field = keys.field(path)
+    usual = field.default if field else None
+    if isinstance(usual, str) and is_bare(node.value) and far_below(value, usual):
+        return usual
+    return value
 
 
 def _typed(context: Mapping[str, Any], where: str) -> str:

@@ -36,6 +36,7 @@ def consistent(spec: ProfileSpec) -> None:
         _pool_for_everybody,
         _address_for_the_exposure,
         _ports_of_their_own,
+        _card_for_its_exporter,
     ):
         try:
             rule(spec)
@@ -197,3 +198,11 @@ def _addon_ports(spec: ProfileSpec) -> Iterator[tuple[tuple[str, ...], int, bool
         for key in type(block).model_fields if block.enabled else ():
             if key == "port" or key.endswith("_port"):
                 yield ("addons", name, key), getattr(block, key), key in block.model_fields_set
+
+
+def _card_for_its_exporter(spec: ProfileSpec) -> None:
+    """Refuse an exporter that is asked for outright where there is nothing that it could ask."""
+    monitoring, device = spec.addons.monitoring, spec.engine.device
+    if monitoring.enabled and monitoring.gpu == "always" and device != "cuda":
+        sentence = f"The engine computes on no NVIDIA card (`engine.device: {device}`)."
+        refuse(sentence, write="auto", at=("addons", "monitoring", "gpu"))

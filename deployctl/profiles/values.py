@@ -52,14 +52,14 @@ def refuse(
 
 def _size(written: Any) -> int:  # noqa: ANN401  # whatever the file says
     try:
-        return parse_size(written)
+        return parse_size(written, example="")  # the key has a better one
     except UnitError as problem:
         refuse(problem.sentence, write=problem.suggestion)
 
 
 def _duration(written: Any) -> int:  # noqa: ANN401  # whatever the file says
     try:
-        return parse_duration(written)
+        return parse_duration(written, example="")  # the key has a better one
     except UnitError as problem:
         refuse(problem.sentence, write=problem.suggestion)
 

@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING
 
 from deployctl.amounts import rough
 from deployctl.commands import inside
+from deployctl.diagnosis.remedies import more_for
 from deployctl.verify.alive import ended
 from deployctl.verify.nouns import Container, Seen, failed, ok
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from deployctl.outcomes import ContainerState
     from deployctl.verify.nouns import Subject
 
 #: Above this share of its limit a container is about to be stopped by the kernel.
 _ALMOST = 0.95
+
+#: How long a container that was started again is looked at, and how often, seconds.
+_PATIENCE_S, _LOOK_EVERY_S = 4.0, 0.1
 
 #: The kernel's counter, where cgroups of version 2 and 1 keep it.
 _SCRIPT = (
@@ -24,7 +31,8 @@ _SCRIPT = (
 
 def memory(subject: Subject) -> Seen:
     """``memory``: used (measured) against predicted and limit; nothing killed for memory."""
-    gone = ended(subject, subject.ports.docker.containers(subject.stack))
+    states = _states(subject)
+    gone = ended(subject, states)
     said = [f"{service} {what}" for service, what in gone.items()]
     wrong, where = list(said), next(iter(gone), None)
     for container in subject.containers:
@@ -44,9 +52,34 @@ def memory(subject: Subject) -> Seen:
         parts += [f"limit {rough(limit)}"] if limit else []
         said.append(f"{container.service} {', '.join(parts)}")
     if wrong:
-        return failed("; ".join(said), subject.planned, where=where, details=tuple(wrong))
+        hint = _more(subject, where, states) or subject.planned
+        return failed("; ".join(said), hint, where=where, details=tuple(wrong))
     unknown = f"; nothing predicted: {subject.unplanned}" if subject.unplanned else ""
     return ok("; ".join(said) + "; nothing was killed for memory" + unknown)
+
+
+def _states(subject: Subject) -> tuple[ContainerState, ...]:
+    """The containers now; where one has just been started again, when it has ended once more.
+
+    While it runs Docker does not say that it was killed, and its kernel's count begins anew.
+    """
+    clock, docker = subject.ports.clock, subject.ports.docker
+    until = clock.now() + _PATIENCE_S
+    while True:
+        states = docker.containers(subject.stack)
+        again = (s.status == "running" and s.restarts and s.health == "starting" for s in states)
+        if not any(again) or clock.now() >= until:
+            return states
+        clock.sleep(_LOOK_EVERY_S)
+
+
+def _more(subject: Subject, where: str | None, states: Sequence[ContainerState]) -> str | None:
+    """The command that gives an add-on's service more, where its limit killed it."""
+    if subject.plan is None or not any(s.service == where and s.oom_killed for s in states):
+        return None
+    known = (s for s in subject.plan.services if s.name == where and s.addon is not None)
+    service = next(known, None)
+    return None if service is None else more_for(service, subject.way)
 
 
 def _fault(subject: Subject, container: Container, used: int, limit: int) -> str | None:

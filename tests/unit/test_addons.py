@@ -233,7 +233,7 @@ def test_the_wait_ends_whatever_is_wrong(box: Box, changes: dict[str, str], said
         bring_up(box, "cache")
     (fault,) = refused.value.faults
     assert fault.code == "addon-not-ready"
-    assert f"the container of cache {said}." in fault.message
+    assert f"its container `cache` {said}." in fault.message
     assert fault.details[-1] == "its healthcheck ended with 7: no answer"
 
 
@@ -261,7 +261,7 @@ def test_one_whose_container_is_gone_is_named(box: Box) -> None:
         bring_up(box, "cache")
     (fault,) = refused.value.faults
     assert (fault.code, fault.where) == ("addon-not-ready", "cache")
-    assert "is not there" in fault.message
+    assert "there is no container `cache`." in fault.message
 
 
 @pytest.mark.parametrize(
@@ -530,12 +530,23 @@ def test_what_is_no_block_is_refused_whatever_is_laid_over_it(tmp_path: Path) ->
     assert "a block of keys" in fault.message
 
 
+def test_a_limit_and_a_port_of_an_addon_name_their_own_keys(box: Box) -> None:
+    bring_up(box, "jupyter", "cache")
+    keys = ("addons.jupyter.memory=2GiB", "addons.jupyter.port=8899", "addons.cache.ttl=2h")
+    bring_up(box, "jupyter", "cache", sets=keys)
+    (jupyter,) = (said for said in box.talk.said if said.startswith("change: jupyter"))
+    assert "mem_limit 1.00 GiB → 2.00 GiB (--set addons.jupyter.memory)" in jupyter
+    assert jupyter.count("(--set addons.jupyter.port)") == 1
+    assert "cache" not in jupyter
+
+
 def test_a_change_of_an_addon_names_its_cause(box: Box) -> None:
     bring_up(box, "cache")
     bring_up(box, "cache", sets=("addons.cache.ttl=2h", "addons.cache.frontend=true"))
     changes = [said for said in box.talk.said if said.startswith("change: ")]
     (cache,) = (said for said in changes if said.startswith("change: cache"))
-    assert "a file that it reads is another (--with cache)" in cache
+    said = "(--set addons.cache.ttl, --set addons.cache.frontend)"
+    assert f"a file that it reads is another {said}" in cache
     assert "deployctl.files" not in cache
     (window,) = (said for said in changes if said.startswith("change: webui"))
     assert "OPENAI_API_BASE_URL" in window

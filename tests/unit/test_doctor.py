@@ -541,7 +541,7 @@ def test_swap_made_of_memory_is_no_room() -> None:
 def test_stacks_of_other_state_folders_are_seen_and_left_alone() -> None:
     holdings = (
         Holding(
-            project="mine", services=("engine", "webui"), running=1, folder=f"{HOME}/stacks/mine"
+            project="mine", services=("engine", "webui"), running=2, folder=f"{HOME}/stacks/mine"
         ),
         Holding(project="hers", services=("engine",), running=1, folder="/srv/her/stacks/hers"),
         Holding(project="blog", services=("db",), running=1, folder="/srv/blog"),
@@ -553,9 +553,26 @@ def test_stacks_of_other_state_folders_are_seen_and_left_alone() -> None:
     )
     found = {name: check for name, check in checks(of).items() if name.startswith("stack ")}
     assert set(found) == {"stack mine", "stack hers"}
-    assert "1 of 2 services run" in found["stack mine"].summary
+    assert "2 of 2 services run" in found["stack mine"].summary
     assert "of the state folder /srv/her" in found["stack hers"].summary
     assert {check.status for check in found.values()} == {"ok"}
+
+
+def test_a_stack_of_which_a_service_is_stopped_is_no_stack_that_is_well() -> None:
+    mine = Holding(
+        project="mine",
+        services=("containers", "engine", "webui"),
+        running=2,
+        stopped=("containers",),
+        folder=f"{HOME}/stacks/mine",
+    )
+    of = replace(
+        with_state(stacks=(StackFolder(name="mine", folder=HOME, standing="applied"),)),
+        daemon=Daemon(info=INFO, holdings=(mine,), bridges=1),
+    )
+    found = checks(of)["stack mine"]
+    assert (found.status, found.hint) == ("warning", "deployctl status --stack mine")
+    assert found.summary == "2 of 3 services run, not: containers"
 
 
 def test_a_place_nobody_can_see_is_skipped() -> None:

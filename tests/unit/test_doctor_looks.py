@@ -114,8 +114,12 @@ def test_what_the_daemon_keeps_is_sorted_by_project(tmp_path: Path) -> None:
     runner = ScriptedRunner(
         {
             "info": json.dumps({"ServerVersion": "26.1"}),
-            " ps ": "a\tengine\trunning\t/h/stacks/a\t\na\twebui\texited\t/h/stacks/a\tFalse\n"
-            "a\twebui\trunning\t/h/stacks/a\tTrue\n",
+            " ps ": "a\tengine\trunning\t/h/stacks/a\t\tUp 3 minutes\t\n"
+            "a\twebui\texited\t/h/stacks/a\tFalse\tExited (0) 3 minutes ago\t\n"
+            "a\tcache\texited\t/h/stacks/a\t\tExited (0) 3 minutes ago\tcache\n"
+            "a\tjob\texited\t/h/stacks/a\t\tExited (0) 3 minutes ago\t\n"
+            "a\tfailed\texited\t/h/stacks/a\t\tExited (1) 3 minutes ago\t\n"
+            "a\twebui\trunning\t/h/stacks/a\tTrue\tUp 3 minutes\t\n",
             "volume": "a\ta_webui-data\nb\tb_webui-data\n",
             "network": "\tbridge\tbridge\na\ta_default\tbridge\n\thost\thost\n",
         }
@@ -125,7 +129,9 @@ def test_what_the_daemon_keeps_is_sorted_by_project(tmp_path: Path) -> None:
     assert found.bridges == 2
     assert found.holdings is not None
     a, b = found.holdings
-    assert (a.services, a.running, a.folder) == (("engine", "webui"), 1, "/h/stacks/a")
+    assert a.services == ("cache", "engine", "failed", "job", "webui")
+    assert (a.running, a.folder) == (1, "/h/stacks/a")
+    assert a.stopped == ("cache", "failed", "webui")  # the job is done
     assert (a.volumes, a.networks) == (("a_webui-data",), ("a_default",))
     assert (b.project, b.services, b.volumes) == ("b", (), ("b_webui-data",))
 

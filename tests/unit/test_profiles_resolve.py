@@ -344,6 +344,55 @@ def test_a_file_that_extends_nothing_is_told_about_extends() -> None:
             "`engine.memory` is `12`. A size needs its unit.",
             "--set engine.memory=12GiB",
         ),
+        (  # next to nothing of what it has by itself: typed, it would throw figures away
+            "addons.monitoring.retention=15",
+            "--set addons.monitoring.retention",
+            "`addons.monitoring.retention` is `15`. A duration needs its unit.",
+            "--set addons.monitoring.retention=360h",
+        ),
+        (
+            "addons.monitoring.retention=864000",
+            "--set addons.monitoring.retention",
+            "`addons.monitoring.retention` is `864000`. A duration needs its unit.",
+            "--set addons.monitoring.retention=240h",
+        ),
+        (
+            "addons.monitoring.retention=2y",
+            "--set addons.monitoring.retention",
+            "`addons.monitoring.retention` is `2y`. This is longer than a year.",
+            "--set addons.monitoring.retention=8760h",
+        ),
+        (
+            "addons.monitoring.retention=3 fortnights",
+            "--set addons.monitoring.retention",
+            "`addons.monitoring.retention` is `3 fortnights`. A duration is a whole number and one "
+            "of s, m or h, without a space.",
+            "--set addons.monitoring.retention=360h",
+        ),
+        (
+            "addons.monitoring.retention_size=0GiB",
+            "--set addons.monitoring.retention_size",
+            "`addons.monitoring.retention_size` is `0GiB`. It should be more than 0.",
+            "--set addons.monitoring.retention_size=1GiB",
+        ),
+        (
+            "addons.monitoring.retention_size=5000000",
+            "--set addons.monitoring.retention_size",
+            "`addons.monitoring.retention_size` is `5000000`. A size needs its unit.",
+            "--set addons.monitoring.retention_size=1GiB",
+        ),
+        (
+            "model.size=5000000",  # it has no default, and of a file only its own size is right
+            "--set model.size",
+            "`model.size` is `5000000`. A size needs its unit.",
+            "--set model.size=5000000B",
+        ),
+        (
+            "deadlines.engine=0s",
+            "--set deadlines.engine",
+            "`deadlines.engine` is `0s`. It should be more than 0.",
+            "--set deadlines.engine=5m",
+        ),
         (
             "ports=3",
             "--set ports",
@@ -545,6 +594,12 @@ VLLM = f"engine: {{kind: vllm, device: cuda, image: 'vllm/vllm-openai:v1', dtype
             "ip -brief address  # shows the addresses of this machine",
         ),
         (
+            "addons:\n  monitoring:\n    enabled: true\n    gpu: always\n",
+            5,
+            "The engine computes on no NVIDIA card (`engine.device: cpu`).",
+            "write `gpu: auto`",
+        ),
+        (
             "engine: {kv_cache: 1GiB}\n",
             2,
             "Only vLLM knows it, and `engine.kind` is `llama.cpp`.",
@@ -557,6 +612,12 @@ def test_what_contradicts_itself(lines: str, where: int, sentence: str, hint: st
     assert fault.where == f"mine.yaml:{where}"
     assert fault.message.endswith(sentence)
     assert fault.hint == hint
+
+
+def test_an_exporter_of_a_card_is_no_fault_where_none_runs_or_there_is_one() -> None:
+    asked = "addons.monitoring.gpu=always"
+    laid("extends: smoke\n", sets=(asked,))  # monitoring is off
+    laid("extends: rtx3060\n", sets=(asked, "addons.monitoring.enabled=true"))
 
 
 def test_all_contradictions_at_once() -> None:

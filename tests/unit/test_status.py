@@ -308,7 +308,7 @@ def test_a_container_taken_off_its_network_is_made_anew_by_up(
     box.docker.inspected = {**box.docker.inspected, f"id-{service}": alone}
     container, outside = (c for c in looked(box).checks if c.status == "failed")
     assert (container.code, container.hint) == ("stack-not-running", "deployctl up --profile smoke")
-    assert container.summary == f"The container of {service} runs, and lost its network."
+    assert container.summary == f"Container `{service}` runs, and lost its network."
     assert (outside.code, outside.hint) == (container.code, container.hint)
 
 
