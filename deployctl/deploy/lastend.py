@@ -80,15 +80,11 @@ def last_end(
         memory = _memory(world, state)
     if memory is None:
         return LastEnd(state=state, memory=None, limit_bytes=None, override=None)
-    from deployctl.workspace import Workspace
-
-    seen = world.docker.inspect(state.id) or {}
-    path = Workspace(world.home, name).override
     return LastEnd(
         state=state,
         memory=memory,
-        limit_bytes=(seen.get("HostConfig") or {}).get("Memory") or None,
-        override=None if path is None else str(path),
+        limit_bytes=limit_of(world, state),
+        override=override_of(world, name),
     )
 
 
@@ -105,6 +101,20 @@ def between_starts(
             if now.id == state.id and now.status != "running":
                 return now
     return state
+
+
+def limit_of(world: World, state: ContainerState) -> int | None:
+    """The memory that Docker lets a container use, bytes; an override may have changed it."""
+    details = world.docker.inspect(state.id) or {}
+    return (details.get("HostConfig") or {}).get("Memory") or None
+
+
+def override_of(world: World, name: str) -> str | None:
+    """The path of the operator's own Compose file, where there is one."""
+    from deployctl.workspace import Workspace
+
+    path = Workspace(world.home, name).override
+    return None if path is None else str(path)
 
 
 def last_words(world: World, name: str, state: ContainerState, lines: int) -> tuple[str, ...]:

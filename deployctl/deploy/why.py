@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from deployctl.deploy.lastend import between_starts, limit_of, override_of
 from deployctl.diagnosis import Evidence
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 #: Lines of a log in which the cause of a failure is looked for.
 _LINES = 400
 
-#: How often, and how many seconds apart, a container in a loop of restarts is looked at.
-_LOOKS, _LOOK_EVERY_S = 20, 0.1
+#: How long a container in a loop of restarts is looked at, seconds.
+_LOOK_S = 2.0
 
 
 def why(
@@ -42,14 +43,14 @@ def why(
         log=log,
         oom_kills=_killed_since(world),
         killed_for="unknown" if state is None else world.killed_for(state),
-        limit_bytes=None if state is None else _limit(world, state),
-        override=_override(world, way.stack),
+        limit_bytes=None if state is None else limit_of(world, state),
+        override=override_of(world, way.stack),
     )
     looping = state is not None and state.status == "running" and state.restarts > 0
     if state is not None and looping and not recognised(seen, way):
-        ended = _between_starts(world, way.stack, state)
+        ended = between_starts(world, way.stack, state, patience_s=_LOOK_S)
         log = tuple(map(mask, world.docker.log_tail(state.id, _LINES)))
-        seen = replace(seen, state=ended, log=log)
+        seen = replace(seen, state=replace(ended, restarts=state.restarts), log=log)
     return diagnose(seen, way)
 
 
@@ -64,33 +65,6 @@ def mask_of(world: World, name: str) -> Callable[[str], str]:
         return redactor_of(Workspace(world.home, name))
 
     return lambda line: redactor().known(line)
-
-
-def _between_starts(world: World, stack: str, state: ContainerState) -> ContainerState:
-    """Look until a container that is started again and again has ended once more.
-
-    While it runs Docker says nothing of its last end, above all not that it was for memory.
-    """
-    for _ in range(_LOOKS):
-        world.clock.sleep(_LOOK_EVERY_S)
-        for now in world.docker.containers(stack):
-            if now.id == state.id and now.status != "running":
-                return replace(now, restarts=state.restarts)
-    return state
-
-
-def _limit(world: World, state: ContainerState) -> int | None:
-    """The memory that Docker lets a container use, bytes; an override may have changed it."""
-    details = world.docker.inspect(state.id) or {}
-    return (details.get("HostConfig") or {}).get("Memory") or None
-
-
-def _override(world: World, name: str) -> str | None:
-    """The path of the operator's own Compose file, where there is one."""
-    from deployctl.workspace import Workspace
-
-    path = Workspace(world.home, name).override
-    return None if path is None else str(path)
 
 
 def _killed_since(world: World) -> int:
